@@ -1,0 +1,72 @@
+# Needs Python 3.11 or newer and make, nothing else: everything goes into a virtual environment in $(VENV).
+
+PYTHON ?= python3
+VENV ?= .venv
+PYTEST_ARGS ?=
+MODEL := smollm2-135m:Q4_1
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-full lint format docs benchmarks clean
+.DELETE_ON_ERROR:
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.installed-local  ## fetch a small model, measure it, print where the report is
+	@$(BIN)/llmbench models pull $(MODEL)
+	@$(BIN)/llmbench run example_suites/quickstart
+
+test: $(VENV)/.installed-dev  ## the tests that take minutes; what needs a missing browser skips and says so
+	@$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+
+test-full: $(VENV)/.installed-dev  ## all tests
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.installed-dev  ## formatting, ruff, types, the import contract
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.installed-dev  ## let ruff format and mend what it can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: $(VENV)/.installed-dev  ## the documentation, as a site in site/
+	$(BIN)/mkdocs build --strict --quiet --site-dir site
+	@echo "Documentation: site/index.html"
+
+benchmarks: $(VENV)/.installed-dev  ## our own measurements, one after another
+	@for script in benchmarks/[a-z]*.py; do \
+		echo "== $$script"; \
+		$(BIN)/python "$$script" || exit; \
+	done
+
+clean:  ## remove the virtual environment, build results and caches (.llmbench/ and the models stay)
+	rm -rf $(VENV) site dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage*
+
+# A stamp an extra, so that a second call has nothing to do. [dev] contains [local].
+$(VENV)/.installed-local: pyproject.toml | $(VENV)/.created
+	@echo "Installing pytest-llmbench and the embedded llama.cpp engine into $(VENV) (about a minute the first time)"
+	@$(PIP) install --editable '.[local]'
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml | $(VENV)/.created
+	@echo "Installing pytest-llmbench and its development tools into $(VENV) (one to two minutes the first time)"
+	@$(PIP) install --editable '.[dev]'
+	@touch $@ $(VENV)/.installed-local
+
+$(VENV)/.created:
+	@command -v $(PYTHON) >/dev/null || \
+		{ echo "$(PYTHON) not found: install Python 3.11 or newer, or name it: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "$$($(PYTHON) --version) is too old: Python 3.11 or newer is needed." \
+			"Name one with: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+		{ echo "$(PYTHON) cannot make virtual environments." \
+			"On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@

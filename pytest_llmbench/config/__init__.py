@@ -1,0 +1,214 @@
+"""llmbench.yaml: facts about the world (models, servers, thresholds, ratings) and the `defaults:` of options.
+
+The file is data: nothing in it is executed, and no secret stands in it (`key_env` names an environment variable).
+Every error names the file, the line, the key and what is allowed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from pytest_llmbench import options
+from pytest_llmbench.config import strict_yaml
+from pytest_llmbench.config.schema import LlmbenchConfig, ModelDef, QuantDef, RatingStep, ServerDef, Threshold
+from pytest_llmbench.config.strict_yaml import Document, KeyPath
+from pytest_llmbench.errors import ConfigError
+from pytest_llmbench.options import Origin, Settings
+
+__all__ = [
+    "CATALOGUE",
+    "FILE_NAME",
+    "LlmbenchConfig",
+    "ModelDef",
+    "QuantDef",
+    "RatingStep",
+    "Resolved",
+    "ServerDef",
+    "Threshold",
+    "anchored",
+    "json_schema",
+    "load",
+    "parse",
+    "resolve",
+]
+
+FILE_NAME = "llmbench.yaml"
+CATALOGUE = Path(__file__).parents[1] / "data" / "models.yaml"
+"""The models every user has, in the same format."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """Everything that was chosen for a run in this project, and where each choice was made."""
+
+    rootdir: Path
+    settings: Settings
+    origins: Mapping[str, Origin]
+    config: LlmbenchConfig
+    document: Document = field(default_factory=lambda: Document(FILE_NAME))
+    """The user's file as read; empty where there is none."""
+    config_path: Path | None = None
+
+    @property
+    def results_dir(self) -> Path:
+        return anchored(self.origins["results_dir"], self.rootdir)
+
+    @property
+    def models_dir(self) -> Path | None:
+        """None: the user's cache folder."""
+        return anchored(self.origins["models_dir"], self.rootdir) if self.settings.models_dir else None
+
+
+def resolve(
+    cli: Mapping[str, str | None],
+    environ: Mapping[str, str],
+    ini: Mapping[str, str | None],
+    rootdir: Path,
+    *,
+    ini_name: str = "ini file",
+) -> Resolved:
+    """Find llmbench.yaml, read it, and merge all sources of options.
+
+    Args:
+        cli: option name → text given on the command line, None where not given.
+        environ: the process environment.
+        ini: option name → text of the ini file or pyproject.
+        rootdir: where llmbench.yaml is looked for, and what relative paths in files are relative to.
+        ini_name: how to name the ini file.
+
+    Raises:
+        ConfigError: anything in any source is not valid.
+    """
+    choice = options.merge(cli, environ, ini, {}, ini_name=ini_name)["config"]
+    path = _file(choice, rootdir)
+    document = strict_yaml.read(path, _shown(path)) if path else Document(FILE_NAME)
+    config = _with_catalogue(_validated(document, path.parent if path else rootdir))
+    merged = options.merge(cli, environ, ini, config.defaults, ini_name=ini_name, yaml_name=document.name)
+    origins = {name: _with_line(origin, document, name) for name, origin in merged.items()}
+    return Resolved(rootdir, options.settings(origins), origins, config, document, path)
+
+
+def load(path: Path | None) -> LlmbenchConfig:
+    """The configuration in a file, the built-in models beneath it; those alone where `path` is None.
+
+    Raises:
+        ConfigError: the file cannot be read or is not valid.
+    """
+    if path is None:
+        return _with_catalogue(LlmbenchConfig())
+    return _with_catalogue(_validated(strict_yaml.read(path, _shown(path)), path.parent))
+
+
+def parse(text: str, name: str = FILE_NAME, folder: Path | None = None) -> LlmbenchConfig:
+    """The configuration in a text, without the built-in models.
+
+    Args:
+        text: YAML.
+        name: how to name it in errors.
+        folder: what relative `path:` sources are relative to; the current folder where not given.
+    """
+    return _validated(strict_yaml.parse(text, name), folder or Path.cwd())
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of llmbench.yaml, for editors."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **LlmbenchConfig.model_json_schema()}
+
+
+def anchored(choice: Origin, rootdir: Path) -> Path:
+    """A chosen path made absolute: one typed or from the environment starts here, one from a file at the root."""
+    typed = choice.source.startswith(("--", "LLMBENCH_"))
+    return ((Path.cwd() if typed else rootdir) / _expanded(choice.value)).absolute()
+
+
+def _file(choice: Origin, rootdir: Path) -> Path | None:
+    if choice.value:
+        return anchored(choice, rootdir)
+    usual = rootdir / FILE_NAME
+    return usual if usual.exists() else None
+
+
+def _with_line(origin: Origin, document: Document, name: str) -> Origin:
+    if origin.source != document.name:
+        return origin
+    return replace(origin, source=f"{document.name}:{document.line(('defaults', name))}")
+
+
+def _with_catalogue(config: LlmbenchConfig) -> LlmbenchConfig:
+    models = dict(_validated(strict_yaml.read(CATALOGUE), CATALOGUE.parent).models)
+    for name, model in config.models.items():
+        below = models[name].quants if name in models else {}
+        models[name] = ModelDef(quants={**below, **model.quants})
+    return config.model_copy(update={"models": models})
+
+
+def _validated(document: Document, folder: Path) -> LlmbenchConfig:
+    try:
+        config = LlmbenchConfig.model_validate(document.data)
+    except ValidationError as error:
+        problems = [_sentence(problem, document) for problem in error.errors(include_url=False)]
+        raise ConfigError(
+            "\n".join(dict.fromkeys(problems)), hint="`llmbench config init` writes an example of every section"
+        ) from error
+    return config.model_copy(update={"models": {n: _anchored_model(m, folder) for n, m in config.models.items()}})
+
+
+def _anchored_model(model: ModelDef, folder: Path) -> ModelDef:
+    """The model with its `path:` sources made absolute."""
+    quants = {
+        name: quant.model_copy(update={"source": _anchored_source(quant.source, folder)})
+        for name, quant in model.quants.items()
+    }
+    return model.model_copy(update={"quants": quants})
+
+
+def _anchored_source(source: str, folder: Path) -> str:
+    if source.startswith("pypi:"):
+        return source
+    return f"path:{(folder / _expanded(source.removeprefix('path:'))).absolute()}"
+
+
+_TYPE_MESSAGES = {
+    "missing": "is missing",
+    "string_type": "must be text; quote it",
+    "string_too_short": "must not be empty",
+    "float_type": "must be a number",
+    "finite_number": "must be a finite number",
+    "list_type": "must be a list (- item)",
+    "dict_type": "must be a mapping (key: value)",
+    "model_type": "must be a mapping (key: value)",
+    "too_short": "must not be empty",
+}
+
+
+def _sentence(problem: Any, document: Document) -> str:
+    """`llmbench.yaml:12: thresholds[0].metric: …` of one of pydantic's problems."""
+    context = problem.get("ctx", {})
+    path: KeyPath = tuple(part for part in problem["loc"] if part != "[key]")
+    if problem["type"] == "llmbench":
+        path = (*path, context["key"])
+    reason = _TYPE_MESSAGES.get(problem["type"]) or str(context.get("error") or problem["msg"])
+    if problem["type"] == "literal_error":
+        reason = f"{problem['input']!r:.80} is not allowed (allowed: {context['expected'].replace(' or ', ', ')})"
+    where = f"{strict_yaml.dotted(path)}: " if path else ""
+    return f"{document.name}:{document.line(path)}: {where}{reason}"
+
+
+def _expanded(text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise ConfigError(f"{text!r}: {error}", hint="write the path out") from error
+
+
+def _shown(path: Path) -> str:
+    """A path as short as it can be named from here."""
+    try:
+        return str(path.absolute().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

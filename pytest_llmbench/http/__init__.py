@@ -1,0 +1,34 @@
+"""The one HTTP door: asyncio on one background loop a process, each exchange on a fresh connection.
+
+All network code runs on one daemon thread; `run` is its sync face. An exchange stamps what the metrics need (connected,
+request written, headers) and each chunk of bytes on arrival, and holds our own deadlines, so that an answer which is
+late is told apart by what it was late for. Redirects are never followed, proxy settings and `.netrc` of the environment
+are not used, compression is not asked for, and every failure is a `WireError` with its category.
+"""
+
+from pytest_llmbench.http.exchange import (
+    MAX_BODY_BYTES,
+    Deadlines,
+    Exchange,
+    Fetched,
+    Request,
+    Stamps,
+    fetch,
+    open_exchange,
+    read_body,
+)
+from pytest_llmbench.http.loop import close, run
+
+__all__ = [
+    "MAX_BODY_BYTES",
+    "Deadlines",
+    "Exchange",
+    "Fetched",
+    "Request",
+    "Stamps",
+    "close",
+    "fetch",
+    "open_exchange",
+    "read_body",
+    "run",
+]

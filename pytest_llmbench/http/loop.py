@@ -1,0 +1,102 @@
+"""One background event loop a process, and its sync face."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import threading
+from collections.abc import Coroutine
+from concurrent.futures import Future, wait
+from typing import Any, TypeVar
+
+_CANCEL_GRACE_S = 5.0
+_T = TypeVar("_T")
+
+
+def run(coroutine: Coroutine[Any, Any, _T]) -> _T:
+    """Run `coroutine` on the process's background loop and wait for it.
+
+    Ctrl-C (and any other exception raised into the waiting thread) cancels it and waits a moment for its connections
+    to be closed. Not to be called from a coroutine.
+
+    Returns:
+        What the coroutine returns; what it raises is raised here.
+    """
+    loop = _background.loop()
+    outcome: Future[_T] = Future()
+    tasks: list[asyncio.Task[_T]] = []
+
+    def start() -> None:
+        tasks.append(loop.create_task(coroutine))
+        tasks[0].add_done_callback(lambda task: _pass_on(task, outcome))
+
+    loop.call_soon_threadsafe(start)
+    try:
+        return outcome.result()
+    except BaseException:
+        if not outcome.done():
+            loop.call_soon_threadsafe(lambda: tasks[0].cancel())  # noqa: PLW0108  `start` may not have run yet
+            wait([outcome], timeout=_CANCEL_GRACE_S)
+        raise
+
+
+def close() -> None:
+    """Stop the background loop, cancelling what still runs; the next `run` starts a new one."""
+    _background.close()
+
+
+class _Background:
+    """The loop and its thread, started at first use."""
+
+    def __init__(self) -> None:
+        self._starting = threading.Lock()
+        self._running: tuple[asyncio.AbstractEventLoop, threading.Thread] | None = None
+
+    def loop(self) -> asyncio.AbstractEventLoop:
+        with self._starting:
+            if self._running is None:
+                loop = asyncio.new_event_loop()
+                thread = threading.Thread(target=loop.run_forever, name="llmbench-http", daemon=True)
+                thread.start()
+                self._running = loop, thread
+            return self._running[0]
+
+    def close(self) -> None:
+        with self._starting:
+            running, self._running = self._running, None
+        if running is None:
+            return
+        loop, thread = running
+        wait([asyncio.run_coroutine_threadsafe(_cancel_all_tasks(), loop)], timeout=_CANCEL_GRACE_S)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(_CANCEL_GRACE_S)
+        if not thread.is_alive():
+            loop.close()
+
+    def forget(self) -> None:
+        """After a fork: the child has neither the thread nor a right to the parent's sockets."""
+        self._starting, self._running = threading.Lock(), None
+
+
+async def _cancel_all_tasks() -> None:
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await asyncio.get_running_loop().shutdown_default_executor()
+
+
+def _pass_on(task: asyncio.Task[_T], outcome: Future[_T]) -> None:
+    if task.cancelled():
+        outcome.cancel()
+    elif (error := task.exception()) is not None:
+        outcome.set_exception(error)
+    else:
+        outcome.set_result(task.result())
+
+
+_background = _Background()
+atexit.register(close)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_background.forget)

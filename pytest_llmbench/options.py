@@ -1,0 +1,350 @@
+"""Every run-time choice, declared once: flag, ini key, environment variable, `defaults:` key, type, unit, help.
+
+The pytest parser, the `llmbench run` short flags, `Settings`, `llmbench config show` and docs/reference/options.md all
+derive from `OPTIONS`. Precedence: CLI flag > `LLMBENCH_*` environment > ini/pyproject > `defaults:` of llmbench.yaml >
+default. An option marked `personal` (a path to a program) is refused in a project's files: they are data, and data must
+not choose what is executed.
+
+Imports the standard library only: pytest loads this module in every project.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from pytest_llmbench.errors import ConfigError, did_you_mean
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What values an option takes: how they are read, and how that is told to people and to editors."""
+
+    allowed: str
+    """Completes the sentence "it must be …"."""
+    read: Callable[[str], Any]
+    schema: Mapping[str, Any]
+    """JSON Schema of the value in llmbench.yaml."""
+    choices: tuple[str, ...] = ()
+
+    def __call__(self, text: str) -> Any:
+        """The value of `text`.
+
+        Raises:
+            ValueError: `text` is not such a value; the message says what is allowed.
+        """
+        try:
+            return self.read(text)
+        except (ValueError, KeyError) as error:
+            raise ValueError(f"must be {self.allowed}{did_you_mean(text, self.choices)}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One row: how a choice is named, read and explained.
+
+    `name` gives `--llmbench-NAME`, `LLMBENCH_NAME`, the ini key `llmbench_name` and `defaults: name:`.
+    """
+
+    name: str
+    default: Any
+    parse: Kind
+    metavar: str
+    help: str
+    unit: str = ""
+    personal: bool = False
+    """Never read from a project's files (ini, pyproject, llmbench.yaml)."""
+    cli_only: bool = False
+    """A choice for one run, not a habit."""
+    in_yaml: bool = True
+    """May stand under `defaults:`; what says where that file is cannot."""
+
+    @property
+    def flag(self) -> str:
+        return "--llmbench-" + self.name.replace("_", "-")
+
+    @property
+    def short_flag(self) -> str:
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def env(self) -> str:
+        return "LLMBENCH_" + self.name.upper()
+
+    @property
+    def ini(self) -> str:
+        return "llmbench_" + self.name
+
+    @property
+    def in_project_files(self) -> bool:
+        """Whether ini and pyproject may set it."""
+        return not (self.personal or self.cli_only)
+
+    @property
+    def default_text(self) -> str:
+        """The default as one would type it; empty where there is none."""
+        if isinstance(self.default, bool):
+            return str(self.default).lower()
+        return ",".join(self.default) if isinstance(self.default, tuple) else str(self.default)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The choices of one run, merged and typed; one field per row of `OPTIONS`."""
+
+    results_dir: str
+    config: str
+    resume: str
+    report: tuple[str, ...]
+    rounds: int
+    output_tokens: int
+    max_error_rate: float
+    inconclusive: str
+    engine: str
+    llama_server: str
+    threads: int
+    context: int
+    gpu_layers: int
+    load_timeout_s: float
+    connect_timeout_s: float
+    ttft_timeout_s: float
+    idle_timeout_s: float
+    total_timeout_s: float
+    lock_timeout_s: float
+    models_dir: str
+    offline: bool
+    keep_prompts: bool
+
+
+_LARGEST = 2**31 - 1
+"""Whole numbers end up in C integers."""
+
+
+def _whole(minimum: int) -> Kind:
+    def read(text: str) -> int:
+        number = int(text)
+        if not minimum <= number <= _LARGEST:
+            raise ValueError(text)
+        return number
+
+    schema = {"type": "integer", "minimum": minimum, "maximum": _LARGEST}
+    return Kind(f"a whole number, {minimum} or more", read, schema)
+
+
+def _read_seconds(text: str) -> float:
+    number = float(text)
+    if not 0 < number < 1e7:
+        raise ValueError(text)
+    return number
+
+
+def _read_fraction(text: str) -> float:
+    number = float(text)
+    if not 0 <= number <= 1:
+        raise ValueError(text)
+    return number
+
+
+_TRUTH_WORDS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+
+TEXT = Kind("text", str, {"type": "string"})
+SECONDS = Kind("a number of seconds above 0", _read_seconds, {"type": "number", "exclusiveMinimum": 0})
+FRACTION = Kind("a number from 0 to 1", _read_fraction, {"type": "number", "minimum": 0, "maximum": 1})
+TRUTH = Kind("true or false", lambda text: _TRUTH_WORDS[text.lower()], {"type": "boolean"}, ("true", "false"))
+
+
+def _one_of(*choices: str) -> Kind:
+    def read(text: str) -> str:
+        if text not in choices:
+            raise ValueError(text)
+        return text
+
+    return Kind(f"one of {', '.join(choices)}", read, {"enum": list(choices)}, choices)
+
+
+def _formats(*choices: str) -> Kind:
+    def read(text: str) -> tuple[str, ...]:
+        items = tuple(dict.fromkeys(item.strip() for item in text.split(",") if item.strip()))
+        if items != ("none",) and (not items or not set(items) <= set(choices)):
+            raise ValueError(text)
+        return items
+
+    one = {"enum": [*choices, "none"]}
+    schema = {"anyOf": [{"type": "array", "items": one, "minItems": 1}, {"type": "string"}]}
+    return Kind(f"a comma separated list of {', '.join(choices)}; or none", read, schema, (*choices, "none"))
+
+
+OPTIONS: tuple[Option, ...] = (
+    Option("results_dir", ".llmbench", TEXT, "DIR", "where results.db, logs and reports are kept"),
+    Option(
+        "config",
+        "",
+        TEXT,
+        "FILE",
+        "the configuration file (default: llmbench.yaml in the root directory)",
+        in_yaml=False,
+    ),
+    Option(
+        "resume", "", TEXT, "RUN", "continue this run: what is finished and unchanged is not done again", cli_only=True
+    ),
+    Option(
+        "report",
+        ("html", "json", "csv"),
+        _formats("html", "json", "csv"),
+        "FORMATS",
+        "reports written at the end, comma separated: html, json, csv or none",
+    ),
+    Option("rounds", 4, _whole(1), "N", "rounds of a measurement; every round sends each prompt once"),
+    Option("output_tokens", 64, _whole(1), "N", "tokens generated by each request of a speed measurement", "tokens"),
+    Option(
+        "max_error_rate", 0.05, FRACTION, "RATE", "share of tests that may end as infra errors (exit code 11 above)"
+    ),
+    Option(
+        "inconclusive",
+        "warn",
+        _one_of("fail", "warn", "pass"),
+        "WHAT",
+        "what an inconclusive gate does: fail (exit code 13), warn or pass",
+    ),
+    Option(
+        "engine",
+        "auto",
+        _one_of("auto", "llama-server", "embedded"),
+        "ENGINE",
+        "what serves local models: auto (a configured binary, else llama-server on PATH, else embedded), "
+        "llama-server or embedded",
+    ),
+    Option("llama_server", "", TEXT, "PATH", "the llama-server binary to use", personal=True),
+    Option("threads", 0, _whole(0), "N", "threads of a local server; 0: physical cores − 1, at least 1"),
+    Option("context", 4096, _whole(1), "N", "context of a local server", "tokens"),
+    Option("gpu_layers", 0, _whole(0), "N", "layers a local server keeps on the GPU"),
+    Option("load_timeout_s", 300.0, SECONDS, "SECONDS", "how long a local server may take to load", "s"),
+    Option("connect_timeout_s", 5.0, SECONDS, "SECONDS", "deadline of a connection", "s"),
+    Option("ttft_timeout_s", 120.0, SECONDS, "SECONDS", "deadline of the first generated token", "s"),
+    Option("idle_timeout_s", 60.0, SECONDS, "SECONDS", "longest silence within a stream", "s"),
+    Option("total_timeout_s", 600.0, SECONDS, "SECONDS", "deadline of a whole request", "s"),
+    Option("lock_timeout_s", 3600.0, SECONDS, "SECONDS", "how long to wait for the machine while others measure", "s"),
+    Option("models_dir", "", TEXT, "DIR", "where model files are kept (default: the user's cache folder)"),
+    Option("offline", False, TRUTH, "BOOL", "never fetch anything: models come from the cache"),
+    Option("keep_prompts", True, TRUTH, "BOOL", "store prompts and replies beside their numbers"),
+)
+"""Every run-time choice, in the order in which the documentation shows them."""
+
+BY_NAME: Mapping[str, Option] = {option.name: option for option in OPTIONS}
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """A value, and where it was given: `--llmbench-rounds`, `LLMBENCH_ROUNDS`, `pyproject.toml`, `default`, ..."""
+
+    value: Any
+    source: str
+
+
+def add_options(group: Any, add_ini: Callable[..., None]) -> None:
+    """Register every option with pytest.
+
+    Args:
+        group: pytest's option group.
+        add_ini: the parser's `addini`.
+    """
+    for option in OPTIONS:
+        group.addoption(option.flag, dest=option.ini, metavar=option.metavar, default=None, help=_help(option))
+        if option.in_project_files:
+            add_ini(option.ini, help=_help(option), default=None)
+
+
+def _help(option: Option) -> str:
+    default = f" (default: {option.default_text})" if option.default_text else ""
+    return option.help.replace("%", "%%") + default
+
+
+def merge(
+    cli: Mapping[str, str | None],
+    environ: Mapping[str, str],
+    ini: Mapping[str, str | None],
+    yaml_defaults: Mapping[str, Any],
+    *,
+    ini_name: str = "ini file",
+    yaml_name: str = "llmbench.yaml",
+) -> dict[str, Origin]:
+    """Merge the sources, first found wins, and type each value.
+
+    Args:
+        cli: option name → text given on the command line, None where not given.
+        environ: the process environment.
+        ini: option name → text of the ini file or pyproject.
+        yaml_defaults: `defaults:` of llmbench.yaml.
+        ini_name: how to name the ini file in an error.
+        yaml_name: how to name the YAML file in an error.
+
+    Returns:
+        Option name → value and source.
+
+    Raises:
+        ConfigError: a value is not valid, or a project's file sets what only its user may set.
+    """
+    files = ((ini, ini_name, False), (yaml_defaults, yaml_name, True))
+    merged: dict[str, Origin] = {}
+    for option in OPTIONS:
+        found = _first_given(option, cli, environ, files)
+        merged[option.name] = Origin(_typed(option, found), found.source)
+    return merged
+
+
+def settings(merged: Mapping[str, Origin]) -> Settings:
+    """The frozen settings of a merge."""
+    return Settings(**{field.name: merged[field.name].value for field in fields(Settings)})
+
+
+def _first_given(
+    option: Option,
+    cli: Mapping[str, str | None],
+    environ: Mapping[str, str],
+    files: Iterable[tuple[Mapping[str, Any], str, bool]],
+) -> Origin:
+    if (given := cli.get(option.name)) is not None:
+        return Origin(given, option.flag)
+    if environ.get(option.env) and not option.cli_only:
+        return Origin(environ[option.env], option.env)
+    for values, name, is_yaml in files:
+        if values.get(option.name) is not None:
+            if reason := refusal(option, in_yaml=is_yaml):
+                raise ConfigError(f"{name}: {option.name}: {reason}", hint=_elsewhere(option))
+            return Origin(values[option.name], name)
+    return Origin(option.default, "default")
+
+
+def refusal(option: Option, *, in_yaml: bool) -> str:
+    """Why a project's file may not set this option; empty where it may."""
+    if option.personal:
+        return "names a program to run, and a project's files may not choose what is executed"
+    if option.cli_only:
+        return "is a choice for one run, not for a file"
+    if in_yaml and not option.in_yaml:
+        return "says where this file is, so it cannot stand in it"
+    return ""
+
+
+def _elsewhere(option: Option) -> str:
+    return f"pass {option.flag}" + ("" if option.cli_only else f" or set {option.env}")
+
+
+def as_text(value: Any) -> str:
+    """A value from a file as it would be typed on the command line."""
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _typed(option: Option, found: Origin) -> Any:
+    if found.source == "default":
+        return option.default
+    text = as_text(found.value)
+    try:
+        return option.parse(text)
+    except ValueError as error:
+        raise ConfigError(
+            f"{found.source}: {option.name} = {text[:80]!r} {error}",
+            hint=f"{option.name}: {option.help}"
+            + (f" (default: {option.default_text})" if option.default_text else ""),
+        ) from error

@@ -1,0 +1,94 @@
+"""Numbers → words. The default table can be overridden under `ratings:` in llmbench.yaml."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pytest_llmbench.metrics import METRICS, Direction
+from pytest_llmbench.records import Measurement
+
+WORDS: tuple[str, ...] = ("excellent", "good", "usable", "slow", "poor")
+"""From best to worst; the last is for what keeps no limit."""
+
+READING_TPS = 5.3
+"""Silent reading in tokens per second: 238 words a minute (Brysbaert 2019, J. Memory and Language 109) at 0.75 words a
+token."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One row of a rating: the word for a value that keeps the limit."""
+
+    limit: float
+    word: str
+
+
+DEFAULT_RATINGS: Mapping[str, tuple[Step, ...]] = {
+    # Limits around 0.1 s, 1 s and 10 s: noticed, flow kept, attention lost (Nielsen 1993, Usability Engineering, ch. 5).
+    "ttft_s": (Step(0.5, "excellent"), Step(1.0, "good"), Step(3.0, "usable"), Step(10.0, "slow")),
+    # Multiples of reading speed: eight, four, two, one.
+    "decode_tps": (Step(40, "excellent"), Step(20, "good"), Step(10, "usable"), Step(5, "slow")),
+}
+"""Metric → its steps, best first. Time to first token is judged at p95, decode speed at the median."""
+
+_STATISTIC = {"ttft_s": "p95", "decode_tps": "p50"}
+
+
+@dataclass(frozen=True, slots=True)
+class Rating:
+    """A measurement in words."""
+
+    word: str
+    sentence: str
+
+
+def rate(measurement: Measurement, overrides: Mapping[str, Sequence[Step]] | None = None) -> Rating:
+    """The worst word over the rated metrics, with the numbers behind it.
+
+    Args:
+        measurement: a finished measurement.
+        overrides: metric → steps that replace the default ones.
+
+    Returns:
+        An empty rating where none of the rated metrics was measured.
+    """
+    words = [
+        _word(measurement, metric, steps)
+        for metric, steps in ({**DEFAULT_RATINGS, **(overrides or {})}).items()
+        if measurement.series(metric)
+    ]
+    if not words:
+        return Rating("", "not rated: nothing it is rated by was measured")
+    worst = max(words, key=_badness)
+    return Rating(worst, _sentence(measurement, worst))
+
+
+def _word(measurement: Measurement, metric: str, steps: Sequence[Step]) -> str:
+    value = getattr(measurement.series(metric), _STATISTIC.get(metric, "p50"))
+    lower_is_better = METRICS[metric].direction is Direction.LOWER
+    for step in steps:
+        if value <= step.limit if lower_is_better else value >= step.limit:
+            return step.word
+    return WORDS[-1]
+
+
+def _badness(word: str) -> int:
+    return WORDS.index(word) if word in WORDS else 0
+
+
+def _sentence(measurement: Measurement, word: str) -> str:
+    ttft, decode = measurement.series("ttft_s"), measurement.series("decode_tps")
+    parts = []
+    if ttft:
+        parts.append(f"an answer starts after {ttft.p50:.2f} s, {ttft.p95:.2f} s at worst 1 time in 20 (n = {ttft.n})")
+    if decode:
+        parts.append(f"then runs at {decode.p50:.0f} tokens/s, {_against_reading(decode.p50)}")
+    return f"{word}: {', '.join(parts)}"
+
+
+def _against_reading(tps: float) -> str:
+    times = tps / READING_TPS
+    if times >= 1.5:
+        return f"{times:.0f}× faster than one reads" if times >= 2 else "a little faster than one reads"
+    return "about as fast as one reads" if times >= 0.8 else "slower than one reads"

@@ -1,0 +1,66 @@
+"""Numbers for readers: the one place where seconds become milliseconds. `None` is "not measured", never 0."""
+
+from __future__ import annotations
+
+import math
+
+NOT_MEASURED = "–"
+
+_SMALL_TIMES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
+
+
+def time(seconds: float | None) -> str:
+    """`38 ms`, `1.24 s`, `2 min 05 s`."""
+    if not _measured(seconds):
+        return NOT_MEASURED
+    if abs(seconds) >= 120:
+        return f"{int(seconds // 60)} min {int(seconds % 60):02d} s"
+    # 0.9995 s would be rounded to "1000 ms"
+    factor, unit = next(((f, u) for f, u in _SMALL_TIMES if abs(seconds) >= f * 0.9995), _SMALL_TIMES[-1])
+    return f"{_three_digits(seconds / factor)} {unit}"
+
+
+def speed(tokens_per_second: float | None) -> str:
+    """`812`, `14.5`: the unit stands in the column's head."""
+    return _three_digits(tokens_per_second) if _measured(tokens_per_second) else NOT_MEASURED
+
+
+def size(count: float | None) -> str:
+    """`231 MiB`, `7.8 GiB`."""
+    if not _measured(count):
+        return NOT_MEASURED
+    for exponent, unit in ((3, "GiB"), (2, "MiB"), (1, "KiB")):
+        if count >= 1024**exponent * 0.9995:
+            value = count / 1024**exponent
+            return f"{value:.1f} {unit}" if value < 99.95 and exponent == 3 else f"{value:.0f} {unit}"
+    return f"{count:.0f} B"
+
+
+def percent(share: float | None) -> str:
+    """`4.2 %`."""
+    return f"{share * 100:.1f} %" if _measured(share) else NOT_MEASURED
+
+
+def quantity(value: float | None, unit: str) -> str:
+    """A metric's value in the unit that reads best.
+
+    Args:
+        value: in the metric's own unit.
+        unit: `s`, `B`, `tok/s` or any other, which is then shown as it is.
+    """
+    if unit == "s":
+        return time(value)
+    if unit == "B":
+        return size(value)
+    return f"{speed(value)} {unit}".rstrip() if _measured(value) else NOT_MEASURED
+
+
+def _measured(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
+
+
+def _three_digits(value: float) -> str:
+    if value == 0:
+        return "0"
+    decimals = max(0, 2 - math.floor(math.log10(abs(value)) + 1e-9))
+    return f"{value:,.{min(decimals, 2)}f}".replace(",", "\u202f") if abs(value) >= 0.01 else f"{value:.2g}"

@@ -1,0 +1,1 @@
+"""What is decided from stored results: gates and the exit code."""

@@ -1,0 +1,58 @@
+"""One run's counts and gates → its exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pytest_llmbench.errors import ExitCode
+from pytest_llmbench.records import GateResult
+from pytest_llmbench.results.gates import FAIL, INCONCLUSIVE
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How the tests of a session ended, as far as the exit code cares."""
+
+    plain_failures: int = 0
+    """Failed tests and errors that are no infra error."""
+    over_budget: int = 0
+    infra_errors: int = 0
+    ran: int = 0
+    """Tests that use this plugin and were not skipped, infra errors included."""
+
+    @property
+    def error_rate(self) -> float:
+        return self.infra_errors / self.ran if self.ran else 0.0
+
+
+def exit_code(
+    pytest_code: int, tally: Tally, gates: Sequence[GateResult], *, max_error_rate: float, inconclusive: str
+) -> int:
+    """The session's exit code.
+
+    Args:
+        pytest_code: what pytest would exit with.
+        tally: counts over the session's tests.
+        gates: what the gates decided.
+        max_error_rate: share of infra errors that is tolerated.
+        inconclusive: `fail`, `warn` or `pass`.
+
+    Returns:
+        pytest's own code where it was interrupted, misused or found no tests, or where a test failed plainly; else
+        12, 11, 10, 13 or 0, in this order.
+    """
+    if pytest_code not in (ExitCode.OK, ExitCode.TESTS_FAILED):
+        return pytest_code
+    if tally.plain_failures:
+        return ExitCode.TESTS_FAILED
+    if tally.over_budget:
+        return ExitCode.OVER_BUDGET
+    if tally.error_rate > max_error_rate:
+        return ExitCode.INFRA_ERRORS
+    verdicts = {gate.verdict for gate in gates}
+    if FAIL in verdicts:
+        return ExitCode.GATE_FAILED
+    if INCONCLUSIVE in verdicts and inconclusive == "fail":
+        return ExitCode.INCONCLUSIVE
+    return ExitCode.OK

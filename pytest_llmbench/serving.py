@@ -1,0 +1,144 @@
+"""Joins an address and a client: a model name becomes something a test can ask and measure."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pytest_llmbench.bench import measure
+from pytest_llmbench.clients import Endpoint, Model
+from pytest_llmbench.config import ServerDef
+from pytest_llmbench.errors import Category, ServerError, UsageError, WireError, did_you_mean
+from pytest_llmbench.profiles import PROFILES, Load
+from pytest_llmbench.profiles.interactive import PROMPTS
+from pytest_llmbench.profiles.ratings import Step
+from pytest_llmbench.records import Measurement, ServerInfo, ServerSpec
+from pytest_llmbench.session import Session
+
+
+class ServedModel(Model):
+    """A model behind an address that this session knows; its server is claimed at each use."""
+
+    def __init__(self, session: Session, name: str) -> None:
+        self.session = session
+        super().__init__(
+            name,
+            endpoint=self.endpoint,
+            deadlines=session.deadlines,
+            recall=lambda request: session.recall(request, self.identity()),
+            keep=lambda request, reply: session.keep(request, reply, self.identity()),
+        )
+
+    def server(self) -> ServerInfo:
+        """The server as it runs now."""
+        raise NotImplementedError
+
+    def identity(self) -> Mapping[str, Any]:
+        """What makes an answer of this model comparable with another."""
+        raise NotImplementedError
+
+    def endpoint(self) -> Endpoint:
+        info = self.server()
+        return Endpoint(info.base_url, info.api_key, self.model_id, self.name)
+
+    @property
+    def model_id(self) -> str:
+        """The name sent to the server."""
+        return self.name
+
+    @property
+    def base_url(self) -> str:
+        """The server's address without /v1."""
+        return self.server().base_url
+
+    @property
+    def api_key(self) -> str:
+        """The key the server wants, for clients of your own."""
+        return self.server().api_key
+
+
+class LocalModel(ServedModel):
+    """A GGUF file behind a llama.cpp server that the supervisor owns."""
+
+    def __init__(self, session: Session, spec: ServerSpec) -> None:
+        super().__init__(session, spec.model.label)
+        self.spec = spec
+
+    def server(self) -> ServerInfo:
+        return self.session.served(self.spec)
+
+    def identity(self) -> Mapping[str, Any]:
+        spec = self.spec.as_dict()
+        del spec["model"]
+        return {"sha256": self.spec.model.sha256, "engine_build": self.session.supervisor.build(self.spec), **spec}
+
+
+class ExternalModel(ServedModel):
+    """A model behind somebody else's server: used as it is, never started or stopped."""
+
+    def __init__(self, session: Session, name: str, definition: ServerDef, served: str) -> None:
+        super().__init__(session, name)
+        self._info = ServerInfo("external", definition.url, _key(definition, name))
+        self._served = served
+
+    @property
+    def model_id(self) -> str:
+        return self._served
+
+    def server(self) -> ServerInfo:
+        return self._info
+
+    def identity(self) -> Mapping[str, Any]:
+        return {"url": self._info.base_url, "served": self._served}
+
+
+def open_model(session: Session, name: str) -> ServedModel:
+    """The model of a name as tests write it: local, or `server/model`."""
+    found = session.external(name)
+    return ExternalModel(session, name, *found) if found else local_model(session, name)
+
+
+def local_model(session: Session, name: str, **settings: Any) -> LocalModel:
+    """A local model with a server of these settings."""
+    return LocalModel(session, session.spec(name, **settings))
+
+
+def run_bench(
+    session: Session,
+    model: ServedModel,
+    profile: str,
+    *,
+    rounds: int | None,
+    output_tokens: int | None,
+    prompts: Sequence[str] | None,
+) -> Measurement:
+    """Measure under the machine lock that the test holds; the other choices come from the settings.
+
+    Raises:
+        UsageError: no such profile, an empty choice, or the test does not have the machine.
+    """
+    if profile not in PROFILES:
+        raise UsageError(
+            f"no profile {profile!r}{did_you_mean(profile, PROFILES)}", hint=f"profiles: {', '.join(PROFILES)}"
+        )
+    session.require_exclusive()
+    load = Load(
+        rounds=session.settings.rounds if rounds is None else rounds,
+        prompts=PROMPTS if prompts is None else tuple(prompts),
+        output_tokens=session.settings.output_tokens if output_tokens is None else output_tokens,
+    )
+    ratings = {metric: [Step(s.limit, s.word) for s in steps] for metric, steps in session.config.ratings.items()}
+    measured = measure(model, profile, load, session.book, owner=session.measurement_owner(), ratings=ratings)
+    if session.context is not None:
+        session.context.measurement_ids.append(measured.id)
+    return measured
+
+
+def _key(definition: ServerDef, name: str) -> str:
+    if not definition.key_env:
+        return ""
+    if not (key := os.environ.get(definition.key_env)):
+        raise UsageError(f"{name} needs the key in ${definition.key_env}, which is not set")
+    return key

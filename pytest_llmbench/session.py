@@ -1,0 +1,306 @@
+"""What one pytest session shares in one process: settings, run, store, models, machine lock, supervisor.
+
+Everything is made at first use, so that a session which asks for nothing costs nothing. Under pytest-xdist every worker
+has a session of its own; the database, the machine lock and the supervisor join them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from pytest_llmbench import clock
+from pytest_llmbench.bench import Book
+from pytest_llmbench.clients import ChatRequest
+from pytest_llmbench.config import Resolved, ServerDef
+from pytest_llmbench.errors import UsageError
+from pytest_llmbench.http import Deadlines
+from pytest_llmbench.records import Host, ModelFile, Reply, Run, ServerInfo, ServerSpec
+from pytest_llmbench.servers import host
+from pytest_llmbench.servers.claims import Supervisor
+from pytest_llmbench.servers.machine import MachineLock
+from pytest_llmbench.servers.models import ModelStore, default_folder
+from pytest_llmbench.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which run this is, handed from the controller to xdist's workers."""
+
+    run_id: str
+    controller_pid: int
+    resuming: bool = False
+
+
+@dataclass(slots=True)
+class TestContext:
+    """The test that runs now, and what it asked for."""
+
+    __test__ = False
+
+    nodeid: str
+    key: str
+    model: str = ""
+    exclusive: bool = False
+    trouble: Exception | None = None
+    """Why the machine or a server could not be had; raised when the test's setup begins."""
+    measurement_ids: list[str] = field(default_factory=list)
+    reply_ids: list[str] = field(default_factory=list)
+    owners: list[tuple[str, str]] = field(default_factory=list)
+    """(scope, name) of the fixtures being set up, outermost first."""
+
+    def owner(self) -> str:
+        """Who asks now: "" for a fixture that several tests share, else this test."""
+        return "" if self.owners and self.owners[-1][0] != "function" else self.key
+
+    def asker(self) -> str:
+        """The stable key under which replies asked for now are stored."""
+        return self.owners[-1][1] if self.owners and self.owners[-1][0] != "function" else self.key
+
+
+class Session:
+    """One process's share of a run.
+
+    Args:
+        resolved: settings and configuration.
+        identity: the run.
+        say: tells the user why it waits.
+    """
+
+    def __init__(self, resolved: Resolved, identity: Identity, say: Callable[[str], None]) -> None:
+        self.resolved = resolved
+        self.settings = resolved.settings
+        self.config = resolved.config
+        self.identity = identity
+        self.context: TestContext | None = None
+        self._say = say
+        self._measured: Counter[str] = Counter()
+        self._asked: Counter[tuple[str, str]] = Counter()
+        self._pending: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+        self._claimed: list[ServerSpec] = []
+
+    @property
+    def run_id(self) -> str:
+        return self.identity.run_id
+
+    @property
+    def folder(self) -> Path:
+        """Where results, logs and reports are kept."""
+        return self.resolved.results_dir
+
+    @cached_property
+    def store(self) -> Store:
+        store = Store.open(self.folder / "results.db")
+        if self.identity.resuming:
+            store.reopen_run(self.run_id)
+        else:
+            store.ensure_run(self._new_run())
+        return store
+
+    @cached_property
+    def models(self) -> ModelStore:
+        folder = self.resolved.models_dir or default_folder()
+        return ModelStore(folder, self.config.models, offline=self.settings.offline)
+
+    @cached_property
+    def host(self) -> Host:
+        return host.describe()
+
+    @cached_property
+    def machine(self) -> MachineLock:
+        return MachineLock()
+
+    @cached_property
+    def supervisor(self) -> Supervisor:
+        pid = self.identity.controller_pid
+        scratch = Path(tempfile.gettempdir()) / f"llmbench-{os.getuid()}-{pid}-{self.run_id[-6:]}"
+        return Supervisor(
+            scratch,
+            pid,
+            engine=self.settings.engine,
+            binary=self.settings.llama_server,
+            load_timeout_s=self.settings.load_timeout_s,
+            log_folder=self.folder / "logs" / self.run_id,
+        )
+
+    @cached_property
+    def deadlines(self) -> Deadlines:
+        s = self.settings
+        return Deadlines(s.connect_timeout_s, s.ttft_timeout_s, s.idle_timeout_s, s.total_timeout_s)
+
+    @property
+    def book(self) -> Book:
+        return Book(self.store, self.run_id, self.host.fingerprint, self.settings.keep_prompts)
+
+    def external(self, name: str) -> tuple[ServerDef, str] | None:
+        """The configured server and served model of `server/model`; None for a local model's name."""
+        server, _, served = name.partition("/")
+        definition = self.config.servers.get(server)
+        return (definition, served) if definition and served else None
+
+    def spec(self, name: str, **choices: Any) -> ServerSpec:
+        """The server for a local model: the run's settings, overridden by `choices`.
+
+        Raises:
+            UnknownModelError: nobody knows the name; near names are offered.
+            ModelFileError: its file cannot be had.
+            UsageError: a choice is no field of `ServerSpec`.
+        """
+        allowed = {f.name for f in dataclasses.fields(ServerSpec)} - {"model"}
+        if wrong := sorted(set(choices) - allowed):
+            raise UsageError(f"a server has no setting {wrong[0]!r}", hint=f"it has {', '.join(sorted(allowed))}")
+        s = self.settings
+        threads = s.threads or max(1, (self.host.physical_cores or 2) - 1)
+        base = ServerSpec(self.model_file(name), s.context, threads, gpu_layers=s.gpu_layers, engine=s.engine)
+        if "extra_args" in choices:
+            choices["extra_args"] = tuple(choices["extra_args"])
+        return dataclasses.replace(base, **choices)
+
+    def model_file(self, name: str) -> ModelFile:
+        """The file of a local model, fetched where it is missing."""
+        try:
+            known = self.models.check_name(name)
+        except UsageError as error:
+            if "/" in name and (servers := ", ".join(self.config.servers)):
+                error.hint += f"\n  servers in llmbench.yaml: {servers}"
+            raise
+        return self.models.ensure(known)
+
+    def begin(self, context: TestContext, needs_machine: bool, specs: Callable[[], Sequence[ServerSpec]]) -> None:
+        """Grant a test the machine and its declared servers, all or nothing, and note that it started."""
+        self.context = context
+        self.store.start_result(self.run_id, context.nodeid, context.key)
+        if not needs_machine:
+            return
+        wanted = specs()
+        self.machine.acquire(
+            exclusive=context.exclusive, timeout_s=self.settings.lock_timeout_s, on_wait=self._say
+        )
+        if wanted:
+            self.supervisor.claim(wanted, wait=True)
+            self._claimed += wanted
+
+    def end(self) -> None:
+        """Let go of what `begin` and the test's fixtures were granted."""
+        self.context = None
+        try:
+            if self._claimed:
+                self.supervisor.release(self._claimed)
+        finally:
+            self._claimed = []
+            if self.machine.held:
+                self.machine.release()
+
+    def served(self, spec: ServerSpec) -> ServerInfo:
+        """The running server of `spec`, started where needed; it stays this test's until the test ends."""
+        info = self.supervisor.claim([spec], wait=False)[0]
+        self._claimed.append(spec)
+        return info
+
+    def require_exclusive(self) -> None:
+        """Refuse to measure while others may use the machine."""
+        if self.context is None or not self.context.exclusive:
+            raise UsageError(
+                "`bench` was asked for without the machine",
+                hint="name `bench` in the test's or fixture's arguments, or mark the test with pytest.mark.exclusive",
+            )
+
+    def measurement_owner(self) -> str:
+        """Distinguishes measurements that a test makes for itself; "" for those of a shared fixture."""
+        owner = self.context.owner() if self.context else ""
+        if not owner:
+            return ""
+        self._measured[owner] += 1
+        return f"{owner}#{self._measured[owner]}"
+
+    def recall(self, request: ChatRequest, subject: Mapping[str, Any]) -> Reply | None:
+        """On `--resume`, the stored reply to this request of this test, if there is one."""
+        place = self._place(request, subject)
+        ordinal = self._asked[place]
+        self._asked[place] += 1
+        if self.identity.resuming and (reply := self.store.find_reply(self.run_id, *place, ordinal)) is not None:
+            self._note(reply)
+            return reply
+        self._pending[place].append(ordinal)
+        return None
+
+    def keep(self, request: ChatRequest, reply: Reply, subject: Mapping[str, Any]) -> Reply:
+        """Store a reply the moment it completes."""
+        place = self._place(request, subject)
+        ordinal = self._pending[place].pop(0)
+        stored = dataclasses.replace(reply, request_hash=place[1])
+        shown = request.as_dict() if self.settings.keep_prompts else {}
+        body = stored if self.settings.keep_prompts else dataclasses.replace(stored, text="", reasoning="", events=())
+        kept = self.store.save_reply(self.run_id, place[0], ordinal, shown, body)
+        self._note(kept)
+        return dataclasses.replace(stored, id=kept.id)
+
+    def close(self) -> None:
+        """Free what this process holds; servers stop with the controller."""
+        if "supervisor" in self.__dict__:
+            self.supervisor.close()
+        if "store" in self.__dict__:
+            self.store.close()
+
+    def _place(self, request: ChatRequest, subject: Mapping[str, Any]) -> tuple[str, str]:
+        asker = self.context.asker() if self.context else "session"
+        content = request.hash() + repr(sorted(subject.items()))
+        return asker, hashlib.sha256(content.encode()).hexdigest()
+
+    def _note(self, reply: Reply) -> None:
+        if self.context is not None:
+            self.context.reply_ids.append(reply.id)
+
+    def _new_run(self) -> Run:
+        return Run(
+            id=self.run_id,
+            started_at=clock.now().isoformat(timespec="seconds"),
+            finished_at=None,
+            exit_code=None,
+            host=self.host,
+            environment=environment(self.resolved.rootdir),
+            settings={name: origin.value for name, origin in self.resolved.origins.items()},
+        )
+
+
+def environment(root: Path) -> dict[str, Any]:
+    """What a run needs to be understood later: git revision and dirtiness, versions, the command."""
+    changes = _git(root, "status", "--porcelain")
+    return {
+        "git_revision": _git(root, "rev-parse", "HEAD"),
+        "git_dirty": None if changes is None else bool(changes),
+        "versions": {"python": platform.python_version(), **_versions()},
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+    }
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", *arguments], cwd=root, capture_output=True, text=True, timeout=10, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in ("pytest-llmbench", "pytest", "pytest-xdist", "xllamacpp", "httpx"):
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,184 @@
+"""The tables of the results database, as the newest migration leaves them.
+
+    runs ─┬─ results        how each test ended; outcome NULL: started, not finished
+          ├─ replies        what models answered, kept the moment they were complete
+          ├─ measurements ── repetitions
+          └─ gates          what the rules decided
+
+Columns bear the names of the record fields they hold, so a row becomes a record without a translation table. Types are
+portable (SQLite now, PostgreSQL later): timestamps are ISO 8601 text in UTC, structures are JSON text.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Dialect,
+    Float,
+    ForeignKey,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+
+class JsonText(TypeDecorator[Any]):
+    """A structure as strict JSON text; NaN and infinity are refused, other readers could not parse them."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str:  # noqa: ARG002 - the signature is SQLAlchemy's
+        return json.dumps(value, allow_nan=False, separators=(",", ":"))
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:  # noqa: ARG002 - as above
+        return None if value is None else json.loads(value)
+
+
+class ModelText(TypeDecorator[str]):
+    """Text that others wrote. Lone surrogates, which no database encodes, become U+FFFD instead of losing the row."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - as above
+        if value is None or value.isascii():
+            return value
+        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s",
+    }
+)
+
+
+def _row_number() -> Column[int]:
+    return Column("id", Integer, primary_key=True)
+
+
+def _of_run() -> Column[str]:
+    return Column("run_id", Text, ForeignKey("runs.id", ondelete="CASCADE"), nullable=False)
+
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("started_at", Text, nullable=False),
+    Column("finished_at", Text),
+    Column("exit_code", Integer),
+    Column("host", JsonText, nullable=False),
+    Column("environment", JsonText, nullable=False),
+    Column("settings", JsonText, nullable=False),
+)
+
+results = Table(
+    "results",
+    metadata,
+    _row_number(),
+    _of_run(),
+    Column("key", Text, nullable=False),
+    Column("nodeid", Text, nullable=False),
+    Column("outcome", Text),
+    Column("phase", Text, nullable=False),
+    Column("message", ModelText, nullable=False),
+    Column("category", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("duration_s", Float),
+    Column("measurement_ids", JsonText, nullable=False),
+    Column("reply_ids", JsonText, nullable=False),
+    Column("started_at", Text),
+    Column("finished_at", Text),
+    UniqueConstraint("run_id", "key"),
+    sqlite_autoincrement=True,
+)
+
+replies = Table(
+    "replies",
+    metadata,
+    _row_number(),
+    _of_run(),
+    Column("test_key", Text, nullable=False),
+    Column("request_hash", Text, nullable=False),
+    Column("ordinal", Integer, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("served_model", ModelText, nullable=False),
+    Column("finish_reason", ModelText, nullable=False),
+    Column("text", ModelText, nullable=False),
+    Column("reasoning", ModelText, nullable=False),
+    Column("streamed", Boolean, nullable=False),
+    Column("usage", JsonText, nullable=False),
+    Column("timing", JsonText, nullable=False),
+    Column("events", JsonText, nullable=False),
+    Column("request", JsonText, nullable=False),
+    Column("completed_at", Text, nullable=False),
+    UniqueConstraint("run_id", "test_key", "request_hash", "ordinal"),
+    # Ids stand in results and reports as references: one of a removed run must not come to mean another reply.
+    sqlite_autoincrement=True,
+)
+
+measurements = Table(
+    "measurements",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _of_run(),
+    Column("key", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("profile", Text, nullable=False),
+    Column("settings", JsonText, nullable=False),
+    Column("host_fingerprint", Text, nullable=False),
+    Column("scalars", JsonText, nullable=False),
+    Column("units", JsonText, nullable=False),
+    Column("server", JsonText, nullable=False),
+    Column("rating", Text, nullable=False),
+    Column("sentence", Text, nullable=False),
+    Column("notes", JsonText, nullable=False),
+    Column("started_at", Text, nullable=False),
+    Column("finished_at", Text),
+    UniqueConstraint("run_id", "key"),
+)
+
+repetitions = Table(
+    "repetitions",
+    metadata,
+    _row_number(),
+    Column("measurement_id", Text, ForeignKey("measurements.id", ondelete="CASCADE"), nullable=False),
+    Column("idx", Integer, nullable=False),
+    Column("round", Integer, nullable=False),
+    Column("prompt", ModelText, nullable=False),
+    Column("metrics", JsonText, nullable=False),
+    Column("reply_id", Text, nullable=False),
+    Column("timing", JsonText, nullable=False),
+    Column("usage", JsonText, nullable=False),
+    Column("completed_at", Text, nullable=False),
+    UniqueConstraint("measurement_id", "idx"),
+    sqlite_autoincrement=True,
+)
+
+gates = Table(
+    "gates",
+    metadata,
+    _row_number(),
+    _of_run(),
+    Column("gate", Text, nullable=False),
+    Column("verdict", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("metric", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("profile", Text, nullable=False),
+    Column("value", Float),
+    Column("limit", Float),
+    Column("n", Integer, nullable=False),
+    sqlite_autoincrement=True,
+)
