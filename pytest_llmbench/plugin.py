@@ -1,1 +1,151 @@
+"""pytest's hooks, a few lines each. Imports the standard library and pytest alone: every project loads this module.
+
+What a session does once a test asks for something stands in `recorder.py`; it is imported then.
+"""
+
 from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Generator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_llmbench import fixtures, options
+
+if TYPE_CHECKING:
+    from pytest_llmbench.recorder import Recorder
+
+MARKERS = (
+    "models(*names): run the test once per model; names are `name:QUANT`, a GGUF path, or `server/model`",
+    "exclusive: the test has this machine to itself; every test that uses `bench` is exclusive by itself",
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    options.add_options(parser.getgroup("llmbench", "evaluate and benchmark language models"), parser.addini)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for marker in MARKERS:
+        config.addinivalue_line("markers", marker)
+    config.pluginmanager.register(fixtures, "llmbench-fixtures")
+    config.pluginmanager.register(Hooks(config), "llmbench-hooks")
+
+
+class Hooks:
+    """The hooks of one process; the recorder behind them is made when the first test or setting of ours is seen."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._recorder: Recorder | None = None
+        self._identity: dict[str, Any] = getattr(config, "workerinput", {}).get("llmbench") or {
+            "run_id": f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}",
+            "controller_pid": os.getpid(),
+        }
+        self._is_worker = hasattr(config, "workerinput")
+        config.stash[fixtures.SESSION] = lambda: self.recorder().session
+
+    def recorder(self) -> Recorder:
+        """This process's recorder, made now if it was not.
+
+        Raises:
+            pytest.UsageError: a setting or llmbench.yaml is not valid.
+        """
+        if self._recorder is None:
+            from pytest_llmbench.recorder import Recorder  # noqa: PLC0415 - not in sessions that do not use us
+
+            self._recorder = Recorder(self._config, self._identity, is_worker=self._is_worker)
+        return self._recorder
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionstart(self) -> None:
+        if not self._is_worker and _is_meant(self._config):
+            self._identity = self.recorder().handed_to_workers()
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        node.workerinput["llmbench"] = self._identity
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        if "model" in metafunc.fixturenames and (marks := list(metafunc.definition.iter_markers("models"))):
+            names = self.recorder().checked_names([name for mark in reversed(marks) for name in mark.args])
+            metafunc.parametrize("model", names, indirect=True, scope="session", ids=names)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> None:
+        # xdist alone would run the tests that were collected; without it pytest stops here, and so do we.
+        if self._is_worker and session.testsfailed and any(map(is_ours, session.items)):
+            if not session.config.option.continue_on_collection_errors:
+                raise session.Interrupted(f"{session.testsfailed} errors during collection")
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        if not is_ours(item):
+            return (yield)
+        recorder = self.recorder()
+        recorder.begin(item)
+        try:
+            return (yield)
+        finally:
+            recorder.end()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self) -> None:
+        if self._recorder is not None:
+            self._recorder.raise_trouble()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(self, fixturedef: Any) -> Generator[None, object, object]:
+        if self._recorder is None:
+            return (yield)
+        with self._recorder.owned_by(fixturedef):
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(
+        self, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        if self._recorder is not None:
+            self._recorder.attach(report, call)
+        return report
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if not self._is_worker and (self._recorder or hasattr(report, "llmbench") or report.when == "???"):
+            self.recorder().record(report)
+
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
+        if getattr(report, "llmbench", {}).get("outcome") == "infra_error":
+            return "infra error", "I", ("INFRA ERROR", {"yellow": True})
+        return None
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        if self._recorder is not None:
+            session.exitstatus = self._recorder.finish(int(exitstatus))
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self._recorder is not None and not self._is_worker:
+            self._recorder.summarize(terminalreporter)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_unconfigure(self) -> None:
+        if self._recorder is not None:
+            self._recorder.close()
+
+
+def is_ours(item: pytest.Item) -> bool:
+    """Whether a test asks for one of our fixtures or carries one of our markers."""
+    names = getattr(item, "fixturenames", ())
+    return not fixtures.NAMES.isdisjoint(names) or any(item.get_closest_marker(m) for m in ("models", "exclusive"))
+
+
+def _is_meant(config: pytest.Config) -> bool:
+    """Whether this project or this call says something to us, so that a mistake in it is told before any test runs."""
+    return (config.rootpath / "llmbench.yaml").exists() or any(
+        config.getoption(option.ini) is not None for option in options.OPTIONS
+    )

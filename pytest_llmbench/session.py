@@ -170,13 +170,20 @@ class Session:
 
     def model_file(self, name: str) -> ModelFile:
         """The file of a local model, fetched where it is missing."""
+        return self.models.ensure(self.local_name(name))
+
+    def local_name(self, name: str) -> str:
+        """A local model's name as its store knows it.
+
+        Raises:
+            UnknownModelError: nobody knows it.
+        """
         try:
-            known = self.models.check_name(name)
+            return self.models.check_name(name)
         except UsageError as error:
-            if "/" in name and (servers := ", ".join(self.config.servers)):
-                error.hint += f"\n  servers in llmbench.yaml: {servers}"
+            if "/" in name and self.config.servers:
+                error.hint += f"; servers in llmbench.yaml: {', '.join(self.config.servers)}"
             raise
-        return self.models.ensure(known)
 
     def begin(self, context: TestContext, needs_machine: bool, specs: Callable[[], Sequence[ServerSpec]]) -> None:
         """Grant a test the machine and its declared servers, all or nothing, and note that it started."""
@@ -246,6 +253,26 @@ class Session:
         kept = self.store.save_reply(self.run_id, place[0], ordinal, shown, body)
         self._note(kept)
         return dataclasses.replace(stored, id=kept.id)
+
+    def run_to_resume(self, name: str) -> Run:
+        """The stored run of this id, prefix or "last".
+
+        Raises:
+            UsageError: there is no such run.
+        """
+        path = self.folder / "results.db"
+        if not path.exists():
+            raise UsageError(f"cannot resume {name!r}: {path} does not exist", hint="run without --resume first")
+        store = Store.open(path)
+        try:
+            return store.load_run(name)
+        finally:
+            store.close()
+
+    def stop_servers(self) -> None:
+        """Stop every server of this run, and the supervisor with them."""
+        if self.identity.controller_pid == os.getpid():
+            self.supervisor.shutdown()
 
     def close(self) -> None:
         """Free what this process holds; servers stop with the controller."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal
@@ -95,18 +94,15 @@ class Threshold(_Strict):
 class RatingStep(_Strict):
     """A word for all values up to a limit (down to it, where higher is better)."""
 
-    limit: float | None = Field(default=None, description="in the metric's unit; none in the last step")
-    word: Annotated[str, AfterValidator(fields.word)] = Field(description="what to call it: instant, fluent, slow")
+    limit: float = Field(description="in the metric's unit")
+    word: Annotated[str, AfterValidator(fields.word)] = Field(description="what to call it: excellent, good, slow")
 
 
 def _ordered(steps: dict[str, list[RatingStep]]) -> dict[str, list[RatingStep]]:
-    """Best word first, worst last; the last has no limit, so that every value has a word."""
+    """Best word first; what keeps no limit is "poor"."""
     for metric, rows in steps.items():
-        limits = [row.limit if row.limit is not None else math.nan for row in rows]
-        if any(map(math.isnan, limits[:-1])) or not math.isnan(limits[-1]):
-            raise _problem("every step but the last has a limit; the last is the word for all that is worse", metric)
         lower = METRICS[metric].direction is Direction.LOWER
-        if any((a >= b) if lower else (a <= b) for a, b in pairwise(limits)):
+        if any((a.limit >= b.limit) if lower else (a.limit <= b.limit) for a, b in pairwise(rows)):
             order = "rise: lower is better" if lower else "fall: higher is better"
             raise _problem(f"limits go from best to worst, so they must {order}", metric)
     return steps

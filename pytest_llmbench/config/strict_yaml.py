@@ -102,8 +102,9 @@ def parse(text: str, name: str) -> Document:
             f"{name}:{line}: is not YAML: {error.problem or error.context}",
             hint="indent with spaces, and quote texts that hold ': ', ' #', or begin with one of [{&*!|>%@`",
         ) from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{name}: is not YAML: {' '.join(str(error).split())}") from error
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise ConfigError(f"{name}:{line}: is not YAML: {error.reason}") from error
 
 
 class _Composer:

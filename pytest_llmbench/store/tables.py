@@ -56,6 +56,7 @@ class ModelText(TypeDecorator[str]):
 
 metadata = MetaData(
     naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
         "pk": "pk_%(table_name)s",
         "fk": "fk_%(table_name)s_%(column_0_name)s",
         "uq": "uq_%(table_name)s",
@@ -67,8 +68,8 @@ def _row_number() -> Column[int]:
     return Column("id", Integer, primary_key=True)
 
 
-def _of_run() -> Column[str]:
-    return Column("run_id", Text, ForeignKey("runs.id", ondelete="CASCADE"), nullable=False)
+def _of_run(*, index: bool = False) -> Column[str]:
+    return Column("run_id", Text, ForeignKey("runs.id", ondelete="CASCADE"), nullable=False, index=index)
 
 
 runs = Table(
@@ -170,7 +171,7 @@ gates = Table(
     "gates",
     metadata,
     _row_number(),
-    _of_run(),
+    _of_run(index=True),
     Column("gate", Text, nullable=False),
     Column("verdict", Text, nullable=False),
     Column("reason", Text, nullable=False),

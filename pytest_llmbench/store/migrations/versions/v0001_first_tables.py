@@ -124,3 +124,4 @@ def _create_gates() -> None:
         _child_of("runs", "gates", "run_id"),
         sqlite_autoincrement=True,
     )
+    op.create_index("ix_gates_run_id", "gates", ["run_id"])

@@ -1,0 +1,269 @@
+"""The run recorder: what becomes of tests that are ours, in one process.
+
+In a worker (or the only process) it grants the machine, attaches what a test did to its report, and closes; on the
+controller it stores outcomes as they arrive and, at the end, decides gates and exit code and writes the reports.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_llmbench import config as configuration
+from pytest_llmbench import http, options, reports
+from pytest_llmbench.errors import Category, InfraError, LlmbenchError, UsageError
+from pytest_llmbench.records import Outcome, Run, ServerSpec, TestResult
+from pytest_llmbench.reports import terminal
+from pytest_llmbench.results.gates import evaluate
+from pytest_llmbench.results.outcomes import classify
+from pytest_llmbench.results.verdict import Tally, exit_code
+from pytest_llmbench.session import Identity, Session, TestContext
+
+_MESSAGE_LIMIT = 4000
+
+
+class Recorder:
+    """One process's recorder.
+
+    Args:
+        config: pytest's.
+        identity: `run_id` and `controller_pid`, from the controller.
+        is_worker: whether this is an xdist worker.
+
+    Raises:
+        pytest.UsageError: a setting, llmbench.yaml or the run to resume is not valid.
+    """
+
+    def __init__(self, config: pytest.Config, identity: Mapping[str, Any], *, is_worker: bool) -> None:
+        self._config = config
+        self._is_worker = is_worker
+        self._plain_failures = 0
+        self._finished: Run | None = None
+        self._written: list[Path] = []
+        try:
+            resolved = _resolve(config)
+            self.session = Session(resolved, Identity(**identity), self._say)
+            if resolved.settings.resume and not is_worker:
+                run = self.session.run_to_resume(resolved.settings.resume)
+                self.session.identity = Identity(run.id, os.getpid(), resuming=True)
+        except LlmbenchError as error:
+            raise pytest.UsageError(str(error)) from error
+
+    def handed_to_workers(self) -> dict[str, Any]:
+        """What a worker needs to belong to this run; builtin types only."""
+        identity = self.session.identity
+        return {
+            "run_id": identity.run_id,
+            "controller_pid": identity.controller_pid,
+            "resuming": identity.resuming,
+        }
+
+    def checked_names(self, names: Sequence[str]) -> list[str]:
+        """The names of a `models` marker; one that nobody knows ends the collection of its file."""
+        try:
+            return [name if self.session.external(name) else self.session.local_name(name) for name in names]
+        except UsageError as error:
+            raise pytest.Collector.CollectError(str(error)) from error
+
+    def begin(self, item: pytest.Item) -> None:
+        """Grant the test what it declared; trouble is kept for its setup, so that nothing escapes the protocol."""
+        context = _context(item)
+        try:
+            self.session.begin(context, _needs_machine(item, self.session), lambda: self._declared(context))
+        except LlmbenchError as error:
+            context.trouble = error
+
+    def end(self) -> None:
+        try:
+            self.session.end()
+        except InfraError as error:
+            self._say(str(error))
+
+    def raise_trouble(self) -> None:
+        if self.session.context is not None and self.session.context.trouble is not None:
+            raise self.session.context.trouble
+
+    @contextmanager
+    def owned_by(self, fixturedef: Any) -> Iterator[None]:
+        """While a fixture is set up, what is asked belongs to it."""
+        context = self.session.context
+        if context is None:
+            yield
+            return
+        context.owners.append((str(fixturedef.scope), f"{fixturedef.baseid}::{fixturedef.argname}"))
+        try:
+            yield
+        finally:
+            context.owners.pop()
+
+    def attach(self, report: pytest.TestReport, call: pytest.CallInfo[None]) -> None:
+        """Put what the test did on its report, the only road to the controller: builtin types, references only."""
+        context = self.session.context
+        if context is None or context.nodeid != report.nodeid:
+            return
+        error = call.excinfo.value if call.excinfo else None
+        outcome, category = classify(error, skipped=report.outcome == "skipped")
+        result = TestResult(
+            nodeid=report.nodeid,
+            key=context.key,
+            outcome=str(outcome),
+            phase=report.when or "",
+            message=_message(error, report),
+            category=category,
+            model=context.model,
+            duration_s=report.duration,
+            measurement_ids=tuple(context.measurement_ids),
+            reply_ids=tuple(context.reply_ids),
+        )
+        report.llmbench = result.as_dict()  # type: ignore[attr-defined]
+
+    def record(self, report: pytest.TestReport) -> None:
+        """Store one report's outcome, on the controller, as it arrives."""
+        if report.when == "???":
+            self._attach_crash(report)
+        sent = getattr(report, "llmbench", None)
+        result = TestResult.from_dict(json.loads(json.dumps(sent))) if sent else None
+        if report.failed and (result is None or result.outcome != Outcome.INFRA_ERROR):
+            self._plain_failures += 1
+        if result is not None and (result.phase != "setup" or not report.passed):
+            if result.phase != "teardown" or not report.passed:
+                self.session.store.save_result(self.session.run_id, result)
+
+    def finish(self, pytest_code: int) -> int:
+        """On the controller: settle what no report told of, decide, store and write; returns the exit code."""
+        if self._is_worker or "store" not in self.session.__dict__:
+            return pytest_code
+        store, run_id, settings = self.session.store, self.session.run_id, self.session.settings
+        interrupted = pytest_code == int(pytest.ExitCode.INTERRUPTED)
+        for unfinished in store.unfinished(run_id):
+            store.save_result(run_id, _never_told(unfinished, interrupted=interrupted))
+        run = store.load_run(run_id)
+        gates = evaluate(self.session.config.thresholds, run)
+        store.save_gates(run_id, gates)
+        code = exit_code(
+            pytest_code,
+            _tally(run, self._plain_failures),
+            gates,
+            max_error_rate=settings.max_error_rate,
+            inconclusive=settings.inconclusive,
+        )
+        store.finish_run(run_id, code)
+        self._finished = store.load_run(run_id)
+        self._write_reports(self._finished)
+        return code
+
+    def summarize(self, reporter: pytest.TerminalReporter) -> None:
+        """Print the summary, between pytest's own sections."""
+        if self._finished is None:
+            return
+        shown = next((str(_relative(path)) for path in self._written if path.suffix == ".html"), None)
+        reporter.section("llmbench", sep="=")
+        for line in terminal.summary(self._finished, width=min(reporter._tw.fullwidth, 100), report_path=shown):  # noqa: SLF001
+            for text, style in line:
+                reporter.write(text, **terminal.MARKUP[style])
+            reporter.write("\n")
+
+    def close(self) -> None:
+        if not self._is_worker:
+            self.session.stop_servers()
+        self.session.close()
+        http.close()
+
+    def _declared(self, context: TestContext) -> list[ServerSpec]:
+        if not context.model or self.session.external(context.model):
+            return []
+        return [self.session.spec(context.model)]
+
+    def _attach_crash(self, report: pytest.TestReport) -> None:
+        """A worker died: the test it was on is an infra error, if it was ours (its start is in the store)."""
+        for unfinished in self.session.store.unfinished(self.session.run_id):
+            if unfinished.nodeid == report.nodeid:
+                report.llmbench = _never_told(unfinished, interrupted=False).as_dict()  # type: ignore[attr-defined]
+
+    def _write_reports(self, run: Run) -> None:
+        folder = self.session.folder / "reports" / run.id
+        for fmt in self.session.settings.report:
+            if fmt == "none":
+                continue
+            try:
+                self._written.append(reports.write(run, fmt, folder / f"report.{fmt}"))
+            except LlmbenchError as error:
+                self._say(str(error))
+
+    def _say(self, text: str) -> None:
+        reporter = self._config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is not None:
+            reporter.ensure_newline()
+            reporter.write_line(f"llmbench: {text}", yellow=True)
+
+
+def _resolve(config: pytest.Config) -> configuration.Resolved:
+    ini = {
+        option.name: config.getini(option.ini) or None
+        for option in options.OPTIONS
+        if not (option.personal or option.cli_only)
+    }
+    cli = {option.name: config.getoption(option.ini) for option in options.OPTIONS}
+    name = config.inipath.name if config.inipath else "ini file"
+    return configuration.resolve(cli, os.environ, ini, config.rootpath, ini_name=name)
+
+
+def _context(item: pytest.Item) -> TestContext:
+    call = getattr(item, "callspec", None)
+    model = str(call.params.get("model", "")) if call else ""
+    exclusive = "bench" in getattr(item, "fixturenames", ()) or item.get_closest_marker("exclusive") is not None
+    return TestContext(item.nodeid, _key(item), model, exclusive)
+
+
+def _key(item: pytest.Item) -> str:
+    """Suite, test and parameters: stable where xdist changes node ids."""
+    classes = [node.name for node in item.listchain() if isinstance(node, pytest.Class)]
+    name = getattr(item, "originalname", None) or item.name
+    call = getattr(item, "callspec", None)
+    suite = _relative(item.path, item.config.rootpath).as_posix()
+    return "::".join([suite, *classes, name]) + (f"[{call.id}]" if call else "")
+
+
+def _needs_machine(item: pytest.Item, session: Session) -> bool:
+    context = _context(item)
+    names = set(getattr(item, "fixturenames", ()))
+    local_model = bool(context.model) and session.external(context.model) is None
+    return context.exclusive or "llama_server" in names or local_model
+
+
+def _message(error: BaseException | None, report: pytest.TestReport) -> str:
+    if report.outcome == "skipped":
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr or "")
+        return reason[:_MESSAGE_LIMIT]
+    return str(error)[:_MESSAGE_LIMIT] if error is not None else ""
+
+
+def _never_told(unfinished: TestResult, *, interrupted: bool) -> TestResult:
+    category = Category.CANCELLED if interrupted else Category.LOCAL_WORKER_CRASH
+    message = "the session was interrupted" if interrupted else "the process that ran this test died"
+    return TestResult(
+        unfinished.nodeid, unfinished.key, str(Outcome.INFRA_ERROR), message=message, category=str(category)
+    )
+
+
+def _tally(run: Run, plain_failures: int) -> Tally:
+    outcomes = [result.outcome for result in run.results]
+    return Tally(
+        plain_failures=plain_failures,
+        over_budget=outcomes.count(Outcome.OVER_BUDGET),
+        infra_errors=outcomes.count(Outcome.INFRA_ERROR),
+        ran=len(outcomes) - outcomes.count(Outcome.SKIPPED),
+    )
+
+
+def _relative(path: Path, root: Path | None = None) -> Path:
+    try:
+        return path.relative_to(root or Path.cwd())
+    except ValueError:
+        return path

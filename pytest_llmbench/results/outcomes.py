@@ -1,0 +1,34 @@
+"""How a test ended, from the exception that ended it."""
+
+from __future__ import annotations
+
+from pytest_llmbench.errors import InfraError, ReplyFormatError
+from pytest_llmbench.records import Outcome
+
+
+def classify(error: BaseException | None, *, skipped: bool) -> tuple[Outcome, str]:
+    """The outcome, and the category of an infra error ("" for the others).
+
+    Args:
+        error: what was raised; None where nothing was.
+        skipped: pytest counts the test as skipped (or expected to fail).
+    """
+    if isinstance(error, InfraError):
+        return Outcome.INFRA_ERROR, str(error.category)
+    if isinstance(error, BaseExceptionGroup) and (infra := error.subgroup(InfraError)) is not None:
+        first = next(e for e in _leaves(infra) if isinstance(e, InfraError))
+        return Outcome.INFRA_ERROR, str(first.category)
+    if skipped:
+        return Outcome.SKIPPED, ""
+    if error is None:
+        return Outcome.RIGHT, ""
+    if isinstance(error, AssertionError | ReplyFormatError):
+        return Outcome.WRONG, ""
+    return Outcome.TEST_ERROR, ""
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    found: list[BaseException] = []
+    for error in group.exceptions:
+        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found

@@ -1,0 +1,81 @@
+"""What SQLite says when it fails, in words a reader can act on."""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy.exc import StatementError
+
+from pytest_llmbench.errors import Category, StoreError
+
+MOVE_AWAY = (
+    "nothing was changed. Move the file away and the next run starts a new one; "
+    "`sqlite3 FILE .recover` gets rows out of a damaged one."
+)
+ELSEWHERE = "check the permissions and the mount, or choose another folder with --llmbench-results-dir."
+FREE_SPACE = "free some space, or choose another folder with --llmbench-results-dir."
+
+_KNOWN = {
+    sqlite3.SQLITE_FULL: ("the disk is full", FREE_SPACE),
+    sqlite3.SQLITE_READONLY: ("it is read-only", ELSEWHERE),
+    sqlite3.SQLITE_PERM: ("access is denied", ELSEWHERE),
+    sqlite3.SQLITE_CANTOPEN: ("it cannot be opened, or its folder cannot be written", ELSEWHERE),
+    sqlite3.SQLITE_NOTADB: ("it is not an SQLite database, or its beginning is damaged", MOVE_AWAY),
+    sqlite3.SQLITE_CORRUPT: ("it is damaged", MOVE_AWAY),
+    sqlite3.SQLITE_IOERR: ("reading or writing it failed", "look at the disk and the system log."),
+    sqlite3.SQLITE_BUSY: (
+        "another process keeps it locked",
+        "find the process that holds it (`fuser FILE`); it may be stopped in a debugger or by Ctrl-Z.",
+    ),
+    sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY: (
+        "the run or measurement to which this belongs is not there",
+        "was the run removed (`llmbench runs rm`) while it was going on?",
+    ),
+}
+"""SQLite result code, primary or extended → what happened, what to do next."""
+
+
+def store_error(path: Path, what: str, hint: str, *, category: Category = Category.STORE) -> StoreError:
+    """The error for `path`: every message about the database begins alike and names the file."""
+    return StoreError(f"results database {path}: {what}", category=category, hint=hint)
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn failures of the database file into `StoreError`; mistakes in our own SQL rise as they are.
+
+    Raises:
+        StoreError: the file, its folder or its content is at fault, or a value cannot be kept as JSON.
+    """
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise _translated(path, error) from error
+    except StatementError as error:
+        if isinstance(error.orig, sqlite3.Error):
+            raise _translated(path, error.orig) from error
+        if isinstance(error.orig, ValueError):
+            raise store_error(path, f"a value cannot be kept ({error.orig})", "") from error
+        raise
+    except OSError as error:
+        raise _from_os(path, error) from error
+
+
+def _translated(path: Path, error: sqlite3.Error) -> BaseException:
+    code = getattr(error, "sqlite_errorcode", 0)
+    known = _KNOWN.get(code) or _KNOWN.get(code & 0xFF)
+    if known is None:
+        return error
+    what, hint = known
+    category = Category.LOCAL_DISK_FULL if code & 0xFF == sqlite3.SQLITE_FULL else Category.STORE
+    return store_error(path, f"{what} ({error})", hint.replace("FILE", str(path)), category=category)
+
+
+def _from_os(path: Path, error: OSError) -> StoreError:
+    if error.errno == errno.ENOSPC:
+        return store_error(path, f"the disk is full ({error})", FREE_SPACE, category=Category.LOCAL_DISK_FULL)
+    return store_error(path, f"it cannot be created ({error})", ELSEWHERE)
