@@ -36,7 +36,7 @@ format: $(VENV)/.installed-dev  ## let ruff format and mend what it can
 	$(BIN)/ruff check --fix .
 
 docs: $(VENV)/.installed-dev  ## the documentation, as a site in site/
-	$(BIN)/mkdocs build --strict --quiet --site-dir site
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --site-dir site
 	@echo "Documentation: site/index.html"
 
 benchmarks: $(VENV)/.installed-dev  ## our own measurements, one after another

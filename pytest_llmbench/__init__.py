@@ -1,3 +1,38 @@
-"""Evaluate and benchmark language models with pytest: quality, speed and cost of the same call in one record."""
+"""Evaluate and benchmark language models with pytest: quality, speed and cost of the same call in one record.
+
+The public names; everything else may change. They load at first use, so that importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pytest_llmbench.errors import InfraError, LlmbenchError, ReplyFormatError, UsageError
+    from pytest_llmbench.records import Measurement, Reply, Series
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "InfraError",
+    "LlmbenchError",
+    "Measurement",
+    "Reply",
+    "ReplyFormatError",
+    "Series",
+    "UsageError",
+    "__version__",
+]
+
+_HOMES = {"Measurement": "records", "Reply": "records", "Series": "records"}
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES.get(name, 'errors')}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

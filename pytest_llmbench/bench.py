@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from pytest_llmbench import http
-from pytest_llmbench.clients import ChatRequest, Endpoint, Message, chat
+from pytest_llmbench.clients import ChatRequest, Endpoint, chat
 from pytest_llmbench.errors import Category, InfraError
 from pytest_llmbench.metrics import METRICS, call_metrics
 from pytest_llmbench.profiles import PROFILES, Load
@@ -176,7 +176,7 @@ class _Timer:
         fresh = f"[{secrets.token_hex(4)}] {prompt}"
         request = ChatRequest(
             model=self._subject.name,
-            messages=(Message("user", fresh),),
+            messages=({"role": "user", "content": fresh},),
             max_tokens=self._output_tokens,
             extra={"cache_prompt": False, "ignore_eos": True},
         )

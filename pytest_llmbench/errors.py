@@ -52,42 +52,54 @@ class ExitCode(IntEnum):
 class Category(StrEnum):
     """What kind of infrastructure failure it was; one list for retries, reports and metrics."""
 
-    AUTH = "auth"
-    QUOTA_EXHAUSTED = "quota_exhausted"
-    RATE_LIMITED = "rate_limited"
-    OVERLOADED = "overloaded"
-    SERVER = "server"
-    TIMEOUT_CONNECT = "timeout.connect"
-    TIMEOUT_TTFT = "timeout.ttft"
-    TIMEOUT_IDLE = "timeout.idle"
-    TIMEOUT_TOTAL = "timeout.total"
-    NETWORK_DNS = "network.dns"
-    NETWORK_TLS = "network.tls"
-    NETWORK_REFUSED = "network.refused"
-    NETWORK_RESET = "network.reset"
-    STREAM_TRUNCATED = "stream.truncated"
-    STREAM_MALFORMED = "stream.malformed"
-    STREAM_ERROR_EVENT = "stream.error_event"
-    STREAM_TOO_LARGE = "stream.too_large"
-    INVALID_REQUEST = "invalid_request"
-    CONTEXT_LENGTH = "context_length"
-    CONTENT_FILTER = "content_filter"
-    MODEL_MISSING = "model_missing"
-    MEASUREMENT_INVALID = "measurement.invalid"
-    LOCAL_SERVER_CRASH = "local.server_crash"
-    LOCAL_SERVER_START = "local.server_start"
-    LOCAL_LOAD_TIMEOUT = "local.load_timeout"
-    LOCAL_OOM = "local.oom"
-    LOCAL_PORT = "local.port"
-    LOCAL_CORRUPT_MODEL = "local.corrupt_model"
-    LOCAL_DISK_FULL = "local.disk_full"
-    LOCAL_ENGINE_MISSING = "local.engine_missing"
-    LOCAL_SUPERVISOR = "local.supervisor"
-    LOCAL_WORKER_CRASH = "local.worker_crash"
-    LOCAL_REFUSED = "local.refused"
-    STORE = "store"
-    CANCELLED = "cancelled"
-    INTERNAL = "internal"
+    meaning: str
+    """For docs/reference/exit-codes.md."""
+
+    def __new__(cls, value: str, meaning: str) -> Self:
+        category = str.__new__(cls, value)
+        category._value_ = value
+        category.meaning = meaning
+        return category
+
+    AUTH = "auth", "The API key is missing or was refused (401, 403)."
+    QUOTA_EXHAUSTED = "quota_exhausted", "The account has no quota left; waiting does not help."
+    RATE_LIMITED = "rate_limited", "Too many requests at once (429)."
+    OVERLOADED = "overloaded", "The server has no slot free or is still loading (503)."
+    SERVER = "server", "The server failed (other 5xx)."
+    TIMEOUT_CONNECT = "timeout.connect", "No connection before the deadline."
+    TIMEOUT_TTFT = "timeout.ttft", "No generated token before the deadline."
+    TIMEOUT_IDLE = "timeout.idle", "The stream fell silent for too long."
+    TIMEOUT_TOTAL = "timeout.total", "The request as a whole took too long."
+    NETWORK_DNS = "network.dns", "The host name could not be resolved."
+    NETWORK_TLS = "network.tls", "No secure connection: certificate or protocol."
+    NETWORK_REFUSED = "network.refused", "Nobody listens at the address."
+    NETWORK_RESET = "network.reset", "The connection broke before an answer began."
+    STREAM_TRUNCATED = "stream.truncated", "The stream ended without its last frame."
+    STREAM_MALFORMED = "stream.malformed", "The answer is not in the format that was expected."
+    STREAM_ERROR_EVENT = "stream.error_event", "The server reported an error within the stream."
+    STREAM_TOO_LARGE = "stream.too_large", "The answer is larger than what is read."
+    INVALID_REQUEST = "invalid_request", "The server refused the request (other 4xx)."
+    CONTEXT_LENGTH = "context_length", "Prompt and answer do not fit into the context."
+    CONTENT_FILTER = "content_filter", "The provider's filter stopped the answer."
+    MODEL_MISSING = "model_missing", "The model's file is not here, or the server does not know the model."
+    MEASUREMENT_INVALID = (
+        "measurement.invalid",
+        "The measurement broke its own conditions (a cached prompt, too few tokens).",
+    )
+    LOCAL_SERVER_CRASH = "local.server_crash", "A local server died while it was used."
+    LOCAL_SERVER_START = "local.server_start", "A local server did not start."
+    LOCAL_LOAD_TIMEOUT = "local.load_timeout", "A local server did not become ready before the deadline."
+    LOCAL_OOM = "local.oom", "A local server ran out of memory, or would have."
+    LOCAL_PORT = "local.port", "A local server could not listen at its address."
+    LOCAL_CORRUPT_MODEL = "local.corrupt_model", "A model file is corrupt, or not the one that was pinned."
+    LOCAL_DISK_FULL = "local.disk_full", "No space left for a model file."
+    LOCAL_ENGINE_MISSING = "local.engine_missing", "No engine for local models is installed."
+    LOCAL_SUPERVISOR = "local.supervisor", "The process that starts servers cannot be reached."
+    LOCAL_WORKER_CRASH = "local.worker_crash", "An xdist worker died during the test."
+    LOCAL_REFUSED = "local.refused", "A server was refused because waiting for it would never end."
+    STORE = "store", "The results database cannot be read or written."
+    CANCELLED = "cancelled", "The request was cancelled, by Ctrl-C or because the session ended."
+    INTERNAL = "internal", "A fault of our own; please report it."
 
 
 class LlmbenchError(Exception):

@@ -18,6 +18,9 @@ from pytest_llmbench import fixtures, options
 if TYPE_CHECKING:
     from pytest_llmbench.recorder import Recorder
 
+_CRASHED = "???"
+"""`when` of the report that xdist makes for the test a dead worker was on."""
+
 MARKERS = (
     "models(*names): run the test once per model; names are `name:QUANT`, a GGUF path, or `server/model`",
     "exclusive: the test has this machine to itself; every test that uses `bench` is exclusive by itself",
@@ -77,9 +80,9 @@ class Hooks:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> None:
         # xdist alone would run the tests that were collected; without it pytest stops here, and so do we.
-        if self._is_worker and session.testsfailed and any(map(is_ours, session.items)):
-            if not session.config.option.continue_on_collection_errors:
-                raise session.Interrupted(f"{session.testsfailed} errors during collection")
+        goes_on = not self._is_worker or session.config.option.continue_on_collection_errors
+        if session.testsfailed and not goes_on and any(map(is_ours, session.items)):
+            raise session.Interrupted(f"{session.testsfailed} errors during collection")
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -115,10 +118,14 @@ class Hooks:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if not self._is_worker and (self._recorder or hasattr(report, "llmbench") or report.when == "???"):
+        if self._is_worker:
+            return
+        if self._recorder or hasattr(report, "llmbench") or str(report.when) == _CRASHED:
             self.recorder().record(report)
 
-    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
+    def pytest_report_teststatus(
+        self, report: pytest.TestReport
+    ) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
         if getattr(report, "llmbench", {}).get("outcome") == "infra_error":
             return "infra error", "I", ("INFRA ERROR", {"yellow": True})
         return None

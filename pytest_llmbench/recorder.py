@@ -26,6 +26,7 @@ from pytest_llmbench.results.verdict import Tally, exit_code
 from pytest_llmbench.session import Identity, Session, TestContext
 
 _MESSAGE_LIMIT = 4000
+_PHASES = ("setup", "call", "teardown")
 
 
 class Recorder:
@@ -125,15 +126,14 @@ class Recorder:
 
     def record(self, report: pytest.TestReport) -> None:
         """Store one report's outcome, on the controller, as it arrives."""
-        if report.when == "???":
+        if str(report.when) not in _PHASES:
             self._attach_crash(report)
         sent = getattr(report, "llmbench", None)
         result = TestResult.from_dict(json.loads(json.dumps(sent))) if sent else None
         if report.failed and (result is None or result.outcome != Outcome.INFRA_ERROR):
             self._plain_failures += 1
-        if result is not None and (result.phase != "setup" or not report.passed):
-            if result.phase != "teardown" or not report.passed:
-                self.session.store.save_result(self.session.run_id, result)
+        if result is not None and (result.phase == "call" or not report.passed):
+            self.session.store.save_result(self.session.run_id, result)
 
     def finish(self, pytest_code: int) -> int:
         """On the controller: settle what no report told of, decide, store and write; returns the exit code."""
@@ -182,7 +182,7 @@ class Recorder:
 
     def _attach_crash(self, report: pytest.TestReport) -> None:
         """A worker died: the test it was on is an infra error, if it was ours (its start is in the store)."""
-        for unfinished in self.session.store.unfinished(self.session.run_id):
+        for unfinished in self.session.begun():
             if unfinished.nodeid == report.nodeid:
                 report.llmbench = _never_told(unfinished, interrupted=False).as_dict()  # type: ignore[attr-defined]
 

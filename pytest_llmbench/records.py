@@ -217,6 +217,8 @@ class Reply(Record):
     """Raw event payloads, in order of arrival, kept where the caller asked for them."""
     id: str = ""
     """The row in the results database, once stored."""
+    request: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    """What was asked (`messages`, `max_tokens`, ...), filled when a run is read back from the store."""
 
     @property
     def json(self) -> Any:

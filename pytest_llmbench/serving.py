@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from pytest_llmbench.bench import measure
 from pytest_llmbench.clients import Endpoint, Model
 from pytest_llmbench.config import ServerDef
-from pytest_llmbench.errors import Category, ServerError, UsageError, WireError, did_you_mean
+from pytest_llmbench.errors import UsageError, did_you_mean
 from pytest_llmbench.profiles import PROFILES, Load
 from pytest_llmbench.profiles.interactive import PROMPTS
 from pytest_llmbench.profiles.ratings import Step
@@ -23,6 +22,7 @@ class ServedModel(Model):
 
     def __init__(self, session: Session, name: str) -> None:
         self.session = session
+        self.deadlines = session.deadlines
         super().__init__(
             name,
             endpoint=self.endpoint,
@@ -41,7 +41,7 @@ class ServedModel(Model):
 
     def endpoint(self) -> Endpoint:
         info = self.server()
-        return Endpoint(info.base_url, info.api_key, self.model_id, self.name)
+        return Endpoint(base_url=info.base_url, api_key=info.api_key, model_id=self.model_id, name=self.name)
 
     @property
     def model_id(self) -> str:

@@ -27,7 +27,7 @@ from pytest_llmbench.clients import ChatRequest
 from pytest_llmbench.config import Resolved, ServerDef
 from pytest_llmbench.errors import UsageError
 from pytest_llmbench.http import Deadlines
-from pytest_llmbench.records import Host, ModelFile, Reply, Run, ServerInfo, ServerSpec
+from pytest_llmbench.records import Host, ModelFile, Reply, Run, ServerInfo, ServerSpec, TestResult
 from pytest_llmbench.servers import host
 from pytest_llmbench.servers.claims import Supervisor
 from pytest_llmbench.servers.machine import MachineLock
@@ -192,9 +192,7 @@ class Session:
         if not needs_machine:
             return
         wanted = specs()
-        self.machine.acquire(
-            exclusive=context.exclusive, timeout_s=self.settings.lock_timeout_s, on_wait=self._say
-        )
+        self.machine.acquire(exclusive=context.exclusive, timeout_s=self.settings.lock_timeout_s, on_wait=self._say)
         if wanted:
             self.supervisor.claim(wanted, wait=True)
             self._claimed += wanted
@@ -269,6 +267,17 @@ class Session:
         finally:
             store.close()
 
+    def begun(self) -> list[TestResult]:
+        """This run's tests that started and told no outcome yet; asks without making a run or a file."""
+        path = self.folder / "results.db"
+        if not path.exists():
+            return []
+        store = Store.open(path)
+        try:
+            return store.unfinished(self.run_id)
+        finally:
+            store.close()
+
     def stop_servers(self) -> None:
         """Stop every server of this run, and the supervisor with them."""
         if self.identity.controller_pid == os.getpid():
@@ -315,9 +324,7 @@ def environment(root: Path) -> dict[str, Any]:
 
 def _git(root: Path, *arguments: str) -> str | None:
     try:
-        done = subprocess.run(
-            ["git", *arguments], cwd=root, capture_output=True, text=True, timeout=10, check=False
-        )
+        done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() if done.returncode == 0 else None

@@ -35,7 +35,8 @@ class Parser:
     Comments, `id` and `retry` are read over; an event that the stream's end cuts off is dropped, as the standard says.
     """
 
-    def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
+    def __init__(self, source: str = "the stream", max_event_bytes: int = MAX_EVENT_BYTES) -> None:
+        self._source = source
         self._max_event_bytes = max_event_bytes
         self._rest = bytearray()
         self._at_start = True
@@ -93,6 +94,6 @@ class Parser:
     def _check_size(self, pending: int) -> None:
         if self._data_bytes + pending > self._max_event_bytes:
             raise WireError(
-                f"one event of the stream is larger than {self._max_event_bytes} bytes",
+                f"{self._source}: one event is larger than {self._max_event_bytes} bytes",
                 category=Category.STREAM_TOO_LARGE,
             )

@@ -19,6 +19,10 @@ MetricName = Annotated[str, AfterValidator(fields.metric), Field(json_schema_ext
 Statistic = Literal["p50", "p95", "p99", "median", "mean", "min", "max"]
 
 
+_CLOSED: dict[str, Any] = {"additionalProperties": False}
+"""For mappings by name: pydantic's schema would let every name pass that does not match the pattern."""
+
+
 class _Strict(BaseModel):
     """A mapping whose keys are all known."""
 
@@ -52,7 +56,9 @@ class QuantDef(_Strict):
 class ModelDef(_Strict):
     """A local model and its quantizations; tests name it `model:QUANT`."""
 
-    quants: dict[Name, QuantDef] = Field(min_length=1, description="quantization (Q4_1, Q8_0, ...) → its file")
+    quants: dict[Name, QuantDef] = Field(
+        min_length=1, description="quantization (Q4_1, Q8_0, ...) → its file", json_schema_extra=_CLOSED
+    )
 
 
 class ServerDef(_Strict):
@@ -133,8 +139,12 @@ def _defaults_schema() -> dict[str, Any]:
 class LlmbenchConfig(_Strict):
     """The whole of llmbench.yaml."""
 
-    models: dict[Name, ModelDef] = Field(default={}, description="local models, on top of the built-in catalogue")
-    servers: dict[Name, ServerDef] = Field(default={}, description="servers that run already")
+    models: dict[Name, ModelDef] = Field(
+        default={}, description="local models, on top of the built-in catalogue", json_schema_extra=_CLOSED
+    )
+    servers: dict[Name, ServerDef] = Field(
+        default={}, description="servers that run already", json_schema_extra=_CLOSED
+    )
     thresholds: list[Threshold] = Field(default=[], description="gates: limits that decide the exit status")
     ratings: Annotated[dict[MetricName, Annotated[list[RatingStep], Field(min_length=1)]], AfterValidator(_ordered)] = (
         Field(default={}, description="your words for the values of a metric, best first")

@@ -16,7 +16,6 @@ from typing import Any, Self
 from pytest_llmbench import clock
 from pytest_llmbench.demo.script import (
     Answer,
-    ChatBody,
     Close,
     Event,
     Failure,
@@ -116,7 +115,7 @@ class DemoProvider:
         self._stopping = asyncio.Event()
         self._listening = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="llmbench-demo", daemon=True)
-        self._failed: OSError | None = None
+        self._failed: BaseException | None = None
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -129,6 +128,8 @@ class DemoProvider:
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join()
+        if self._failed is not None:
+            raise self._failed  # a bug in the script: the client saw only a closed connection
 
     def chats(self) -> list[Call]:
         """The chat requests received so far, oldest first."""
@@ -154,7 +155,12 @@ class DemoProvider:
         self._accepted += 1
         task = asyncio.ensure_future(self._connection(reader, writer, self._accepted))
         self._connections.add(task)
-        task.add_done_callback(self._connections.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._connections.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._failed = error
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
         try:
@@ -180,7 +186,9 @@ class DemoProvider:
         unknown = Failure(404, f"no such path: {call.path}", "not_found", "not_found_error")
         return answers.get(call.path, unknown.page)()
 
-    def _chat(self, body: ChatBody) -> Page:
+    def _chat(self, body: Any) -> Page:
+        if not isinstance(body, dict):
+            return Failure(400, "the body is no JSON object").page()
         self._chats += 1
         if callable(self._script):
             reaction = self._script(body)
@@ -197,7 +205,14 @@ async def _read_request(reader: asyncio.StreamReader, connection: int) -> Call:
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)}
     raw = await reader.readexactly(int(headers.get("content-length", "0")))
     received_at = clock.monotonic()
-    return Call(method, path, headers, json.loads(raw) if raw else None, received_at, connection)
+    return Call(method, path, headers, _json_or_none(raw), received_at, connection)
+
+
+def _json_or_none(raw: bytes) -> Any:
+    try:
+        return json.loads(raw)
+    except ValueError:
+        return None
 
 
 async def _play(page: Page, writer: asyncio.StreamWriter, call: Call) -> None:

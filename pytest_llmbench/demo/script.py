@@ -34,7 +34,7 @@ class Event:
     @property
     def data(self) -> bytes:
         text = self.payload if isinstance(self.payload, str) else json.dumps(self.payload, ensure_ascii=False)
-        return b"data: " + text.encode() + b"\n\n"
+        return b"data: " + _utf8(text) + b"\n\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +73,15 @@ class Page:
 
 @dataclass(frozen=True)
 class Failure:
-    """An HTTP error in OpenAI's form, or with any body.
-
-    Args (fields): `status` may be 200: some gateways report errors so. `body` replaces the JSON made from the others.
-    """
+    """An HTTP error in OpenAI's form, or with any body."""
 
     status: int
+    """May be 200: some gateways report errors so."""
     message: str = "scripted failure"
     code: str | int | None = None
     type: str = "invalid_request_error"
     body: str | None = None
+    """Instead of the JSON made from the fields above."""
     content_type: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict)
 
@@ -208,7 +207,7 @@ class Answer:
         choice = {"index": 0, "message": message, "finish_reason": self._finish(body)}
         usage = {"usage": self._usage(body)} if self.usage else {}
         whole = {"object": "chat.completion", "model": body.get("model"), "choices": [choice], **usage}
-        return json.dumps({**whole, **self._timings()}, ensure_ascii=False).encode()
+        return _utf8(json.dumps({**whole, **self._timings()}, ensure_ascii=False))
 
 
 Reaction = Answer | Failure | Page
@@ -227,6 +226,11 @@ def echo(body: ChatBody) -> Answer:
 def _chunk(body: ChatBody, delta: Mapping[str, Any] | None = None, finish: str | None = None) -> dict[str, Any]:
     choices = [] if delta is None else [{"index": 0, "delta": dict(delta), "finish_reason": finish}]
     return {"id": "demo", "object": "chat.completion.chunk", "model": body.get("model"), "choices": choices}
+
+
+def _utf8(text: str) -> bytes:
+    """Half a surrogate pair, which UTF-8 cannot carry, goes out as its JSON escape: some servers cut emoji so."""
+    return text.encode("utf-8", "backslashreplace")
 
 
 def _first_events(steps: Sequence[Step], count: int) -> list[Step]:

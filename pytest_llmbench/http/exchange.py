@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -84,7 +84,7 @@ class Exchange:
         self._response = response
         self._watch = watch
 
-    async def chunks(self, max_bytes: int = MAX_BODY_BYTES) -> AsyncIterator[tuple[float, bytes]]:
+    async def chunks(self, max_bytes: int = MAX_BODY_BYTES) -> AsyncGenerator[tuple[float, bytes], None]:
         """The body as it arrives: `(arrived_at, data)`, stamped with `clock.monotonic` before anything else.
 
         Raises:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Set
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 
 from pytest_llmbench.profiles.profile import Load, TimedAsk
 from pytest_llmbench.records import Repetition
@@ -17,7 +18,7 @@ PROMPTS: tuple[str, ...] = (
 """Short everyday requests, 30 to 50 tokens with a usual chat template."""
 
 
-def interactive(ask: TimedAsk, load: Load, done: Set[int] = frozenset()) -> Iterator[Repetition]:
+def interactive(ask: TimedAsk, load: Load, done: AbstractSet[int] = frozenset()) -> Iterator[Repetition]:
     """Send each prompt once a round, one request at a time.
 
     Args:

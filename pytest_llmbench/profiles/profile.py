@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,5 +34,5 @@ class Load:
 TimedAsk = Callable[[int, int, str], Repetition]
 """(index, round, prompt) → one timed request."""
 
-Profile = Callable[[TimedAsk, Load, Set[int]], Iterator[Repetition]]
+Profile = Callable[[TimedAsk, Load, AbstractSet[int]], Iterator[Repetition]]
 """(timed ask, load, indexes already measured) → the missing repetitions, as they complete."""

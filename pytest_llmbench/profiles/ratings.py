@@ -25,7 +25,7 @@ class Step:
 
 
 DEFAULT_RATINGS: Mapping[str, tuple[Step, ...]] = {
-    # Limits around 0.1 s, 1 s and 10 s: noticed, flow kept, attention lost (Nielsen 1993, Usability Engineering, ch. 5).
+    # Around 1 s and 10 s: flow of thought kept, attention lost (Nielsen 1993, Usability Engineering, ch. 5).
     "ttft_s": (Step(0.5, "excellent"), Step(1.0, "good"), Step(3.0, "usable"), Step(10.0, "slow")),
     # Multiples of reading speed: eight, four, two, one.
     "decode_tps": (Step(40, "excellent"), Step(20, "good"), Step(10, "usable"), Step(5, "slow")),

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+from typing import TypeGuard
 
 NOT_MEASURED = "–"
 
 _SMALL_TIMES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
 
 
-def time(seconds: float | None) -> str:
+def duration(seconds: float | None) -> str:
     """`38 ms`, `1.24 s`, `2 min 05 s`."""
     if not _measured(seconds):
         return NOT_MEASURED
+    if seconds == 0:
+        return "0 s"
     if abs(seconds) >= 120:
         return f"{int(seconds // 60)} min {int(seconds % 60):02d} s"
     # 0.9995 s would be rounded to "1000 ms"
@@ -49,18 +52,19 @@ def quantity(value: float | None, unit: str) -> str:
         unit: `s`, `B`, `tok/s` or any other, which is then shown as it is.
     """
     if unit == "s":
-        return time(value)
+        return duration(value)
     if unit == "B":
         return size(value)
     return f"{speed(value)} {unit}".rstrip() if _measured(value) else NOT_MEASURED
 
 
-def _measured(value: float | None) -> bool:
+def _measured(value: float | None) -> TypeGuard[float]:
     return value is not None and math.isfinite(value)
 
 
 def _three_digits(value: float) -> str:
-    if value == 0:
+    rounded = float(f"{value:.3g}")
+    if rounded == 0:
         return "0"
-    decimals = max(0, 2 - math.floor(math.log10(abs(value)) + 1e-9))
-    return f"{value:,.{min(decimals, 2)}f}".replace(",", "\u202f") if abs(value) >= 0.01 else f"{value:.2g}"
+    decimals = 2 - math.floor(math.log10(abs(rounded)))
+    return f"{rounded:.{decimals}f}" if decimals > 0 else f"{value:.0f}"

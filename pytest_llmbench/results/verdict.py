@@ -44,15 +44,12 @@ def exit_code(
     """
     if pytest_code not in (ExitCode.OK, ExitCode.TESTS_FAILED):
         return pytest_code
-    if tally.plain_failures:
-        return ExitCode.TESTS_FAILED
-    if tally.over_budget:
-        return ExitCode.OVER_BUDGET
-    if tally.error_rate > max_error_rate:
-        return ExitCode.INFRA_ERRORS
     verdicts = {gate.verdict for gate in gates}
-    if FAIL in verdicts:
-        return ExitCode.GATE_FAILED
-    if INCONCLUSIVE in verdicts and inconclusive == "fail":
-        return ExitCode.INCONCLUSIVE
-    return ExitCode.OK
+    reasons = (
+        (ExitCode.TESTS_FAILED, tally.plain_failures > 0),
+        (ExitCode.OVER_BUDGET, tally.over_budget > 0),
+        (ExitCode.INFRA_ERRORS, tally.error_rate > max_error_rate),
+        (ExitCode.GATE_FAILED, FAIL in verdicts),
+        (ExitCode.INCONCLUSIVE, INCONCLUSIVE in verdicts and inconclusive == "fail"),
+    )
+    return next((code for code, holds in reasons if holds), ExitCode.OK)

@@ -6,14 +6,22 @@ at once under several writers, whatever the busy timeout: 2100 of 2400 writes in
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, QueuePool, column, create_engine, event, inspect, select, table
 
 from pytest_llmbench.store.failures import MOVE_AWAY, explained, store_error
-from pytest_llmbench.store.sqlite_file import check_file, connect, create_blank, enter_wal, remove_companions
+from pytest_llmbench.store.sqlite_file import (
+    BUSY_TIMEOUT_S,
+    check_file,
+    connect,
+    create_blank,
+    enter_wal,
+    remove_companions,
+)
 
 # History of the format; a new one is a new file in migrations/versions/ and a line here.
 # 0001  runs, results, replies, measurements, repetitions, gates
@@ -39,34 +47,35 @@ class Database:
             if not path.exists():
                 _create(path)
             check_file(path)
-            self._engine = _engine(path)
+            self._writer = _engine(path)
+            self._reader = self._writer.execution_options(**{_BEGIN: "BEGIN"})
             try:
-                _bring_up_to_date(self._engine, path)
-                _ensure_wal(path)
+                _bring_up_to_date(self._reader, path)
+                _prefer_wal(path)
             except BaseException:
-                self._engine.dispose()
+                self._writer.dispose()
                 raise
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """One snapshot of the database: what others commit meanwhile is not seen."""
-        with explained(self.path), self._engine.execution_options(**{_BEGIN: "BEGIN"}).begin() as connection:
+        with explained(self.path), self._reader.begin() as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """One write transaction; committed when the block ends, rolled back when it raises."""
-        with explained(self.path), self._engine.begin() as connection:
+        with explained(self.path), self._writer.begin() as connection:
             yield connection
 
     def close(self) -> None:
         """Let go of the file. The last process to do so folds the write-ahead log back into it."""
         with explained(self.path):
-            self._engine.dispose()
+            self._writer.dispose()
 
 
-def _engine(path: Path) -> Engine:
-    engine = create_engine("sqlite://", creator=lambda: connect(path), poolclass=QueuePool)
+def _engine(path: Path, *, foreign_keys: bool = True) -> Engine:
+    engine = create_engine("sqlite://", creator=lambda: connect(path, foreign_keys=foreign_keys), poolclass=QueuePool)
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
@@ -76,25 +85,32 @@ def _engine(path: Path) -> Engine:
 
 
 def _create(path: Path) -> None:
-    # Built under another name and moved when complete: whoever is killed here leaves no half database behind, and an
-    # empty file under the final name is never one of ours.
     from filelock import FileLock  # noqa: PLC0415 - only the first run on a folder needs it
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_name(path.name + ".lock")):
-        if path.exists():
-            return
-        unfinished = path.with_name(path.name + ".new")
-        remove_companions(unfinished)
-        create_blank(unfinished)
-        _upgrade(unfinished)
-        _ensure_wal(unfinished)
-        remove_companions(path)
-        unfinished.replace(path)
+    # Not `.lock`: that is SQLite's own name where a folder knows only dot-file locks.
+    turn = path.with_name(path.name + ".creating")
+    with FileLock(turn, timeout=BUSY_TIMEOUT_S):
+        if not path.exists():
+            _build(path)
+        # Safe to delete while others wait for it: whoever gets in from here on finds the database and leaves.
+        turn.unlink(missing_ok=True)
 
 
-def _bring_up_to_date(engine: Engine, path: Path) -> None:
-    version = _stored_version(engine, path)
+def _build(path: Path) -> None:
+    # Under another name until complete: whoever is killed here leaves no half database behind, and an empty file
+    # under the final name is never one of ours.
+    unfinished = path.with_name(path.name + ".new")
+    remove_companions(unfinished)
+    create_blank(unfinished)
+    _upgrade(unfinished)
+    enter_wal(unfinished)
+    remove_companions(path)
+    unfinished.replace(path)
+
+
+def _bring_up_to_date(reader: Engine, path: Path) -> None:
+    version = _stored_version(reader, path)
     if version == FORMAT_VERSION:
         return
     if version > FORMAT_VERSION:
@@ -106,8 +122,8 @@ def _bring_up_to_date(engine: Engine, path: Path) -> None:
     _upgrade(path)
 
 
-def _stored_version(engine: Engine, path: Path) -> str:
-    with engine.execution_options(**{_BEGIN: "BEGIN"}).begin() as connection:
+def _stored_version(reader: Engine, path: Path) -> str:
+    with reader.begin() as connection:
         ours = inspect(connection).has_table(_VERSION.name)
         version = connection.scalar(select(_VERSION.c.version_num)) or "" if ours else None
     if version is None or (version and not version.isdigit()):
@@ -122,7 +138,8 @@ def _upgrade(path: Path) -> None:
     config = Config()
     scripts = Path(__file__).with_name("migrations")
     config.set_main_option("script_location", str(scripts).replace("%", "%%"))
-    engine = _engine(path)
+    # Rebuilding a table drops the old one, which would take the rows that refer to it along.
+    engine = _engine(path, foreign_keys=False)
     try:
         with engine.begin() as connection:
             config.attributes["connection"] = connection
@@ -131,8 +148,13 @@ def _upgrade(path: Path) -> None:
         engine.dispose()
 
 
-def _ensure_wal(path: Path) -> None:
-    with closing(connect(path)) as connection:
-        (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
-        if mode != "wal":
-            enter_wal(connection, path)
+def _prefer_wal(path: Path) -> None:
+    mode = enter_wal(path)
+    if mode != "wal":
+        warnings.warn(
+            f"results database {path}: write-ahead logging is refused, as on network folders; falling back to the "
+            f"rollback journal ({mode}). When several processes write, keep it on a local disk: "
+            "--llmbench-results-dir.",
+            RuntimeWarning,
+            stacklevel=4,
+        )

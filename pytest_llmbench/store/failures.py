@@ -78,4 +78,4 @@ def _translated(path: Path, error: sqlite3.Error) -> BaseException:
 def _from_os(path: Path, error: OSError) -> StoreError:
     if error.errno == errno.ENOSPC:
         return store_error(path, f"the disk is full ({error})", FREE_SPACE, category=Category.LOCAL_DISK_FULL)
-    return store_error(path, f"it cannot be created ({error})", ELSEWHERE)
+    return store_error(path, f"it cannot be used ({error})", ELSEWHERE)

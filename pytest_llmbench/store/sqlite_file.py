@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import warnings
+from contextlib import closing
 from pathlib import Path
 
 from pytest_llmbench.store.failures import ELSEWHERE, MOVE_AWAY, store_error
@@ -12,20 +12,26 @@ from pytest_llmbench.store.failures import ELSEWHERE, MOVE_AWAY, store_error
 BUSY_TIMEOUT_S = 30.0
 """How long a writer waits for its turn."""
 
+_WAL_REFUSED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_IOERR}
+
 
 def address(path: Path) -> str:
     """The file as SQLite's URI. Mode `rw`: opening never creates, so a lost file is an error and not an empty one."""
     return f"{path.absolute().as_uri()}?mode=rw"
 
 
-def connect(path: Path) -> sqlite3.Connection:
+def connect(path: Path, *, foreign_keys: bool = True) -> sqlite3.Connection:
     """A connection that begins no transaction by itself and may be handed from thread to thread (the pool's work)."""
     connection = sqlite3.connect(
         address(path), uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
     )
-    # In WAL mode NORMAL survives the death of any process; only a power cut may take the last commits.
-    connection.execute("PRAGMA synchronous=NORMAL")
-    connection.execute("PRAGMA foreign_keys=ON")
+    try:
+        # In WAL mode NORMAL survives the death of any process; only a power cut may take the last commits.
+        connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute(f"PRAGMA foreign_keys={'ON' if foreign_keys else 'OFF'}")
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
@@ -57,25 +63,23 @@ def check_file(path: Path) -> None:
         _check_whole(path)
 
 
-def enter_wal(connection: sqlite3.Connection, path: Path) -> None:
-    """Switch the file to write-ahead logging, which it keeps; where that is refused, warn and go on with the journal.
+def enter_wal(path: Path) -> str:
+    """Switch the file to write-ahead logging, which it keeps from then on.
 
-    A network folder refuses: WAL needs memory shared between its users. The rollback journal is correct there too, only
-    slower, and safe as far as the folder's locks are.
+    Returns:
+        The journal mode now in force: `wal`, or what there is where WAL is refused, with the reason if one was told.
+        A network folder refuses: WAL needs memory shared between its users.
     """
-    try:
-        (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
-    except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode & 0xFF not in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_IOERR}:
-            raise
-        mode = str(error)
-    if mode != "wal":
-        warnings.warn(
-            f"results database {path}: write-ahead logging is refused ({mode}), as on network folders; falling back to "
-            "the rollback journal. Keep it on a local disk (--llmbench-results-dir) when several processes write.",
-            RuntimeWarning,
-            stacklevel=2,
-        )
+    with closing(connect(path)) as connection:
+        (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+        if mode == "wal":
+            return "wal"
+        try:
+            return str(connection.execute("PRAGMA journal_mode=WAL").fetchone()[0])
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF not in _WAL_REFUSED:
+                raise
+            return f"{mode}: {error}"
 
 
 def _seems_truncated(path: Path) -> bool:
@@ -89,10 +93,7 @@ def _seems_truncated(path: Path) -> bool:
 
 def _check_whole(path: Path) -> None:
     # Only SQLite can tell a cut file from one whose missing pages still wait in the write-ahead log.
-    connection = connect(path)
-    try:
+    with closing(connect(path)) as connection:
         (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    finally:
-        connection.close()
     if verdict != "ok":
         raise store_error(path, f"it is damaged, parts are missing ({verdict})", MOVE_AWAY)

@@ -1,0 +1,3 @@
+"""Top of the project: what pytest wants declared here."""
+
+pytest_plugins = ["pytester"]

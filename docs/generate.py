@@ -1,0 +1,212 @@
+"""Write docs/reference from the package's own tables; tests/test_cli_docs.py fails when a file is stale.
+
+Run it from anywhere: `python docs/generate.py`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pytest_llmbench import config
+from pytest_llmbench.cli.config import example
+from pytest_llmbench.cli.verbs import DESCRIPTION, GROUPS, VERBS, Argument, Verb
+from pytest_llmbench.errors import Category, ExitCode
+from pytest_llmbench.metrics import METRICS
+from pytest_llmbench.options import BY_NAME, OPTIONS, Option
+
+REFERENCE = Path(__file__).parent / "reference"
+_NOTE = "<!-- Written by docs/generate.py; edit the tables in the code. -->\n\n"
+
+
+def pages() -> dict[str, str]:
+    """File name → content, for every generated file."""
+    return {
+        "options.md": _NOTE + options_page(),
+        "configuration.md": _NOTE + configuration_page(),
+        "cli.md": _NOTE + cli_page(),
+        "metrics.md": _NOTE + metrics_page(),
+        "exit-codes.md": _NOTE + exit_codes_page(),
+        "llmbench.schema.json": json.dumps(config.json_schema(), indent=2, ensure_ascii=False) + "\n",
+    }
+
+
+def options_page() -> str:
+    """Every option under all its names."""
+    parts = [
+        "# Options\n",
+        "Every run-time choice can be made in five places; the first that makes it wins:\n",
+        "1. the command line: `pytest --llmbench-rounds=6`, or short under `llmbench run --rounds 6`",
+        "2. the environment: `LLMBENCH_ROUNDS=6`",
+        '3. pytest\'s own configuration: `llmbench_rounds = "6"` in `pyproject.toml` or `pytest.ini`',
+        "4. [`defaults:` of llmbench.yaml](configuration.md): `rounds: 6`",
+        "5. the default\n",
+        "`llmbench config show` prints each value and where it came from. A relative path given on the command line or",
+        "in the environment starts at the current directory; one from a file, at the root directory.\n",
+    ]
+    return "\n".join([*parts, *map(_option, OPTIONS)])
+
+
+def _option(option: Option) -> str:
+    names = [f"`{option.flag}={option.metavar}`", f"`llmbench run {option.short_flag} {option.metavar}`"]
+    names += [] if option.cli_only else [f"`{option.env}`"]
+    names += [f"ini `{option.ini}`"] if option.in_project_files else []
+    names += [f"`defaults: {option.name}:`"] if option.in_project_files and option.in_yaml else []
+    rows = [
+        ("names", "<br>".join(names)),
+        ("value", option.parse.allowed + (f", in {option.unit}" if option.unit not in {"", "s"} else "")),
+        ("default", f"`{option.default_text}`" if option.default_text else "none"),
+    ]
+    if option.personal:
+        rows.append(("not in files", "it names a program, and a project's files may not choose what is executed"))
+    return f"## {option.name}\n\n{_sentence(option.help)}\n\n{_table(('', ''), rows)}"
+
+
+def configuration_page() -> str:
+    """Every key of llmbench.yaml."""
+    schema = config.json_schema()
+    sections = [("The file", schema), *((name, part) for name, part in schema["$defs"].items())]
+    intro = (
+        "# llmbench.yaml\n\n"
+        "Facts about your world: models, servers, limits, words; and `defaults:` for [options](options.md). It is\n"
+        "looked for in the root directory of the project; `--llmbench-config` names another. `llmbench config init`\n"
+        "writes the example below.\n\n"
+        "The file is data. Unknown and duplicate keys are refused, as are tags, anchors and aliases; only `true`, "
+        "`false` and\n`null` are special words. Every error names the file, the line, the key and what is allowed.\n\n"
+        "The [JSON Schema](llmbench.schema.json) gives editors completion: put\n"
+        "`# yaml-language-server: $schema=llmbench.schema.json` on the first line, with the file that\n"
+        "`llmbench config schema` prints beside it.\n\n"
+    )
+    tables = "\n".join(f"## {name}\n\n{_paragraph(part)}{_table(_KEY_HEADS, _keys(part))}" for name, part in sections)
+    return f"{intro}{tables}\n## Example\n\n```yaml\n{example()}```\n"
+
+
+_KEY_HEADS = ("key", "value", "default", "")
+
+
+def _paragraph(part: Mapping[str, Any]) -> str:
+    return f"{part['description']}\n\n" if "description" in part else ""
+
+
+def _keys(part: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
+    required = part.get("required", ())
+    for key, field in part["properties"].items():
+        default = field.get("default")
+        shown = "required" if key in required else f"`{json.dumps(default)}`" if default not in (None, {}, []) else ""
+        about = "see [options](options.md)" if key == "defaults" else field.get("description", "")
+        yield f"`{key}`", _type(field), shown, about
+
+
+def _type(field: Mapping[str, Any]) -> str:
+    """A JSON Schema in a few words."""
+    if "$ref" in field:
+        name = field["$ref"].rpartition("/")[2]
+        return f"[{name}](#{name.lower()})"
+    if "anyOf" in field:
+        return " or ".join(_type(choice) for choice in field["anyOf"] if choice.get("type") != "null")
+    if "enum" in field:
+        return "one of " + ", ".join(f"`{word}`" for word in field["enum"])
+    if field.get("type") == "array":
+        return f"list of {_type(field['items'])}"
+    if field.get("type") == "object":
+        inner = next(iter(field.get("patternProperties", {}).values()), field.get("additionalProperties"))
+        return f"name → {_type(inner)}" if inner else "name → value"
+    return str({"string": "text", "number": "number"}[field["type"]])
+
+
+def cli_page() -> str:
+    """Every verb with its arguments."""
+    intro = (
+        f"# Command line\n\n{DESCRIPTION}\n\n`llmbench --version` prints the version, `llmbench VERB --help` the help "
+    )
+    intro += (
+        "of a verb. `python -m pytest_llmbench` is the\nsame command. Every verb ends with one of the "
+        "[exit codes](exit-codes.md); an error is one message on standard error.\n"
+        "What is printed is coloured on a terminal and plain when piped.\n\n"
+    )
+    return intro + "\n".join(map(_verb, VERBS))
+
+
+def _verb(verb: Verb) -> str:
+    usage = " ".join(["llmbench", *verb.words, *(_usage(a) for a in verb.arguments if not a.names[0].startswith("-"))])
+    about = [_sentence(verb.help)]
+    if verb.words[0] in GROUPS and verb == next(v for v in VERBS if v.words[0] == verb.words[0]):
+        about.insert(0, f"`llmbench {verb.words[0]}`: {GROUPS[verb.words[0]]}.")
+    rows = [(f"`{_usage(argument)}`", argument.help) for argument in verb.arguments]
+    rows += [
+        (f"`{BY_NAME[name].short_flag} {BY_NAME[name].metavar}`", f"[option](options.md#{name}): {BY_NAME[name].help}")
+        for name in verb.settings
+    ]
+    table = _table(("argument", ""), rows) if rows else ""
+    return f"## llmbench {verb.name}\n\n" + "\n\n".join(about) + f"\n\n```text\n{usage} [OPTIONS]\n```\n\n{table}"
+
+
+def _usage(argument: Argument) -> str:
+    metavar = argument.details.get("metavar", "")
+    if not argument.names[0].startswith("-"):
+        return {"*": f"[{metavar} ...]", "+": f"{metavar} [{metavar} ...]", "?": f"[{metavar}]"}.get(
+            argument.details.get("nargs", ""), metavar
+        )
+    metavar = metavar or ",".join(argument.details.get("choices", ()))
+    return " ".join(filter(None, (", ".join(argument.names), metavar)))
+
+
+def metrics_page() -> str:
+    """The metrics table."""
+    rows = [
+        (f"`{metric.name}`", metric.title, metric.unit, f"{metric.direction} is better", metric.definition)
+        for metric in METRICS.values()
+    ]
+    intro = (
+        "# Metrics\n\n"
+        "Times are in seconds. What was not measured is shown as such, never as 0. Why each is defined as it is:\n"
+        "[What the metrics mean](../explanation/metrics.md).\n\n"
+    )
+    outro = (
+        "\nA measurement has each as an attribute: `chat.ttft_s.p95`. Its statistics are `p50`, `p95`, `p99`, `median`,\n"
+        "`mean`, `min`, `max`, `stdev`, `cv` and the count `n`. Percentiles are nearest-rank: a value that was really\n"
+        "measured.\n"
+    )
+    return intro + _table(("metric", "what", "unit", "direction", "definition"), rows) + outro
+
+
+def exit_codes_page() -> str:
+    """Exit codes, and the categories of infra errors."""
+    codes = [(f"{code.value}", f"`{code.name}`", code.meaning) for code in ExitCode]
+    categories = [(f"`{category.value}`", category.meaning) for category in Category]
+    return (
+        "# Exit codes and error categories\n\n"
+        "What the outcomes of tests are, and how they lead here:\n"
+        "[Outcomes and exit codes](../explanation/outcomes.md).\n\n"
+        "## Exit codes\n\n"
+        "0 to 5 are pytest's own. When no test failed plainly, the first that applies of 12, 11, 10 and 13 is the "
+        "status.\n\n"
+        + _table(("code", "name", "meaning"), codes)
+        + "\nVerbs other than `llmbench run` end with 0, 1, 2 "
+        "or 4. A reader that closes the pipe early (`| head`) is no error.\n\n"
+        "## Categories of infra errors\n\n"
+        "An infra error says that the machinery failed, so the model is not to blame. Each carries one category.\n\n"
+        + _table(("category", "meaning"), categories)
+    )
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [heads, ["---"] * len(heads), *([cell.replace("|", "\\|") for cell in row] for row in rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def main() -> None:
+    """Write all pages."""
+    REFERENCE.mkdir(exist_ok=True)
+    for name, content in pages().items():
+        (REFERENCE / name).write_text(content, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""The `llmbench` command: parse the words, import the one verb that is asked for, turn errors into exit codes.
+
+`verbs.py` is the table of all verbs; this package imports nothing but the standard library until a verb runs.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from pytest_llmbench.errors import ExitCode, LlmbenchError, UsageError
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb.
+
+    Args:
+        argv: the words after `llmbench`; the process's own where not given.
+
+    Returns:
+        The exit status, see `ExitCode`.
+    """
+    from pytest_llmbench.cli.verbs import perform  # noqa: PLC0415  Ctrl-C during the import is caught below, too
+
+    try:
+        status = perform(sys.argv[1:] if argv is None else argv)
+        sys.stdout.flush()
+    except LlmbenchError as error:
+        return _failed(error)
+    except KeyboardInterrupt:
+        print("llmbench: interrupted", file=sys.stderr)
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        # The reader (`head`) has seen enough; without this Python complains again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.OK
+    return status
+
+
+def _failed(error: LlmbenchError) -> int:
+    from pytest_llmbench.display import display_safe  # noqa: PLC0415  only errors pay for it
+
+    print(f"llmbench: error: {display_safe(str(error))}", file=sys.stderr)
+    return ExitCode.USAGE if isinstance(error, UsageError) else ExitCode.TESTS_FAILED

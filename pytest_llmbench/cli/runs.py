@@ -1,0 +1,96 @@
+"""`llmbench runs`: what the results database holds."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pytest_llmbench.cli import project, screen
+from pytest_llmbench.errors import ExitCode, UsageError
+from pytest_llmbench.records import Run
+from pytest_llmbench.store import Store
+
+
+@contextmanager
+def opened(arguments: argparse.Namespace) -> Iterator[tuple[Store, Path]]:
+    """The project's store and results folder; reading never makes an empty database.
+
+    Raises:
+        UsageError: nothing was ever stored there.
+    """
+    folder = project.resolved(arguments).results_dir
+    path = folder / "results.db"
+    if not path.exists():
+        raise UsageError(f"no runs are stored in {folder}", hint="`llmbench run` makes one; or name --results-dir")
+    store = Store.open(path)
+    try:
+        yield store, folder
+    finally:
+        store.close()
+
+
+def list_runs(arguments: argparse.Namespace) -> int:
+    """Print the runs, newest first."""
+    with opened(arguments) as (store, _):
+        runs = store.runs()
+    if arguments.json:
+        screen.show_json([_headers(run) for run in runs])
+        return ExitCode.OK
+    rows = [(run.id, run.started_at, _status(run), _revision(run), run.host.cpu_model) for run in runs]
+    screen.show_table(("run", "started", "exit code", "revision", "machine"), rows)
+    return ExitCode.OK
+
+
+def show(arguments: argparse.Namespace) -> int:
+    """Print one run: where it ran, its summary, its outcomes."""
+    with opened(arguments) as (store, folder):
+        run = store.load_run(arguments.run)
+    if arguments.json:
+        screen.show_json(run.as_dict())
+        return ExitCode.OK
+    outcomes = Counter(result.outcome for result in run.results)
+    counts = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in sorted(outcomes.items()))
+    screen.show_line(f"run {run.id}, started {run.started_at}, exit code {_status(run)}, revision {_revision(run)}")
+    screen.show_line(f"tests: {counts or 'none'}")
+    page = folder / "reports" / run.id / "report.html"
+    screen.show_summary(run, report_path=str(page) if page.exists() else None)
+    return ExitCode.OK
+
+
+def remove(arguments: argparse.Namespace) -> int:
+    """Remove runs and their reports; asks first."""
+    with opened(arguments) as (store, folder):
+        ids = list(dict.fromkeys(store.load_run(name).id for name in arguments.runs))
+        if not (arguments.yes or _agreed(ids)):
+            print("nothing removed")
+            return ExitCode.OK
+        for run_id in ids:
+            store.remove_run(run_id)
+            shutil.rmtree(folder / "reports" / Path(run_id).name, ignore_errors=True)
+            screen.show_line(f"removed {run_id}")
+    return ExitCode.OK
+
+
+def _agreed(ids: list[str]) -> bool:
+    if not sys.stdin.isatty():
+        raise UsageError(f"would remove {', '.join(ids)} for good", hint="pass --yes where nobody can be asked")
+    return input(f"remove {', '.join(ids)} for good? [y/N] ").strip().lower() in {"y", "yes"}
+
+
+def _headers(run: Run) -> dict[str, object]:
+    whole = run.as_dict()
+    return {key: whole[key] for key in ("id", "started_at", "finished_at", "exit_code", "host", "environment")}
+
+
+def _status(run: Run) -> str:
+    return "not finished" if run.exit_code is None else str(run.exit_code)
+
+
+def _revision(run: Run) -> str:
+    revision = str(run.environment.get("git_revision") or "–")[:12]
+    return f"{revision} (changed)" if run.environment.get("git_dirty") else revision

@@ -1,0 +1,92 @@
+"""What verbs print: tables and progress, in colour on a terminal, plain and whole when piped."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from pytest_llmbench.display import display_safe
+
+Progress = Callable[[int, int | None, str], None]
+"""Called with what is done, the total where it is known, and what is being done."""
+
+
+def show_json(value: Any) -> None:
+    """Print JSON for programs."""
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def show_line(text: str) -> None:
+    """Print one line, made safe to show."""
+    print(display_safe(text, keep=""))
+
+
+def show_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows under heads; cells are made safe to show."""
+    cells = [[display_safe(cell, keep="") for cell in row] for row in rows]
+    if sys.stdout.isatty():
+        _show_rich(heads, cells)
+        return
+    widths = [max(map(len, column)) for column in zip(heads, *cells, strict=True)]
+    for row in (heads, *cells):
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def size(count: int | None) -> str:
+    """Bytes as people read them; a dash where nobody knows."""
+    if count is None:
+        return "–"
+    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
+
+
+@contextmanager
+def progress() -> Iterator[Progress]:
+    """A bar on a terminal; when piped, a line at every tenth."""
+    if sys.stderr.isatty():
+        with _bar() as update:
+            yield update
+    else:
+        yield _Lines().update
+
+
+class _Lines:
+    """Progress for logs."""
+
+    def __init__(self) -> None:
+        self._last: tuple[str, int] = ("", -1)
+
+    def update(self, done: int, total: int | None, what: str) -> None:
+        tenth = done * 10 // total if total else 0
+        if (what, tenth) != self._last:
+            self._last = (what, tenth)
+            share = f" {tenth * 10} % of {size(total)}" if total else ""
+            print(f"{display_safe(what, keep='')}{share}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _bar() -> Iterator[Progress]:
+    from rich.console import Console  # noqa: PLC0415  only a terminal needs rich
+    from rich.markup import escape  # noqa: PLC0415
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+    from rich.progress import Progress as RichProgress  # noqa: PLC0415
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with RichProgress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda done, total, what: bar.update(
+            task, completed=done, total=total, description=escape(display_safe(what, keep=""))
+        )
+
+
+def _show_rich(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from rich.console import Console  # noqa: PLC0415  only a terminal needs rich
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table(*heads, box=None, header_style="bold", pad_edge=False)
+    for row in rows:
+        table.add_row(*(Text(cell, overflow="fold") for cell in row))
+    Console().print(table)

@@ -1,0 +1,243 @@
+"""Every verb of `llmbench`, declared once: its words, help, arguments, and the function that does it.
+
+The parser and docs/reference/cli.md derive from `VERBS`. A verb's module is imported when the verb runs, so that
+`llmbench --help` stays instant.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, NoReturn
+
+from pytest_llmbench.errors import UsageError, did_you_mean
+from pytest_llmbench.options import BY_NAME, OPTIONS, TRUTH, Option
+
+DESCRIPTION = "Evaluate and benchmark language models with pytest: quality, speed and cost of the same call."
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """One argument of a verb."""
+
+    names: tuple[str, ...]
+    help: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """The rest of what argparse wants to know: metavar, nargs, choices, default, action."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One verb."""
+
+    words: tuple[str, ...]
+    help: str
+    target: str
+    """`module:function` in this package; called with the parsed arguments, returns the exit status."""
+    arguments: tuple[Argument, ...] = ()
+    settings: tuple[str, ...] = ()
+    """Options of options.py it takes, by their short names."""
+
+    @property
+    def name(self) -> str:
+        return " ".join(self.words)
+
+
+_JSON = Argument(("--json",), "print JSON", {"action": "store_true"})
+_ROOTDIR = Argument(
+    ("--rootdir",), "the project's root directory (default: found as pytest finds it)", {"metavar": "DIR"}
+)
+_MODEL = Argument(("name",), "the model: name:QUANT, or the path of a GGUF file", {"metavar": "MODEL"})
+_RUN = Argument(("run",), "its id, the beginning of it, or last", {"metavar": "RUN"})
+_MODEL_SETTINGS = ("config", "models_dir", "offline")
+_RESULT_SETTINGS = ("config", "results_dir")
+
+VERBS: tuple[Verb, ...] = (
+    Verb(
+        ("run",),
+        "run tests: pytest with the options of llmbench under short names; all other arguments go to pytest",
+        "run:run",
+        (Argument(("arguments",), "paths of tests, and options of pytest", {"metavar": "PATHS", "nargs": "*"}),),
+        tuple(option.name for option in OPTIONS),
+    ),
+    Verb(
+        ("config", "show"),
+        "print every value and where it came from",
+        "config:show",
+        (_JSON, _ROOTDIR),
+        tuple(option.name for option in OPTIONS if not option.cli_only),
+    ),
+    Verb(
+        ("config", "init"),
+        "write a commented example",
+        "config:init",
+        (Argument(("file",), "where to", {"metavar": "FILE", "nargs": "?", "default": "llmbench.yaml"}),),
+    ),
+    Verb(("config", "schema"), "print the JSON Schema of llmbench.yaml", "config:schema"),
+    Verb(("models", "list"), "list known models", "models:list_models", (_JSON, _ROOTDIR), _MODEL_SETTINGS),
+    Verb(
+        ("models", "pull"),
+        "fetch models into the cache",
+        "models:pull",
+        (Argument(("names",), "the models: name:QUANT", {"metavar": "MODEL", "nargs": "+"}), _ROOTDIR),
+        _MODEL_SETTINGS,
+    ),
+    Verb(
+        ("models", "show"),
+        "print where a model's file is and what its header says",
+        "models:show",
+        (_MODEL, _JSON, _ROOTDIR),
+        _MODEL_SETTINGS,
+    ),
+    Verb(
+        ("models", "quantize"),
+        "make a smaller file of a model",
+        "models:quantize",
+        (_MODEL, Argument(("quant",), "Q8_0, Q5_0 or Q4_0", {"metavar": "QUANT"}), _ROOTDIR),
+        _MODEL_SETTINGS,
+    ),
+    Verb(("runs", "list"), "list stored runs, newest first", "runs:list_runs", (_JSON, _ROOTDIR), _RESULT_SETTINGS),
+    Verb(("runs", "show"), "print a run", "runs:show", (_RUN, _JSON, _ROOTDIR), _RESULT_SETTINGS),
+    Verb(
+        ("runs", "rm"),
+        "remove runs with their replies, measurements and reports",
+        "runs:remove",
+        (
+            Argument(("runs",), "ids of the runs", {"metavar": "RUN", "nargs": "+"}),
+            Argument(("-y", "--yes"), "do not ask", {"action": "store_true"}),
+            _ROOTDIR,
+        ),
+        _RESULT_SETTINGS,
+    ),
+    Verb(
+        ("report",),
+        "write the report of a stored run",
+        "report:report",
+        (
+            _RUN,
+            Argument(
+                ("-f", "--format"),
+                "the format (default: html)",
+                {"choices": ("html", "json", "csv"), "default": "html"},
+            ),
+            Argument(
+                ("-o", "--output"),
+                "where to; - is standard output (default: beside the run's other reports)",
+                {"metavar": "FILE", "default": ""},
+            ),
+            _ROOTDIR,
+        ),
+        _RESULT_SETTINGS,
+    ),
+)
+
+GROUPS: Mapping[str, str] = {
+    "config": "show, begin and check the configuration",
+    "models": "local model files",
+    "runs": "stored runs",
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    """Wrong arguments are a UsageError like every other mistake of the caller."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, hint=f"`{self.prog} --help`")
+
+
+def perform(words: Sequence[str]) -> int:
+    """Do what the words say; returns the exit status.
+
+    Raises:
+        UsageError: there is no such verb, or its arguments are wrong.
+    """
+    words = with_truth_values(words)
+    if words[:1] == ["run"] and not {"-h", "--help"} & set(words):
+        return _target("run:run")(words[1:])
+    _check_verb(words)
+    arguments, unknown = parser().parse_known_args(words)
+    if unknown:
+        raise _unknown_argument(arguments.verb, unknown[0])
+    return _target(arguments.verb.target)(arguments)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of all verbs, from `VERBS`."""
+    top = _Parser(prog="llmbench", description=DESCRIPTION, allow_abbrev=False)
+    top.add_argument("-V", "--version", action="version", version=f"llmbench {_version()}", help="print the version")
+    groups: dict[str, Any] = {"": top.add_subparsers(metavar="VERB", required=True)}
+    for verb in VERBS:
+        name = verb.words[0] if len(verb.words) > 1 else ""
+        if name not in groups:
+            about = GROUPS[name]
+            group = groups[""].add_parser(name, help=about, description=about, allow_abbrev=False)
+            groups[name] = group.add_subparsers(metavar="VERB", required=True)
+        _add(verb, groups[name])
+    return top
+
+
+def with_truth_values(words: Sequence[str]) -> list[str]:
+    """`--offline` alone means `--offline=true`; pytest's options always take a value."""
+    flags = {flag for o in OPTIONS if o.parse is TRUTH for flag in (o.flag, o.short_flag)}
+    return [
+        f"{word}=true" if word in flags and not any(map(_is_truth, words[place + 1 : place + 2])) else word
+        for place, word in enumerate(words)
+    ]
+
+
+def _is_truth(word: str) -> bool:
+    try:
+        TRUTH(word)
+    except ValueError:
+        return False
+    return True
+
+
+def _check_verb(words: Sequence[str]) -> None:
+    """Offer near names for a wrong verb; argparse lists them all, quoted, without a word on which was meant."""
+    given = tuple(word for word in words[:2] if not word.startswith("-"))
+    known = {verb.words[:depth] for verb in VERBS for depth in (1, 2)} | {()}
+    for depth in range(1, len(given) + 1):
+        if given[:depth] in known or given[: depth - 1] in {verb.words for verb in VERBS}:
+            continue
+        names = sorted({verb[depth - 1] for verb in known if len(verb) == depth and verb[:-1] == given[: depth - 1]})
+        raise UsageError(
+            f"there is no `llmbench {' '.join(given[:depth])}`{did_you_mean(given[depth - 1], names)}",
+            hint=f"verbs: {', '.join(names)}",
+        )
+
+
+def _unknown_argument(verb: Verb, word: str) -> UsageError:
+    flags = [name for argument in verb.arguments for name in argument.names if name.startswith("--")]
+    flags += [BY_NAME[name].short_flag for name in verb.settings]
+    near = did_you_mean(word.partition("=")[0], flags) if word.startswith("-") else ""
+    return UsageError(f"`llmbench {verb.name}` does not take {word!r}{near}", hint=f"`llmbench {verb.name} --help`")
+
+
+def _add(verb: Verb, group: Any) -> None:
+    leaf = group.add_parser(verb.words[-1], help=verb.help, description=verb.help, allow_abbrev=False)
+    leaf.set_defaults(verb=verb)
+    for argument in verb.arguments:
+        leaf.add_argument(*argument.names, help=argument.help, **argument.details)
+    for name in verb.settings:
+        _add_setting(BY_NAME[name], leaf)
+
+
+def _add_setting(option: Option, leaf: argparse.ArgumentParser) -> None:
+    default = f" (default: {option.default_text})" if option.default_text else ""
+    text = option.help.replace("%", "%%") + default
+    leaf.add_argument(option.short_flag, dest=option.ini, metavar=option.metavar, help=text)
+
+
+def _target(name: str) -> Callable[[Any], int]:
+    module, _, function = name.partition(":")
+    target: Callable[[Any], int] = getattr(import_module(f"pytest_llmbench.cli.{module}"), function)
+    return target
+
+
+def _version() -> str:
+    from pytest_llmbench import __version__  # noqa: PLC0415  the package's root belongs to users, not to this module
+
+    return __version__

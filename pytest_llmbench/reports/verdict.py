@@ -1,0 +1,79 @@
+"""How a run ended, in words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from pytest_llmbench.errors import ExitCode
+from pytest_llmbench.records import Outcome, Run
+
+_WORDS: dict[int, tuple[str, str]] = {
+    ExitCode.OK: ("passed", "good"),
+    ExitCode.TESTS_FAILED: ("tests failed", "bad"),
+    ExitCode.INTERRUPTED: ("interrupted", "warn"),
+    ExitCode.INTERNAL: ("internal error", "bad"),
+    ExitCode.USAGE: ("usage error", "bad"),
+    ExitCode.NO_TESTS: ("no tests", "warn"),
+    ExitCode.GATE_FAILED: ("gate failed", "bad"),
+    ExitCode.INFRA_ERRORS: ("too many infra errors", "bad"),
+    ExitCode.OVER_BUDGET: ("over budget", "bad"),
+    ExitCode.INCONCLUSIVE: ("gate inconclusive", "warn"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The run in a word and a sentence."""
+
+    word: str
+    level: str
+    """`good`, `warn` or `bad`."""
+    sentence: str
+
+
+def verdict(run: Run) -> Verdict:
+    """The verdict that the exit code stands for, with the counts behind it."""
+    if run.exit_code is None:
+        return Verdict("unfinished", "warn", f"The run was killed, or is still going on. So far: {_counts(run)}")
+    word, level = _WORDS.get(run.exit_code, (f"exit code {run.exit_code}", "bad"))
+    if run.exit_code == ExitCode.OK and _remarks(run):
+        word, level = "passed with remarks", "warn"
+    return Verdict(word, level, _counts(run))
+
+
+def _remarks(run: Run) -> bool:
+    undecided = any(gate.verdict != "pass" for gate in run.gates)
+    return undecided or any(result.outcome not in (Outcome.RIGHT, Outcome.SKIPPED) for result in run.results)
+
+
+def _counts(run: Run) -> str:
+    sentences = [_tests(run), _gates(run)]
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _tests(run: Run) -> str:
+    outcomes = Counter(str(result.outcome) for result in run.results)
+    skipped = outcomes.pop(Outcome.SKIPPED, 0)
+    ran, right = outcomes.total(), outcomes[Outcome.RIGHT]
+    if not ran:
+        return "No test ran."
+    if right == ran:
+        sentence = "The one test was right" if ran == 1 else f"All {ran} tests were right"
+    else:
+        sentence = f"{right} of {ran} test{'s' if ran > 1 else ''} {'was' if right == 1 else 'were'} right"
+    return f"{sentence}, {skipped} skipped." if skipped else f"{sentence}."
+
+
+def _gates(run: Run) -> str:
+    verdicts = Counter(gate.verdict for gate in run.gates)
+    total = verdicts.total()
+    if not total:
+        return ""
+    if verdicts["pass"] == total:
+        return "The gate passed." if total == 1 else f"All {total} gates passed."
+    told = [f"{verdicts[verdict]} {words}" for verdict, words in _GATE_WORDS.items() if verdicts[verdict]]
+    return f"Of {total} gate{'s' if total > 1 else ''}, {', '.join(told)}."
+
+
+_GATE_WORDS = {"pass": "passed", "fail": "failed", "inconclusive": "could not be decided"}

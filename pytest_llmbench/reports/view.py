@@ -1,0 +1,295 @@
+"""A run → what every report shows of it. The writers differ in form only; no number is computed anywhere else.
+
+`None` is "not measured" and is shown as such. Text of models and providers is here as it came: each writer makes it safe
+for its own medium.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_llmbench.metrics import METRICS
+from pytest_llmbench.records import GateResult, Host, Measurement, Outcome, Run, Series, TestResult
+from pytest_llmbench.reports.facts import Fact, environment_facts, host_facts, host_line, settings_facts
+from pytest_llmbench.reports.replies import ReplyGroup, reply_groups
+from pytest_llmbench.reports.verdict import Verdict, verdict
+
+OUTCOME_WORDS: dict[str, str] = {
+    Outcome.RIGHT: "right",
+    Outcome.WRONG: "wrong",
+    Outcome.TEST_ERROR: "test error",
+    Outcome.INFRA_ERROR: "infra error",
+    Outcome.OVER_BUDGET: "over budget",
+    Outcome.UNSCORED: "unscored",
+    Outcome.SKIPPED: "skipped",
+    "": "unfinished",
+}
+"""Outcome → how it is called in a report, in the order in which they are counted."""
+
+OUTCOME_MEANING: dict[str, str] = {
+    "right": "Every assertion of the test held.",
+    "wrong": "The reply or the measurement was not what the test asserted.",
+    "test error": "The test's own code raised something that says nothing about the model.",
+    "infra error": "The machinery failed (server, network, store); the model is not to blame and gets no score of 0.",
+    "over budget": "Not asked: the budget of the run was spent.",
+    "unscored": "The judge gave no usable answer.",
+    "skipped": "Not run, for the reason given.",
+    "unfinished": "Started, and no outcome was told.",
+}
+
+_SHOWN_FIRST = (
+    Outcome.TEST_ERROR,
+    Outcome.WRONG,
+    Outcome.INFRA_ERROR,
+    Outcome.OVER_BUDGET,
+    "",
+    Outcome.UNSCORED,
+    Outcome.RIGHT,
+    Outcome.SKIPPED,
+)
+_NAME = re.compile(r"(?P<model>.+?)(?P<quant>:[^:/\s]+)?(?: \(requantized from (?P<origin>[^)]+)\))?", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class MetricRow:
+    """One metric of one measurement, in the metric's own unit; percentiles are nearest-rank."""
+
+    name: str
+    title: str
+    unit: str
+    n: int
+    min: float | None
+    p50: float | None
+    p95: float | None
+    max: float | None
+    cv: float | None
+    """Standard deviation / mean; None below two values."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRow:
+    """One model × quantization × profile; times in seconds, speeds in tokens per second, memory in bytes."""
+
+    measurement_id: str
+    label: str
+    """The model with its provenance, as it is always named to a reader."""
+    model: str
+    quant: str
+    """Empty where the name tells none (a plain file, somebody else's server)."""
+    requantized_from: str
+    profile: str
+    engine: str
+    build: str
+    load_s: float | None
+    ttft_p50_s: float | None
+    ttft_p95_s: float | None
+    ttft_n: int
+    prompt_tps_p50: float | None
+    decode_tps_p50: float | None
+    peak_rss_bytes: float | None
+    rating: str
+    """One word, empty where nothing that is rated was measured."""
+    sentence: str
+    notes: tuple[str, ...]
+    metrics: tuple[MetricRow, ...]
+
+    @property
+    def name(self) -> str:
+        """Model and profile."""
+        return f"{self.label} · {self.profile}"
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeCount:
+    """How many tests ended in one way."""
+
+    outcome: str
+    words: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class InfraGroup:
+    """The infra errors of one category."""
+
+    category: str
+    count: int
+    tests: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChartSeries:
+    """The raw values behind the charts, of one row."""
+
+    name: str
+    ttft_s: tuple[float, ...]
+    decode_tps: tuple[float, ...]
+    prompt_tps: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """A run as a reader meets it, top to bottom."""
+
+    run_id: str
+    started_at: str
+    finished_at: str | None
+    exit_code: int | None
+    verdict: Verdict
+    host_line: str
+    host: tuple[Fact, ...]
+    models: tuple[ModelRow, ...]
+    gates: tuple[GateResult, ...]
+    outcomes: tuple[OutcomeCount, ...]
+    infra_errors: tuple[InfraGroup, ...]
+    tests: tuple[TestResult, ...]
+    """What needs a reader's eye first, else in the order in which they ran."""
+    charts: tuple[ChartSeries, ...]
+    replies: tuple[ReplyGroup, ...]
+    environment: tuple[Fact, ...]
+    settings: tuple[Fact, ...]
+
+
+def view(run: Run) -> RunView:
+    """The one view of a run.
+
+    Args:
+        run: read back whole from the store.
+    """
+    models = tuple(_model_row(measurement) for measurement in run.measurements)
+    return RunView(
+        run_id=run.id,
+        started_at=run.started_at,
+        finished_at=run.finished_at,
+        exit_code=run.exit_code,
+        verdict=verdict(run),
+        host_line=host_line(run.host),
+        host=host_facts(run.host),
+        models=models,
+        gates=tuple(run.gates),
+        outcomes=outcome_counts(run.results),
+        infra_errors=_infra_groups(run.results),
+        tests=tuple(sorted(run.results, key=_urgency)),
+        charts=_chart_series(models, run.measurements),
+        replies=reply_groups(run),
+        environment=environment_facts(run.environment),
+        settings=settings_facts(run.settings),
+    )
+
+
+def outcome_words(outcome: str) -> str:
+    """How an outcome is called in a report; one that a newer version stored keeps its own name."""
+    return OUTCOME_WORDS.get(outcome, outcome.replace("_", " "))
+
+
+def outcome_counts(results: Sequence[TestResult]) -> tuple[OutcomeCount, ...]:
+    """The outcomes that occurred, each counted by itself."""
+    found = Counter(str(result.outcome) for result in results)
+    order = [*OUTCOME_WORDS, *(outcome for outcome in found if outcome not in OUTCOME_WORDS)]
+    return tuple(
+        OutcomeCount(str(outcome), outcome_words(outcome), found[outcome]) for outcome in order if found[outcome]
+    )
+
+
+def _urgency(result: TestResult) -> int:
+    return _SHOWN_FIRST.index(result.outcome) if result.outcome in _SHOWN_FIRST else 0
+
+
+def _infra_groups(results: Sequence[TestResult]) -> tuple[InfraGroup, ...]:
+    groups: dict[str, list[str]] = {}
+    for result in results:
+        if result.outcome == Outcome.INFRA_ERROR:
+            groups.setdefault(result.category or "internal", []).append(result.nodeid)
+    by_count = sorted(groups.items(), key=lambda group: -len(group[1]))
+    return tuple(InfraGroup(category, len(tests), tuple(tests)) for category, tests in by_count)
+
+
+def _model_row(measurement: Measurement) -> ModelRow:
+    ttft = measurement.series("ttft_s")
+    model, quant, origin = _name_parts(measurement)
+    return ModelRow(
+        measurement_id=measurement.id,
+        label=measurement.model,
+        model=model,
+        quant=quant,
+        requantized_from=origin,
+        profile=measurement.profile,
+        engine=str(measurement.server.get("engine") or ""),
+        build=str(measurement.server.get("build") or ""),
+        load_s=_read(measurement.series("load_s"), "p50"),
+        ttft_p50_s=_read(ttft, "p50"),
+        ttft_p95_s=_read(ttft, "p95"),
+        ttft_n=ttft.n,
+        prompt_tps_p50=_read(measurement.series("prompt_tps"), "p50"),
+        decode_tps_p50=_read(measurement.series("decode_tps"), "p50"),
+        peak_rss_bytes=_read(measurement.series("peak_rss_bytes"), "p50"),
+        rating=measurement.rating,
+        sentence=measurement.sentence,
+        notes=tuple(measurement.notes),
+        metrics=_metric_rows(measurement),
+    )
+
+
+def _name_parts(measurement: Measurement) -> tuple[str, str, str]:
+    """(model, quantization, what it was requantized from); a foreign server's colon is part of its name."""
+    if measurement.server.get("engine") == "external":
+        return measurement.model, "", ""
+    found = _NAME.fullmatch(measurement.model)
+    if found is None:
+        return measurement.model, "", ""
+    return found["model"], (found["quant"] or "")[1:], found["origin"] or ""
+
+
+def _metric_rows(measurement: Measurement) -> tuple[MetricRow, ...]:
+    own = [name for name in measurement.units if name not in METRICS]
+    return tuple(_metric_row(measurement.series(name)) for name in [*METRICS, *own])
+
+
+def _metric_row(series: Series) -> MetricRow:
+    metric = METRICS.get(series.name)
+    return MetricRow(
+        name=series.name,
+        title=metric.title if metric else series.name,
+        unit=series.unit or (metric.unit if metric else ""),
+        n=series.n,
+        min=_read(series, "min"),
+        p50=_read(series, "p50"),
+        p95=_read(series, "p95"),
+        max=_read(series, "max"),
+        cv=_read(series, "cv"),
+    )
+
+
+def _read(series: Series, statistic: str) -> float | None:
+    value: Any = getattr(series, statistic) if series else None
+    return value if value is None else float(value)
+
+
+def _chart_series(models: Sequence[ModelRow], measurements: Sequence[Measurement]) -> tuple[ChartSeries, ...]:
+    names = _distinct([row.name for row in models])
+    return tuple(
+        ChartSeries(
+            name=name,
+            ttft_s=measurement.series("ttft_s").values,
+            decode_tps=measurement.series("decode_tps").values,
+            prompt_tps=measurement.series("prompt_tps").values,
+        )
+        for name, measurement in zip(names, measurements, strict=True)
+    )
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """The names, numbered where one occurs twice (the same model with other settings)."""
+    total, seen = Counter(names), Counter[str]()
+    numbered = []
+    for name in names:
+        seen[name] += 1
+        numbered.append(f"{name} #{seen[name]}" if total[name] > 1 else name)
+    return numbered
+
+
+__all__ = ["ChartSeries", "Fact", "Host", "MetricRow", "ModelRow", "RunView", "Verdict", "view"]

@@ -1,0 +1,68 @@
+"""Notice that another process has ended, whatever ended it. Standard library only: the supervisor uses it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+_POLL_S = 0.5
+
+
+async def wait_until_gone(pid: int) -> None:
+    """Return when the process has ended (pidfd on Linux, kqueue on macOS, else by looking twice a second)."""
+    gone = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    try:
+        descriptor, close = _watch(pid)
+    except ProcessLookupError:
+        return
+    except OSError:  # an old kernel, or a sandbox that forbids it
+        await _poll(pid)
+        return
+    loop.add_reader(descriptor, gone.set)
+    try:
+        await gone.wait()
+    finally:
+        loop.remove_reader(descriptor)
+        close()
+
+
+def _watch(pid: int) -> tuple[int, Callable[[], None]]:
+    """A descriptor that becomes readable at the end of the process, and what closes it."""
+    if sys.platform == "linux":
+        descriptor = os.pidfd_open(pid)
+        return descriptor, lambda: os.close(descriptor)
+    if hasattr(select, "kqueue"):
+        queue = select.kqueue()
+        event = select.kevent(pid, select.KQ_FILTER_PROC, select.KQ_EV_ADD, select.KQ_NOTE_EXIT)
+        queue.control([event], 0)
+        return queue.fileno(), queue.close
+    raise OSError("no way to watch a process")
+
+
+async def _poll(pid: int) -> None:
+    born = _birth(pid)
+    while _alive(pid) and _birth(pid) == born:
+        await asyncio.sleep(_POLL_S)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _birth(pid: int) -> str:
+    """The start time of a process, which a later process with the same pid does not share; "" where unknown."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        return ""

@@ -1,0 +1,228 @@
+"""One local server as the supervisor runs it: start, readiness, death, end. Standard library only.
+
+Ready means three things at once: the process lives, its log names a loopback port, and `/health` answers 200 there
+before the deadline. The server is then asked what it made of its settings; a context or slot count other than the one
+asked for (silent fitting) is a failed start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pytest_llmbench.servers.readiness import is_healthy, log_tail, new_log, read_properties, read_start
+
+POLL_S = 0.015
+TERM_GRACE_S = 5.0
+CONTEXT_STEP = 256
+"""llama.cpp rounds a context up to a multiple of this."""
+_LAUNCHER = str(Path(__file__).with_name("launch.py"))
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A server configuration as a client sends it."""
+
+    key: str
+    argv: list[str]
+    need_bytes: int
+    log: str
+    """Path of the log without its number and suffix."""
+    load_timeout_s: float
+    context: int
+    """Tokens per slot that the server has to have."""
+    slots: int
+
+
+class StartFailedError(Exception):
+    """A server did not become ready; `facts` go to the client, which makes its own error of them."""
+
+    def __init__(self, kind: str, message: str, facts: dict[str, Any]) -> None:
+        super().__init__(message)
+        self.facts = {"kind": kind, "message": message, **facts}
+
+
+class ServerProcess:
+    """A configuration and the process that serves it now, if any. Used from one event loop."""
+
+    def __init__(self, order: Order) -> None:
+        self.order = order
+        self.starts = 0
+        self.crash: dict[str, Any] | None = None
+        """The last death nobody asked for: pid, exit_code, log_tail, log_path, out_of_memory."""
+        self._lock = asyncio.Lock()
+        self._ending: asyncio.Task[None] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._exited = asyncio.Event()
+        self._exit_code: int | None = None
+        self._serving = False
+        self._info: dict[str, Any] = {}
+        self._api_key = ""
+        self._log = Path()
+        self._kills_before = 0
+
+    @property
+    def pid(self) -> int | None:
+        """The process, while it lives."""
+        return self._process.pid if self._process else None
+
+    async def ensure(self) -> dict[str, Any]:
+        """The running server, started where it does not run; several callers share one start.
+
+        Raises:
+            StartFailedError: it did not become ready.
+        """
+        async with self._lock:
+            self.reap()
+            if self._process is None:
+                self._info = await self._start()
+            return self._info
+
+    async def stop(self) -> None:
+        """End the process tree: TERM, after 5 s KILL. Goes on when the caller is cancelled."""
+        if self._ending is None or self._ending.done():
+            self._ending = asyncio.create_task(self._end())
+        await asyncio.shield(self._ending)
+
+    def reap(self) -> None:
+        """Notice that the process has ended, and end what it left in its group."""
+        process = self._process
+        if process is None or os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
+            return
+        # Its pid stays taken until it is waited for: the group signalled here cannot be somebody else's.
+        _signal_group(process.pid, signal.SIGKILL)
+        self._exit_code = process.wait()
+        self._process = None
+        if self._serving:
+            self._serving = False
+            self.crash = {"pid": process.pid, **self._facts()}
+            say(f"server {process.pid} died with {self._exit_code}")
+        self._exited.set()
+
+    def status(self) -> dict[str, Any]:
+        """State, number of starts, the last crash."""
+        self.reap()
+        return {"state": "running" if self._process else "stopped", "starts": self.starts, "crash": self.crash}
+
+    async def _start(self) -> dict[str, Any]:
+        self._spawn()
+        try:
+            try:
+                async with asyncio.timeout(self.order.load_timeout_s):
+                    port, load_s = await self._ready()
+            except TimeoutError:
+                raise self._failed("timeout", f"not ready after {self.order.load_timeout_s:g} s") from None
+            told = await self._read_back(port)
+            self._serving = True
+        finally:
+            if not self._serving:
+                await self._abort()
+        address = {"port": port, "api_key": self._api_key, "pid": self.pid, "log_path": str(self._log)}
+        return {**address, **told, "load_s": load_s, "command": self.order.argv}
+
+    def _spawn(self) -> None:
+        self._api_key = secrets.token_urlsafe(24)
+        # LLAMA_ARG_* of the user's shell would change a server behind the back of its specification.
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("LLAMA_ARG_")}
+        launch = [sys.executable, "-I", "-S", _LAUNCHER, str(os.getpid()), *self.order.argv]
+        self._log, log = new_log(self.order.log)
+        self._kills_before = _oom_kills()
+        self._exit_code = None
+        self._exited.clear()
+        self.starts += 1
+        try:
+            self._process = subprocess.Popen(  # the main thread: launch.py ties the server's life to it
+                launch,
+                env={**inherited, "LLAMA_API_KEY": self._api_key},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        finally:
+            os.close(log)
+        say(f"server {self._process.pid} starts, log {self._log}")
+
+    async def _ready(self) -> tuple[int, float]:
+        while True:
+            self.reap()
+            if self._process is None:
+                raise self._failed("exited", "the process ended while loading")
+            started, port = read_start(self._log)
+            if started is not None and port is not None and await is_healthy(port, self._api_key):
+                return port, time.monotonic() - started
+            await asyncio.sleep(POLL_S)
+
+    async def _read_back(self, port: int) -> dict[str, Any]:
+        asked = self.order
+        try:
+            context, slots, model_path = await read_properties(port, self._api_key)
+        except ValueError as error:
+            raise self._failed("mismatch", str(error)) from error
+        if slots != asked.slots or not asked.context <= context < asked.context + CONTEXT_STEP:
+            reason = f"{asked.slots} slots of {asked.context} tokens were asked for, it has {slots} of {context}"
+            raise self._failed("mismatch", reason)
+        return {"context": context, "slots": slots, "model_path": model_path}
+
+    async def _end(self) -> None:
+        async with self._lock:
+            self._serving = False
+            if self._process is None:
+                return
+            say(f"server {self._process.pid} is told to end")
+            _signal_group(self._process.pid, signal.SIGTERM)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TERM_GRACE_S):
+                    await self._gone()
+            await self._abort()
+
+    async def _abort(self) -> None:
+        if self._process is not None:
+            _signal_group(self._process.pid, signal.SIGKILL)
+            await self._gone()
+
+    async def _gone(self) -> None:
+        self.reap()
+        while self._process is not None:
+            self._exited.clear()
+            await self._exited.wait()
+
+    def _failed(self, kind: str, message: str) -> StartFailedError:
+        return StartFailedError(kind, message, self._facts())
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "exit_code": self._exit_code,
+            "log_tail": log_tail(self._log, self._api_key),
+            "log_path": str(self._log),
+            "out_of_memory": self._exit_code == -signal.SIGKILL and _oom_kills() > self._kills_before,
+        }
+
+
+def say(text: str) -> None:
+    """A line in the supervisor's log."""
+    print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
+
+
+def _signal_group(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS: EPERM for a group of zombies
+        os.killpg(pid, number)
+
+
+def _oom_kills() -> int:
+    """How often the kernel's out-of-memory killer struck on this machine; 0 where it does not tell (not Linux)."""
+    try:
+        found = re.search(r"^oom_kill (\d+)$", Path("/proc/vmstat").read_text(), re.MULTILINE)
+    except OSError:
+        return 0
+    return int(found[1]) if found else 0

@@ -1,0 +1,126 @@
+"""The process that starts and stops all local servers of one pytest session. Standard library only; run by path.
+
+    python -I -S supervisor.py FOLDER CONTROLLER_PID CAPACITY_BYTES
+
+It belongs to the session, not to the worker that happened to start it, and ends, with every server, when the controller
+(the pytest process the user started) ends, in whatever way; when it is told to; when FOLDER is gone, so that nobody can
+reach it. `claims.py` is its client, `desk.py` the protocol.
+"""
+
+from __future__ import annotations
+
+import sys
+import types
+from pathlib import Path
+
+if not __package__:
+    # Run by path and without site-packages the package cannot be imported: its folder stands in for it.
+    sys.modules["pytest_llmbench"] = types.ModuleType("pytest_llmbench")
+    sys.modules["pytest_llmbench"].__path__ = [str(Path(__file__).parents[1])]
+
+import asyncio
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import tempfile
+
+from pytest_llmbench.servers.controller import wait_until_gone
+from pytest_llmbench.servers.desk import Desk
+from pytest_llmbench.servers.launch import adopt_orphans
+from pytest_llmbench.servers.process import say
+
+ADDRESS_FILE = "supervisor.json"
+SOCKET_PATH_BYTES = 100
+"""The kernel takes 104 to 108; a longer path gets a short folder of its own."""
+MESSAGE_BYTES = 2**22
+FOLDER_CHECK_S = 1.0
+
+
+async def supervise(folder: Path, controller_pid: int, capacity_bytes: int, ready: int) -> None:
+    """Serve until the session is over, then stop every server.
+
+    Args:
+        folder: where the address file is written; private to this user.
+        controller_pid: the process this one must not outlive.
+        capacity_bytes: memory that all servers together may need.
+        ready: a descriptor that gets one byte once clients can connect.
+    """
+    desk = Desk(capacity_bytes, secrets.token_hex(16))
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGCHLD, desk.reap)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        loop.add_signal_handler(number, desk.over.set)
+    listener, address, socket_folder = await _listen(desk, folder)
+    _write_address(folder, {"address": address, "token": desk.token, "pid": os.getpid()})
+    os.write(ready, b"1")
+    os.close(ready)
+    try:
+        say(await _end_of_session(desk, folder, controller_pid))
+    finally:
+        (folder / ADDRESS_FILE).unlink(missing_ok=True)
+        listener.close()
+        await desk.stop()
+        shutil.rmtree(socket_folder, ignore_errors=True)
+
+
+async def _end_of_session(desk: Desk, folder: Path, controller_pid: int) -> str:
+    """Wait for the first reason to end; the reason."""
+    reasons = {
+        asyncio.create_task(desk.over.wait()): "told to end",
+        asyncio.create_task(wait_until_gone(controller_pid)): f"controller {controller_pid} is gone",
+        asyncio.create_task(_wait_until_unreachable(folder)): f"{folder} is gone",
+    }
+    done, waiting = await asyncio.wait(reasons, return_when=asyncio.FIRST_COMPLETED)
+    for task in waiting:
+        task.cancel()
+    return reasons[done.pop()]
+
+
+async def _wait_until_unreachable(folder: Path) -> None:
+    address = folder / ADDRESS_FILE
+    while await asyncio.sleep(FOLDER_CHECK_S, result=True):
+        if not os.access(address, os.F_OK):
+            return
+
+
+async def _listen(desk: Desk, folder: Path) -> tuple[asyncio.Server, str | int, Path]:
+    """Listen on a Unix socket, or where there are none on a loopback port.
+
+    Returns:
+        The listener, the socket's path or the port, and the folder to remove at the end.
+    """
+    if not hasattr(socket, "AF_UNIX"):
+        listener = await asyncio.start_server(desk.serve, "127.0.0.1", 0, limit=MESSAGE_BYTES)
+        return listener, listener.sockets[0].getsockname()[1], folder
+    path = folder / "s"
+    if len(os.fsencode(path)) > SOCKET_PATH_BYTES:
+        path = Path(tempfile.mkdtemp(prefix="llmbench-", dir="/tmp")) / "s"  # noqa: S108 - short and private
+    path.unlink(missing_ok=True)
+    listener = await asyncio.start_unix_server(desk.serve, path, limit=MESSAGE_BYTES)
+    return listener, str(path), path.parent
+
+
+def _write_address(folder: Path, content: dict[str, object]) -> None:
+    half = folder / f"{ADDRESS_FILE}.{os.getpid()}"
+    with os.fdopen(os.open(half, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+        json.dump(content, file)
+    half.replace(folder / ADDRESS_FILE)
+
+
+def main(argv: list[str]) -> int:
+    """Fork, so that nobody has to wait for this process; the first half returns once the second can be reached."""
+    ready, ready_end = os.pipe()
+    if os.fork():
+        os.close(ready_end)
+        return 0 if os.read(ready, 1) else 1
+    os.close(ready)
+    adopt_orphans()
+    asyncio.run(supervise(Path(argv[0]), int(argv[1]), int(argv[2]), ready_end))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,79 @@
+"""Measurements and their repetitions, each repetition kept as soon as it was timed."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sqlalchemy import Connection, Select, select, update
+
+from pytest_llmbench import clock
+from pytest_llmbench.errors import Category, StoreError
+from pytest_llmbench.records import Measurement, Repetition
+from pytest_llmbench.store.rows import insert, row_of
+from pytest_llmbench.store.tables import measurements, repetitions
+
+
+def start(connection: Connection, run_id: str, measurement: Measurement) -> None:
+    """Write the header of a measurement that begins; one with the same id or key in this run stays as it is."""
+    row = row_of(measurements, measurement, run_id=run_id, started_at=clock.now().isoformat())
+    connection.execute(insert(measurements).values(row).on_conflict_do_nothing())
+
+
+def save_repetition(connection: Connection, measurement_id: str, repetition: Repetition) -> None:
+    """Keep one timed request; the first with its index stays."""
+    row = row_of(
+        repetitions,
+        repetition,
+        measurement_id=measurement_id,
+        idx=repetition.index,
+        completed_at=clock.now().isoformat(),
+    )
+    connection.execute(insert(repetitions).values(row).on_conflict_do_nothing())
+
+
+def finish(connection: Connection, measurement: Measurement) -> None:
+    """Write what is known at the end (scalars, rating, notes, ...) and mark the measurement complete.
+
+    Raises:
+        StoreError: it was not started, or another one with its key was.
+    """
+    row = row_of(measurements, measurement, finished_at=clock.now().isoformat())
+    if not connection.execute(update(measurements).where(measurements.c.id == measurement.id).values(row)).rowcount:
+        raise StoreError(
+            f"measurement {measurement.id} ({measurement.model}, {measurement.profile}) was never started",
+            category=Category.STORE,
+            hint="was its run removed (`llmbench runs rm`) while it was going on?",
+        )
+
+
+def find(connection: Connection, run_id: str, key: str) -> tuple[Measurement, bool] | None:
+    """The run's measurement with this key and its repetitions so far; True beside it when it is complete."""
+    found = _load(connection, select(measurements).where(measurements.c.run_id == run_id, measurements.c.key == key))
+    return found[0] if found else None
+
+
+def of_run(connection: Connection, run_id: str) -> list[Measurement]:
+    """Every measurement of the run, complete or not, in the order in which they were started."""
+    which = select(measurements).where(measurements.c.run_id == run_id)
+    ordered = which.order_by(measurements.c.started_at, measurements.c.id)
+    return [measurement for measurement, _ in _load(connection, ordered)]
+
+
+def _load(connection: Connection, which: Select[Any]) -> list[tuple[Measurement, bool]]:
+    rows = connection.execute(which).mappings().all()
+    timed = _repetitions(connection, [row["id"] for row in rows])
+    return [
+        (Measurement.from_dict({**row, "repetitions": timed[row["id"]]}), row["finished_at"] is not None)
+        for row in rows
+    ]
+
+
+def _repetitions(connection: Connection, measurement_ids: Iterable[str]) -> Mapping[str, list[dict[str, Any]]]:
+    chosen = repetitions.c.measurement_id.in_(list(measurement_ids))
+    rows = connection.execute(select(repetitions).where(chosen).order_by(repetitions.c.idx)).mappings()
+    found: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        found[row["measurement_id"]].append({**row, "index": row["idx"]})
+    return found

@@ -1,0 +1,154 @@
+"""The results database as the rest of the package sees it: frozen records in, frozen records out."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from pytest_llmbench.records import GateResult, Measurement, Repetition, Reply, Run, TestResult
+from pytest_llmbench.store import measurements, replies, results, runs
+from pytest_llmbench.store.database import Database
+
+
+class Store:
+    """An open results database.
+
+    What a method wrote is committed when it returns and survives `kill -9` of anyone. Usable from several threads, and
+    by several processes on one file; a writer waits up to 30 s for its turn. Every method raises `StoreError` when
+    the file, its folder or the disk is at fault, with what to do next.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open the database at `path`, creating it and its folder, or migrating an older one.
+
+        Raises:
+            StoreError: read-only, damaged, not one of ours, or of a newer format. The file is left as it is.
+        """
+        return cls(Database(path))
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def ensure_run(self, run: Run) -> None:
+        """Write the run's header; any process may be first, the others change nothing."""
+        with self._database.writing() as connection:
+            runs.ensure(connection, run)
+
+    def reopen_run(self, run_id: str) -> Run:
+        """Mark a run as going on again.
+
+        Args:
+            run_id: as for `load_run`.
+
+        Returns:
+            Its header, without its rows.
+        """
+        with self._database.writing() as connection:
+            found = runs.resolve(connection, run_id)
+            runs.reopen(connection, found)
+            return runs.header(connection, found)
+
+    def finish_run(self, run_id: str, exit_code: int) -> None:
+        """Mark the run as ended now, with pytest's exit code."""
+        with self._database.writing() as connection:
+            runs.finish(connection, run_id, exit_code)
+
+    def load_run(self, run_id: str) -> Run:
+        """A run, whole: results that have an outcome, every reply and measurement, gates.
+
+        Args:
+            run_id: an exact id, the beginning of exactly one, or `last` for the newest run.
+
+        Raises:
+            UsageError: none or several fit; near ones are named.
+        """
+        with self._database.reading() as connection:
+            found = runs.resolve(connection, run_id)
+            return dataclasses.replace(
+                runs.header(connection, found),
+                results=results.finished(connection, found),
+                measurements=measurements.of_run(connection, found),
+                replies=replies.of_run(connection, found),
+                gates=results.gates_of(connection, found),
+            )
+
+    def runs(self) -> list[Run]:
+        """The headers of all runs, newest first."""
+        with self._database.reading() as connection:
+            return runs.headers(connection)
+
+    def remove_run(self, run_id: str) -> None:
+        """Delete a run with all that belongs to it; `run_id` and errors as for `load_run`."""
+        with self._database.writing() as connection:
+            runs.remove(connection, runs.resolve(connection, run_id))
+
+    def start_result(self, run_id: str, nodeid: str, key: str) -> None:
+        """Write that a test is under way; an earlier outcome under the same key is withdrawn."""
+        with self._database.writing() as connection:
+            results.start(connection, run_id, nodeid, key)
+
+    def save_result(self, run_id: str, result: TestResult) -> None:
+        """Write how a test ended; the last result under a key stands."""
+        with self._database.writing() as connection:
+            results.save(connection, run_id, result)
+
+    def unfinished(self, run_id: str) -> list[TestResult]:
+        """Tests that were started and have no outcome (`outcome` is empty): whoever ran them died."""
+        with self._database.reading() as connection:
+            return results.unfinished(connection, run_id)
+
+    def save_gates(self, run_id: str, gates: Sequence[GateResult]) -> None:
+        """Write what the gates decided, in place of what stood there."""
+        with self._database.writing() as connection:
+            results.save_gates(connection, run_id, gates)
+
+    def save_reply(self, run_id: str, test_key: str, ordinal: int, request: Mapping[str, Any], reply: Reply) -> Reply:
+        """Keep a complete reply; idempotent: the first one for (run, test, request hash, ordinal) stays.
+
+        Returns:
+            The reply that is kept, with its id.
+        """
+        with self._database.writing() as connection:
+            return replies.save(connection, run_id, test_key, ordinal, request=request, reply=reply)
+
+    def find_reply(self, run_id: str, test_key: str, request_hash: str, ordinal: int) -> Reply | None:
+        """The stored reply to a request, or None when it has to be asked."""
+        with self._database.reading() as connection:
+            return replies.find(connection, run_id, test_key, request_hash, ordinal)
+
+    def start_measurement(self, run_id: str, measurement: Measurement) -> None:
+        """Write the header of a measurement that begins; one with the same key in this run stays as it is."""
+        with self._database.writing() as connection:
+            measurements.start(connection, run_id, measurement)
+
+    def save_repetition(self, measurement_id: str, repetition: Repetition) -> None:
+        """Keep one timed request; idempotent: the first with its index stays."""
+        with self._database.writing() as connection:
+            measurements.save_repetition(connection, measurement_id, repetition)
+
+    def finish_measurement(self, measurement: Measurement) -> None:
+        """Write what is known at the end (scalars, rating, notes, ...) and mark it complete; repetitions are not
+        written again."""
+        with self._database.writing() as connection:
+            measurements.finish(connection, measurement)
+
+    def find_measurement(self, run_id: str, key: str) -> tuple[Measurement, bool] | None:
+        """The run's measurement with this key and its repetitions so far, and whether it is complete."""
+        with self._database.reading() as connection:
+            return measurements.find(connection, run_id, key)

@@ -1,0 +1,44 @@
+"""Fixtures of our own tests: the real model, a browser, a place for a suite."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pytest_llmbench import config
+from pytest_llmbench.records import ModelFile
+from pytest_llmbench.servers.models import ModelStore, default_folder
+
+
+@pytest.fixture(scope="session")
+def models_folder() -> Path:
+    """Where model files are kept between test runs."""
+    return Path(os.environ.get("LLMBENCH_MODELS_DIR") or default_folder())
+
+
+@pytest.fixture(scope="session")
+def smollm2(models_folder: Path) -> ModelFile:
+    """SmolLM2-135M-Instruct Q4_1, fetched once."""
+    return ModelStore(models_folder, config.load(None).models, offline=False).ensure("smollm2-135m:Q4_1")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of a Chromium; the test skips visibly where there is none, unless one is required (CI)."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if found:
+        return found
+    if os.environ.get("LLMBENCH_REQUIRE_BROWSER") == "1":
+        pytest.fail("LLMBENCH_REQUIRE_BROWSER=1 and no Chromium is installed")
+    pytest.skip("no Chromium: install Debian's `chromium` to run the browser tests")
+
+
+@pytest.fixture(autouse=True)
+def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, models_folder: Path) -> None:
+    """Tests see the defaults, whatever the developer's environment says; only the model folder is kept."""
+    for name in [name for name in os.environ if name.startswith("LLMBENCH_") and name != "LLMBENCH_REQUIRE_BROWSER"]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("LLMBENCH_MODELS_DIR", str(models_folder))

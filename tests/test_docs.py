@@ -1,0 +1,159 @@
+"""Everything public is documented, and what the documentation says can be done."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+import pytest_llmbench
+from pytest_llmbench import config, plugin
+from pytest_llmbench.cli.verbs import VERBS
+from pytest_llmbench.errors import Category, ExitCode
+from pytest_llmbench.fixtures import NAMES
+from pytest_llmbench.metrics import METRICS
+from pytest_llmbench.options import OPTIONS
+from pytest_llmbench.records import Outcome
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = sorted(DOCS.rglob("*.md"))
+LINKING = [*PAGES, *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"))]
+MARKERS = [re.match(r"\w+", line).group() for line in plugin.MARKERS]
+
+
+def page_name(path: Path) -> str:
+    """How a page is called in a test's id."""
+    return str(path.relative_to(ROOT))
+
+
+@pytest.fixture(scope="module")
+def text() -> str:
+    """All of the documentation."""
+    return "\n".join(path.read_text(encoding="utf-8") for path in PAGES)
+
+
+@pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
+def test_every_option_is_documented_under_all_its_names(text, option):
+    """A reader finds the flag, the variable and, where a file may set it, the ini key."""
+    names = [option.flag, option.short_flag]
+    names += [] if option.cli_only else [option.env]
+    names += [option.ini] if option.in_project_files else []
+    assert [name for name in names if not _has_word(text, name)] == []
+
+
+@pytest.mark.parametrize("metric", METRICS.values(), ids=lambda metric: metric.name)
+def test_every_metric_is_documented_with_its_definition(text, metric):
+    """A number in a report can be looked up."""
+    assert f"`{metric.name}`" in text
+    assert metric.definition.replace("|", "\\|") in text
+
+
+@pytest.mark.parametrize("code", ExitCode, ids=lambda code: code.name)
+def test_every_exit_code_is_documented(text, code):
+    """A red build can be looked up."""
+    assert re.search(rf"^\| *`?{int(code)}`? *\|", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+def test_every_outcome_is_documented(text, outcome):
+    """A reader knows what each count in a report counts."""
+    assert f"| `{outcome}` |" in text
+
+
+@pytest.mark.parametrize("category", Category)
+def test_every_error_category_is_documented(text, category):
+    """An infra error's category can be looked up."""
+    assert f"`{category}`" in text
+
+
+@pytest.mark.parametrize("name", [*sorted(NAMES), *MARKERS])
+def test_every_fixture_and_marker_is_documented(text, name):
+    """What a test can ask for stands in the reference."""
+    assert f"`{name}`" in text
+
+
+@pytest.mark.parametrize("name", [name for name in pytest_llmbench.__all__ if not name.startswith("_")])
+def test_every_public_name_is_documented(text, name):
+    """What may be imported is named; all else may change."""
+    assert _has_word(text, name)
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)
+def test_every_verb_is_documented(text, verb):
+    """What can be typed is written down."""
+    assert f"llmbench {verb.name}" in text
+
+
+def test_every_fixture_explains_itself():
+    """`pytest --fixtures` is the manual."""
+    command = [sys.executable, "-m", "pytest", "--fixtures", "-q", "--no-header", "-p", "no:cacheprovider", DOCS]
+    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False).stdout
+    for name in NAMES:
+        assert re.search(rf"^{name}( \[\w+ scope\])? -- .*\n    \S", shown, re.MULTILINE), name
+    assert "no docstring available" not in shown.partition("pytest_llmbench")[2]
+
+
+@pytest.mark.parametrize("page", LINKING, ids=page_name)
+def test_links_to_files_and_headings_resolve(page):
+    """No reader of the repository follows a link into nothing; mkdocs checks the site by itself."""
+    for link in re.findall(r"\]\(([^)\s]+)\)", _without_code(page.read_text(encoding="utf-8"))):
+        path, _, anchor = unquote(link).partition("#")
+        if re.match(r"[a-z]+:", link):
+            continue
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), link
+        assert not anchor or anchor in _anchors(target), link
+
+
+@pytest.mark.parametrize("page", LINKING, ids=page_name)
+def test_flags_in_the_documentation_exist(page):
+    """A flag that was renamed is renamed in the texts, too."""
+    known = {option.flag for option in OPTIONS}
+    short = {option.short_flag for option in OPTIONS} | {
+        name for verb in VERBS for a in verb.arguments for name in a.names
+    }
+    written = page.read_text(encoding="utf-8")
+    assert set(re.findall(r"--llmbench(?:-\w+)+", written)) - known == set()
+    typed = " ".join(re.findall(r"^\s*(?:\$|- run:) llmbench .*$", written, re.MULTILINE))
+    assert set(re.findall(r"(?<!\S)--[a-z][\w-]*", typed)) - short == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_examples_of_the_configuration_are_valid(page):
+    """Each llmbench.yaml in the documentation can be copied as it is."""
+    sections = tuple(f"{name}:" for name in config.LlmbenchConfig.model_fields)
+    for block in _blocks(page, "yaml"):
+        if block.startswith(sections):
+            config.parse(block, name=page_name(page))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_examples_in_python_compile(page):
+    """Each test in the documentation can be copied as it is."""
+    for block in _blocks(page, "python"):
+        if not block.startswith("--8<--"):
+            compile(block, page_name(page), "exec")
+
+
+def _has_word(text: str, word: str) -> bool:
+    return re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", text) is not None
+
+
+def _blocks(page: Path, language: str) -> Iterator[str]:
+    yield from re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def _without_code(text: str) -> str:
+    return re.sub(r"^```.*?^```$|`[^`\n]*`", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def _anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub and mkdocs make them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}

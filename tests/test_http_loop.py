@@ -1,0 +1,126 @@
+"""The background loop and its sync face."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import threading
+from concurrent.futures import CancelledError
+
+import pytest
+
+from pytest_llmbench import http
+
+
+async def value(result):
+    await asyncio.sleep(0)
+    return result
+
+
+async def failure(error):
+    raise error
+
+
+def in_a_process(script: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_run_returns_what_the_coroutine_returns():
+    """Whatever it is."""
+    assert http.run(value(42)) == 42
+
+
+def test_run_raises_what_the_coroutine_raises():
+    """The same object, with its traceback."""
+    error = LookupError("no such thing")
+    with pytest.raises(LookupError) as caught:
+        http.run(failure(error))
+    assert caught.value is error
+
+
+def test_all_threads_share_one_loop():
+    """One wire, one thread of its own."""
+
+    async def where():
+        return threading.current_thread().name, id(asyncio.get_running_loop())
+
+    found = []
+    threads = [threading.Thread(target=lambda: found.append(http.run(where()))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(found)) == 1
+    assert found[0][0] == "llmbench-http"
+
+
+def test_after_close_the_next_run_starts_anew():
+    """What still ran is cancelled, and nothing is left open."""
+    running = threading.Event()
+    ended = []
+
+    async def endless():
+        running.set()
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            ended.append(True)
+
+    def waiting():
+        with pytest.raises(CancelledError):
+            http.run(endless())
+
+    thread = threading.Thread(target=waiting)
+    thread.start()
+    assert running.wait(20)
+    http.close()
+    thread.join(20)
+    assert ended == [True]
+    assert http.run(value("again")) == "again"
+
+
+def test_ctrl_c_cancels_the_coroutine_and_leaves_at_once():
+    """The waiting test stops, the request is cleaned up, the interpreter exits by itself."""
+    done = in_a_process(
+        """
+import asyncio, signal, threading
+from pytest_llmbench import http
+
+async def endless():
+    threading.Timer(0.2, lambda: signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)).start()
+    try:
+        await asyncio.sleep(3600)
+    finally:
+        print("cleaned up")
+
+try:
+    http.run(endless())
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+    )
+    assert done.stdout.split("\n")[:2] == ["cleaned up", "interrupted"]
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
+def test_a_forked_child_gets_a_loop_of_its_own():
+    """The parent's thread is not there in the child; both can ask."""
+    done = in_a_process(
+        """
+import os, warnings
+from pytest_llmbench import http
+
+async def who():
+    return os.getpid()
+
+warnings.simplefilter("ignore", DeprecationWarning)
+assert http.run(who()) == os.getpid()
+child = os.fork()
+assert http.run(who()) == os.getpid()
+if child:
+    raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    )
+    assert done.returncode == 0, done.stderr
