@@ -144,7 +144,7 @@ def _verb(verb: Verb) -> str:
 
 
 def _usage(argument: Argument) -> str:
-    metavar = argument.details.get("metavar", "")
+    metavar = str(argument.details.get("metavar", ""))
     if not argument.names[0].startswith("-"):
         return {"*": f"[{metavar} ...]", "+": f"{metavar} [{metavar} ...]", "?": f"[{metavar}]"}.get(
             argument.details.get("nargs", ""), metavar
@@ -165,9 +165,9 @@ def metrics_page() -> str:
         "[What the metrics mean](../explanation/metrics.md).\n\n"
     )
     outro = (
-        "\nA measurement has each as an attribute: `chat.ttft_s.p95`. Its statistics are `p50`, `p95`, `p99`, `median`,\n"
-        "`mean`, `min`, `max`, `stdev`, `cv` and the count `n`. Percentiles are nearest-rank: a value that was really\n"
-        "measured.\n"
+        "\nA measurement has each as an attribute: `chat.ttft_s.p95`. Its statistics are `p50`, `p95`, `p99`,\n"
+        "`median`, `mean`, `min`, `max`, `stdev`, `cv` and the count `n`. Percentiles are nearest-rank: a value that\n"
+        "was really measured.\n"
     )
     return intro + _table(("metric", "what", "unit", "direction", "definition"), rows) + outro
 

@@ -1,7 +1,8 @@
 """Text of others made safe to show.
 
-Model output, provider replies and GGUF metadata are hostile: a terminal obeys escape sequences in them (clipboard, title,
-cursor), and bidirectional marks make a reader see what is not there. Standard library only: pytest's report path uses it.
+Model output, provider replies and GGUF metadata are hostile: a terminal obeys escape sequences in them (clipboard,
+title, cursor), and bidirectional marks make a reader see what is not there. Standard library only: pytest's report
+path uses it.
 """
 
 from __future__ import annotations

@@ -80,8 +80,11 @@ class Hooks:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> None:
         # xdist alone would run the tests that were collected; without it pytest stops here, and so do we.
+        items = getattr(session, "items", ())
+        if not self._is_worker and any(map(is_ours, items)) and not session.config.option.collectonly:
+            self.recorder().open_store()
         goes_on = not self._is_worker or session.config.option.continue_on_collection_errors
-        if session.testsfailed and not goes_on and any(map(is_ours, session.items)):
+        if session.testsfailed and not goes_on and any(map(is_ours, items)):
             raise session.Interrupted(f"{session.testsfailed} errors during collection")
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -17,7 +17,7 @@ import pytest
 
 from pytest_llmbench import config as configuration
 from pytest_llmbench import http, options, reports
-from pytest_llmbench.errors import Category, InfraError, LlmbenchError, UsageError
+from pytest_llmbench.errors import Category, ExitCode, InfraError, LlmbenchError, StoreError, UsageError
 from pytest_llmbench.records import Outcome, Run, ServerSpec, TestResult
 from pytest_llmbench.reports import terminal
 from pytest_llmbench.results.gates import evaluate
@@ -45,6 +45,7 @@ class Recorder:
         self._config = config
         self._is_worker = is_worker
         self._plain_failures = 0
+        self._lost = 0
         self._finished: Run | None = None
         self._written: list[Path] = []
         try:
@@ -71,6 +72,17 @@ class Recorder:
             return [name if self.session.external(name) else self.session.local_name(name) for name in names]
         except UsageError as error:
             raise pytest.Collector.CollectError(str(error)) from error
+
+    def open_store(self) -> None:
+        """Open the results database before any test runs.
+
+        Raises:
+            pytest.UsageError: results cannot be kept there.
+        """
+        try:
+            _ = self.session.store
+        except StoreError as error:
+            raise pytest.UsageError(str(error)) from error
 
     def begin(self, item: pytest.Item) -> None:
         """Grant the test what it declared; trouble is kept for its setup, so that nothing escapes the protocol."""
@@ -133,12 +145,27 @@ class Recorder:
         if report.failed and (result is None or result.outcome != Outcome.INFRA_ERROR):
             self._plain_failures += 1
         if result is not None and (result.phase == "call" or not report.passed):
+            self._save(result)
+
+    def _save(self, result: TestResult) -> None:
+        """An escaping error here would be pytest's INTERNALERROR and lose the run; it is told and counted instead."""
+        try:
             self.session.store.save_result(self.session.run_id, result)
+        except StoreError as error:
+            self._lost += 1
+            self._say(f"{result.nodeid}: the result could not be stored: {error}")
 
     def finish(self, pytest_code: int) -> int:
         """On the controller: settle what no report told of, decide, store and write; returns the exit code."""
-        if self._is_worker or "store" not in self.session.__dict__:
-            return pytest_code
+        if self._is_worker or not self.session.has_store:
+            return ExitCode.INFRA_ERRORS if self._lost and pytest_code == 0 else pytest_code
+        try:
+            return self._settle(pytest_code)
+        except StoreError as error:
+            self._say(str(error))
+            return pytest_code or ExitCode.INFRA_ERRORS
+
+    def _settle(self, pytest_code: int) -> int:
         store, run_id, settings = self.session.store, self.session.run_id, self.session.settings
         interrupted = pytest_code == int(pytest.ExitCode.INTERRUPTED)
         for unfinished in store.unfinished(run_id):

@@ -6,11 +6,11 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pytest_llmbench.bench import measure
+from pytest_llmbench.bench import Load, measure
 from pytest_llmbench.clients import Endpoint, Model
 from pytest_llmbench.config import ServerDef
 from pytest_llmbench.errors import UsageError, did_you_mean
-from pytest_llmbench.profiles import PROFILES, Load
+from pytest_llmbench.profiles import PROFILES
 from pytest_llmbench.profiles.interactive import PROMPTS
 from pytest_llmbench.profiles.ratings import Step
 from pytest_llmbench.records import Measurement, ServerInfo, ServerSpec
@@ -130,7 +130,7 @@ def run_bench(
         output_tokens=session.settings.output_tokens if output_tokens is None else output_tokens,
     )
     ratings = {metric: [Step(s.limit, s.word) for s in steps] for metric, steps in session.config.ratings.items()}
-    measured = measure(model, profile, load, session.book, owner=session.measurement_owner(), ratings=ratings)
+    measured = measure(model, PROFILES[profile](ratings), load, session.book, owner=session.measurement_owner())
     if session.context is not None:
         session.context.measurement_ids.append(measured.id)
     return measured

@@ -109,6 +109,11 @@ class Session:
             store.ensure_run(self._new_run())
         return store
 
+    @property
+    def has_store(self) -> bool:
+        """Whether the database was opened: this session did something."""
+        return "store" in self.__dict__
+
     @cached_property
     def models(self) -> ModelStore:
         folder = self.resolved.models_dir or default_folder()
@@ -287,7 +292,7 @@ class Session:
         """Free what this process holds; servers stop with the controller."""
         if "supervisor" in self.__dict__:
             self.supervisor.close()
-        if "store" in self.__dict__:
+        if self.has_store:
             self.store.close()
 
     def _place(self, request: ChatRequest, subject: Mapping[str, Any]) -> tuple[str, str]:

@@ -18,7 +18,9 @@ def endpoint_of(provider: DemoProvider) -> Endpoint:
     return Endpoint(base_url=provider.url, api_key=KEY, model_id="served-name", name="demo/name")
 
 
-def ask_at(provider: DemoProvider, *, deadlines: http.Deadlines = PATIENT, keep_events: bool = False, **fields: Any) -> Reply:
+def ask_at(
+    provider: DemoProvider, *, deadlines: http.Deadlines = PATIENT, keep_events: bool = False, **fields: Any
+) -> Reply:
     """One question to a running provider; `fields` are those of `ChatRequest`."""
     request = ChatRequest("demo/name", ({"role": "user", "content": "say something"},), **fields)
     return http.run(chat(endpoint_of(provider), request, deadlines, keep_events=keep_events))

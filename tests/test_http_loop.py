@@ -86,6 +86,9 @@ def test_ctrl_c_cancels_the_coroutine_and_leaves_at_once():
         """
 import asyncio, signal, threading
 from pytest_llmbench import http
+from pytest_llmbench.http import loop
+
+loop._CANCEL_GRACE_S = 3600  # waiting for all of it, instead of for the cleaning up, would fail the test
 
 async def endless():
     threading.Timer(0.2, lambda: signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)).start()

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import math
 from collections.abc import Callable
 
 from pytest_llmbench.cli import project, screen
 from pytest_llmbench.errors import ExitCode
 from pytest_llmbench.records import ModelFile
-from pytest_llmbench.servers import gguf
-from pytest_llmbench.servers.models import ModelStore, default_folder
+from pytest_llmbench.servers.gguf import GgufHeader, read_header
+from pytest_llmbench.servers.models import ModelEntry, ModelStore, default_folder
 
-_LONGEST_VALUE = 200
+_VALUE_WIDTH = 200
 """Characters of one metadata value; chat templates and vocabularies go on for pages."""
 
 
@@ -19,17 +21,9 @@ def list_models(arguments: argparse.Namespace) -> int:
     """Print every known model and whether its file is here."""
     entries = _store(arguments).entries()
     if arguments.json:
-        screen.show_json([entry.as_dict() for entry in entries])
+        screen.show_json([dataclasses.asdict(entry) for entry in entries])
         return ExitCode.OK
-    rows = [
-        (
-            entry.name,
-            "here" if entry.present else "not fetched",
-            screen.size(entry.size_bytes),
-            _provenance(entry.source, entry.requantized_from),
-        )
-        for entry in entries
-    ]
+    rows = [(entry.label, _whereabouts(entry), screen.size(entry.size_bytes), entry.source) for entry in entries]
     screen.show_table(("model", "file", "size", "from"), rows)
     return ExitCode.OK
 
@@ -53,9 +47,9 @@ def show(arguments: argparse.Namespace) -> int:
     """Print where a model's file is and what its header says; the header is read, never the weights."""
     store = _store(arguments)
     file = store.find(store.check_name(arguments.name))
-    header = gguf.read_header(file.path)
+    header = read_header(file.path)
     if arguments.json:
-        screen.show_json({"file": file.as_dict(), "metadata": {k: _short(v) for k, v in header.metadata.items()}})
+        screen.show_json({"file": file.as_dict(), "metadata": _metadata(header)})
         return ExitCode.OK
     facts = [
         ("model", file.label),
@@ -63,10 +57,12 @@ def show(arguments: argparse.Namespace) -> int:
         ("size", screen.size(file.size_bytes)),
         ("sha256", file.sha256),
         ("source", file.source),
+        ("quantization", header.quantization),
+        ("parameters", f"{header.parameter_count:,}"),
         ("GGUF version", str(header.version)),
         ("tensors", str(header.tensor_count)),
     ]
-    screen.show_table(("key", "value"), [*facts, *((key, str(_short(v))) for key, v in header.metadata.items())])
+    screen.show_table(("key", "value"), [*facts, *header.shown(_VALUE_WIDTH)])
     return ExitCode.OK
 
 
@@ -84,13 +80,15 @@ def _announce(file: ModelFile) -> None:
     screen.show_line(f"{file.label}  {screen.size(file.size_bytes)}  {file.path}")
 
 
-def _provenance(source: str, requantized_from: str | None) -> str:
-    return f"{source} (requantized from {requantized_from})" if requantized_from else source
+def _metadata(header: GgufHeader) -> dict[str, object]:
+    """Numbers and truths as they are, all else as it is shown to people."""
+    values = zip(header.shown(_VALUE_WIDTH), header.metadata.values(), strict=True)
+    return {key: value if _is_number(value) else text for (key, text), value in values}
 
 
-def _short(value: object) -> object:
-    """A metadata value in at most `_LONGEST_VALUE` characters; numbers and truths as they are."""
-    if isinstance(value, int | float):
-        return value
-    text = str(value)
-    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}… ({len(text):,} characters)"
+def _is_number(value: object) -> bool:
+    return isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
+
+
+def _whereabouts(entry: ModelEntry) -> str:
+    return "here" if entry.present else "not fetched"

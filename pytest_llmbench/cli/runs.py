@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 from pytest_llmbench.cli import project, screen
 from pytest_llmbench.errors import ExitCode, UsageError
 from pytest_llmbench.records import Run
+from pytest_llmbench.reports import terminal
 from pytest_llmbench.store import Store
 
 
@@ -53,12 +53,11 @@ def show(arguments: argparse.Namespace) -> int:
     if arguments.json:
         screen.show_json(run.as_dict())
         return ExitCode.OK
-    outcomes = Counter(result.outcome for result in run.results)
-    counts = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in sorted(outcomes.items()))
-    screen.show_line(f"run {run.id}, started {run.started_at}, exit code {_status(run)}, revision {_revision(run)}")
-    screen.show_line(f"tests: {counts or 'none'}")
     page = folder / "reports" / run.id / "report.html"
-    screen.show_summary(run, report_path=str(page) if page.exists() else None)
+    screen.show_line(f"run {run.id}, started {run.started_at}, exit code {_status(run)}, revision {_revision(run)}")
+    print()
+    for line in terminal.summary(run, width=screen.width(), report_path=str(page) if page.exists() else None):
+        screen.show_styled((text, terminal.MARKUP[style]) for text, style in line)
     return ExitCode.OK
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,8 +16,8 @@ Progress = Callable[[int, int | None, str], None]
 
 
 def show_json(value: Any) -> None:
-    """Print JSON for programs."""
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    """Print JSON for programs; in ASCII, so that a stranger's text cannot steer the terminal it may land on."""
+    print(json.dumps(value, indent=2))
 
 
 def show_line(text: str) -> None:
@@ -33,6 +34,23 @@ def show_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     widths = [max(map(len, column)) for column in zip(heads, *cells, strict=True)]
     for row in (heads, *cells):
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def show_styled(spans: Iterable[tuple[str, Mapping[str, bool]]]) -> None:
+    """Print one line of texts that are safe already, each with its markup (`bold`, `light`, `green`, ...)."""
+    if not sys.stdout.isatty():
+        print("".join(text for text, _ in spans).rstrip())
+        return
+    from rich.console import Console  # noqa: PLC0415  only a terminal needs rich
+    from rich.text import Text  # noqa: PLC0415
+
+    styled = [(text, " ".join("dim" if word == "light" else word for word in markup)) for text, markup in spans]
+    Console(highlight=False, soft_wrap=True).print(Text.assemble(*styled))
+
+
+def width() -> int:
+    """Columns to write for: those of the terminal, at most 100; 80 when piped."""
+    return min(shutil.get_terminal_size().columns, 100) if sys.stdout.isatty() else 80
 
 
 def size(count: int | None) -> str:

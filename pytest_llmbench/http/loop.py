@@ -90,6 +90,7 @@ async def _cancel_all_tasks() -> None:
 def _pass_on(task: asyncio.Task[_T], outcome: Future[_T]) -> None:
     if task.cancelled():
         outcome.cancel()
+        outcome.set_running_or_notify_cancel()  # without it `wait` does not see that it is over
     elif (error := task.exception()) is not None:
         outcome.set_exception(error)
     else:

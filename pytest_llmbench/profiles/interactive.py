@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 
-from pytest_llmbench.profiles.profile import Load, TimedAsk
+from pytest_llmbench.bench import Load, TimedAsk
 from pytest_llmbench.records import Repetition
 
 PROMPTS: tuple[str, ...] = (

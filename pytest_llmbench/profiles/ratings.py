@@ -35,15 +35,7 @@ DEFAULT_RATINGS: Mapping[str, tuple[Step, ...]] = {
 _STATISTIC = {"ttft_s": "p95", "decode_tps": "p50"}
 
 
-@dataclass(frozen=True, slots=True)
-class Rating:
-    """A measurement in words."""
-
-    word: str
-    sentence: str
-
-
-def rate(measurement: Measurement, overrides: Mapping[str, Sequence[Step]] | None = None) -> Rating:
+def rate(measurement: Measurement, overrides: Mapping[str, Sequence[Step]] | None = None) -> tuple[str, str]:
     """The worst word over the rated metrics, with the numbers behind it.
 
     Args:
@@ -51,7 +43,7 @@ def rate(measurement: Measurement, overrides: Mapping[str, Sequence[Step]] | Non
         overrides: metric → steps that replace the default ones.
 
     Returns:
-        An empty rating where none of the rated metrics was measured.
+        The word and a sentence; the word is empty where none of the rated metrics was measured.
     """
     words = [
         _word(measurement, metric, steps)
@@ -59,9 +51,9 @@ def rate(measurement: Measurement, overrides: Mapping[str, Sequence[Step]] | Non
         if measurement.series(metric)
     ]
     if not words:
-        return Rating("", "not rated: nothing it is rated by was measured")
+        return "", "not rated: nothing it is rated by was measured"
     worst = max(words, key=_badness)
-    return Rating(worst, _sentence(measurement, worst))
+    return worst, _sentence(measurement, worst)
 
 
 def _word(measurement: Measurement, metric: str, steps: Sequence[Step]) -> str:

@@ -1,0 +1,64 @@
+"""Reports of a run: one view, one writer a format."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from pytest_llmbench.errors import UsageError, did_you_mean
+from pytest_llmbench.records import Run
+from pytest_llmbench.reports import csv_report, html_report, json_report
+
+WRITERS: dict[str, Callable[[Run], str]] = {
+    "html": html_report.render,
+    "json": json_report.render,
+    "csv": csv_report.render,
+}
+"""Format → the function that makes its text."""
+
+
+def write(run: Run, fmt: str, path: Path) -> Path:
+    """Write a report; under its name there is either the old file or the whole new one.
+
+    Args:
+        run: read back whole from the store.
+        fmt: a key of `WRITERS`.
+        path: the file; missing folders are made.
+
+    Returns:
+        The path.
+
+    Raises:
+        UsageError: no such format, or the file cannot be written there.
+    """
+    if fmt not in WRITERS:
+        raise UsageError(f"no report format {fmt!r}{did_you_mean(fmt, WRITERS)}", hint=f"formats: {', '.join(WRITERS)}")
+    text = WRITERS[fmt](run)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _replace(path, text)
+    except OSError as error:
+        raise UsageError(
+            f"the report {path} cannot be written: {error.strerror or error}",
+            hint="`llmbench report RUN -o FILE` writes it elsewhere; the run itself is stored",
+        ) from error
+    return path
+
+
+def _replace(path: Path, text: str) -> None:
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+__all__ = ["WRITERS", "write"]

@@ -49,7 +49,7 @@ def environment_facts(environment: Mapping[str, Any]) -> tuple[Fact, ...]:
     known = ("git_revision", "git_dirty", "versions", "command")
     revision = environment.get("git_revision")
     changed = " with uncommitted changes" if environment.get("git_dirty") else ""
-    facts = [Fact("git revision", f"{revision}{changed}" if revision else NOT_MEASURED)]
+    facts = [Fact("git revision", f"{revision}{changed}" if revision else "not in a git repository")]
     facts += [Fact(str(name), _shown(version)) for name, version in dict(environment.get("versions") or {}).items()]
     facts.append(Fact("command", _command(environment.get("command"))))
     return (*facts, *(Fact(str(key), _shown(value)) for key, value in environment.items() if key not in known))
@@ -89,8 +89,8 @@ def _command(command: object) -> str:
 
 
 def _shown(value: object) -> str:
-    if value is None or value == "" or value == () or value == []:
-        return NOT_MEASURED
+    if value is None or value in ("", (), []):
+        return "not set"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list | tuple) and all(isinstance(item, str | int | float) for item in value):

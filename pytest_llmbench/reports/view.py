@@ -1,19 +1,19 @@
 """A run → what every report shows of it. The writers differ in form only; no number is computed anywhere else.
 
-`None` is "not measured" and is shown as such. Text of models and providers is here as it came: each writer makes it safe
-for its own medium.
+`None` is "not measured" and is shown as such. Text of models and providers is here as it came: each writer makes it
+safe for its own medium.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from pytest_llmbench.metrics import METRICS
-from pytest_llmbench.records import GateResult, Host, Measurement, Outcome, Run, Series, TestResult
+from pytest_llmbench.records import GateResult, Measurement, Outcome, Run, Series, TestResult
 from pytest_llmbench.reports.facts import Fact, environment_facts, host_facts, host_line, settings_facts
 from pytest_llmbench.reports.replies import ReplyGroup, reply_groups
 from pytest_llmbench.reports.verdict import Verdict, verdict
@@ -265,8 +265,8 @@ def _metric_row(series: Series) -> MetricRow:
 
 
 def _read(series: Series, statistic: str) -> float | None:
-    value: Any = getattr(series, statistic) if series else None
-    return value if value is None else float(value)
+    value: float | None = getattr(series, statistic) if series else None
+    return None if value is None or not math.isfinite(value) else value
 
 
 def _chart_series(models: Sequence[ModelRow], measurements: Sequence[Measurement]) -> tuple[ChartSeries, ...]:
@@ -274,12 +274,16 @@ def _chart_series(models: Sequence[ModelRow], measurements: Sequence[Measurement
     return tuple(
         ChartSeries(
             name=name,
-            ttft_s=measurement.series("ttft_s").values,
-            decode_tps=measurement.series("decode_tps").values,
-            prompt_tps=measurement.series("prompt_tps").values,
+            ttft_s=_finite(measurement.series("ttft_s")),
+            decode_tps=_finite(measurement.series("decode_tps")),
+            prompt_tps=_finite(measurement.series("prompt_tps")),
         )
         for name, measurement in zip(names, measurements, strict=True)
     )
+
+
+def _finite(series: Series) -> tuple[float, ...]:
+    return tuple(value for value in series.values if math.isfinite(value))
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
@@ -290,6 +294,3 @@ def _distinct(names: Sequence[str]) -> list[str]:
         seen[name] += 1
         numbered.append(f"{name} #{seen[name]}" if total[name] > 1 else name)
     return numbered
-
-
-__all__ = ["ChartSeries", "Fact", "Host", "MetricRow", "ModelRow", "RunView", "Verdict", "view"]

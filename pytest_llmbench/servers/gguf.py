@@ -298,6 +298,8 @@ def _check_extent(tensors: tuple[TensorInfo, ...], data_offset: int, alignment: 
         end = data_offset + tensor.offset + (tensor.size_bytes or 0)
         if end > file_size_bytes:
             raise BadGgufError(f"it is cut short: its header promises {end} bytes, the file has {file_size_bytes}")
+    if sum(tensor.size_bytes or 0 for tensor in tensors) > file_size_bytes:
+        raise BadGgufError("its tensors overlap")
 
 
 def _shown(value: Value, width: int) -> str:

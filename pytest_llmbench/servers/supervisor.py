@@ -19,10 +19,10 @@ if not __package__:
     sys.modules["pytest_llmbench"].__path__ = [str(Path(__file__).parents[1])]
 
 import asyncio
+import contextlib
 import json
 import os
 import secrets
-import shutil
 import signal
 import socket
 import tempfile
@@ -33,6 +33,8 @@ from pytest_llmbench.servers.launch import adopt_orphans
 from pytest_llmbench.servers.process import say
 
 ADDRESS_FILE = "supervisor.json"
+LOCK_FILE = "supervisor.lock"
+SOCKET_NAME = "s"
 SOCKET_PATH_BYTES = 100
 """The kernel takes 104 to 108; a longer path gets a short folder of its own."""
 MESSAGE_BYTES = 2**22
@@ -53,7 +55,7 @@ async def supervise(folder: Path, controller_pid: int, capacity_bytes: int, read
     loop.add_signal_handler(signal.SIGCHLD, desk.reap)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, desk.over.set)
-    listener, address, socket_folder = await _listen(desk, folder)
+    listener, address, socket_path = await _listen(desk, folder)
     _write_address(folder, {"address": address, "token": desk.token, "pid": os.getpid()})
     os.write(ready, b"1")
     os.close(ready)
@@ -63,7 +65,7 @@ async def supervise(folder: Path, controller_pid: int, capacity_bytes: int, read
         (folder / ADDRESS_FILE).unlink(missing_ok=True)
         listener.close()
         await desk.stop()
-        shutil.rmtree(socket_folder, ignore_errors=True)
+        _tidy(folder, socket_path)
 
 
 async def _end_of_session(desk: Desk, folder: Path, controller_pid: int) -> str:
@@ -86,21 +88,31 @@ async def _wait_until_unreachable(folder: Path) -> None:
             return
 
 
-async def _listen(desk: Desk, folder: Path) -> tuple[asyncio.Server, str | int, Path]:
+async def _listen(desk: Desk, folder: Path) -> tuple[asyncio.Server, str | int, Path | None]:
     """Listen on a Unix socket, or where there are none on a loopback port.
 
     Returns:
-        The listener, the socket's path or the port, and the folder to remove at the end.
+        The listener, the socket's path or the port, and the socket to remove at the end.
     """
     if not hasattr(socket, "AF_UNIX"):
         listener = await asyncio.start_server(desk.serve, "127.0.0.1", 0, limit=MESSAGE_BYTES)
-        return listener, listener.sockets[0].getsockname()[1], folder
-    path = folder / "s"
+        return listener, listener.sockets[0].getsockname()[1], None
+    path = folder / SOCKET_NAME
     if len(os.fsencode(path)) > SOCKET_PATH_BYTES:
-        path = Path(tempfile.mkdtemp(prefix="llmbench-", dir="/tmp")) / "s"  # noqa: S108 - short and private
+        path = Path(tempfile.mkdtemp(prefix="llmbench-", dir="/tmp")) / SOCKET_NAME  # noqa: S108 - short and private
     path.unlink(missing_ok=True)
     listener = await asyncio.start_unix_server(desk.serve, path, limit=MESSAGE_BYTES)
-    return listener, str(path), path.parent
+    return listener, str(path), path
+
+
+def _tidy(folder: Path, socket_path: Path | None) -> None:
+    """Remove what this process made; a folder that holds more (logs) stays."""
+    (folder / LOCK_FILE).unlink(missing_ok=True)
+    if socket_path is not None:
+        socket_path.unlink(missing_ok=True)
+    for made in {folder, socket_path.parent if socket_path else folder}:
+        with contextlib.suppress(OSError):
+            made.rmdir()
 
 
 def _write_address(folder: Path, content: dict[str, object]) -> None:

@@ -1,0 +1,24 @@
+"use strict";
+(() => {
+  const buttons = [...document.querySelectorAll("button[data-outcome]")];
+  const rows = [...document.querySelectorAll("tr[data-outcome]")];
+  for (const button of buttons) {
+    button.addEventListener("click", () => {
+      const wanted = button.dataset.outcome;
+      for (const other of buttons) other.setAttribute("aria-pressed", String(other === button));
+      for (const row of rows) row.hidden = wanted !== "all" && row.dataset.outcome !== wanted;
+    });
+  }
+  for (const filter of document.querySelectorAll(".filter")) filter.hidden = false;
+
+  const block = document.getElementById("chart-specs");
+  if (!block) return;
+  const specs = JSON.parse(block.textContent);
+  for (const box of document.querySelectorAll("[data-chart]")) {
+    const spec = vegaLite.compile(specs[box.dataset.chart]).spec;
+    const runtime = vega.parse(spec, null, { ast: true });
+    const view = new vega.View(runtime, { expr: vega.expressionInterpreter, renderer: "svg", hover: false });
+    box.replaceChildren();
+    view.initialize(box).runAsync();
+  }
+})();

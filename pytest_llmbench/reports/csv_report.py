@@ -1,0 +1,77 @@
+"""One row per model × quantization × profile, for a spreadsheet.
+
+A text cell that a spreadsheet would take for a formula begins with an apostrophe. An empty cell is "not measured". The
+JSON report is the lossless form.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pytest_llmbench.display import display_safe
+from pytest_llmbench.records import Run
+from pytest_llmbench.reports.view import ModelRow, view
+
+_TRIGGERS = frozenset("=+-@\t\r\n＝＋－＠")
+"""First characters that start a formula (OWASP, CSV injection), full-width forms included."""
+
+_RUN_COLUMNS: Mapping[str, Callable[[Run], Any]] = {
+    "run_id": lambda run: run.id,
+    "started_at": lambda run: run.started_at,
+    "exit_code": lambda run: run.exit_code,
+    "cpu_model": lambda run: run.host.cpu_model,
+    "physical_cores": lambda run: run.host.physical_cores,
+    "memory_bytes": lambda run: run.host.memory_bytes,
+    "host_fingerprint": lambda run: run.host.fingerprint,
+    "git_revision": lambda run: run.environment.get("git_revision"),
+}
+
+_MODEL_COLUMNS: Mapping[str, Callable[[ModelRow], Any]] = {
+    "model": lambda row: row.model,
+    "quant": lambda row: row.quant,
+    "requantized_from": lambda row: row.requantized_from,
+    "profile": lambda row: row.profile,
+    "engine": lambda row: row.engine,
+    "engine_build": lambda row: row.build,
+    "load_s": lambda row: row.load_s,
+    "ttft_p50_s": lambda row: row.ttft_p50_s,
+    "ttft_p95_s": lambda row: row.ttft_p95_s,
+    "ttft_n": lambda row: row.ttft_n,
+    "prompt_p50_tokens_per_s": lambda row: row.prompt_tps_p50,
+    "decode_p50_tokens_per_s": lambda row: row.decode_tps_p50,
+    "max_stall_max_s": lambda row: _statistic(row, "max_stall_s", "max"),
+    "cpu_p50_s_per_token": lambda row: _statistic(row, "cpu_s_per_token", "p50"),
+    "peak_rss_bytes": lambda row: row.peak_rss_bytes,
+    "rating": lambda row: row.rating,
+    "sentence": lambda row: row.sentence,
+    "notes": lambda row: "; ".join(row.notes),
+}
+
+COLUMNS: tuple[str, ...] = (*_MODEL_COLUMNS, *_RUN_COLUMNS)
+"""The header, a contract: columns are only ever added at the end."""
+
+
+def render(run: Run) -> str:
+    """The CSV report (RFC 4180), a header and a row per measurement."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(COLUMNS)
+    for row in view(run).models:
+        values = [*(read(row) for read in _MODEL_COLUMNS.values()), *(read(run) for read in _RUN_COLUMNS.values())]
+        writer.writerow([safe_cell(value) for value in values])
+    return out.getvalue()
+
+
+def safe_cell(value: object) -> object:
+    """A cell that no spreadsheet runs: numbers as they are, None empty, text defused and without control characters."""
+    if not isinstance(value, str):
+        return "" if value is None else value
+    text = display_safe(value, keep="\n\t\r")
+    return f"'{text}" if text.lstrip(" ")[:1] in _TRIGGERS else text
+
+
+def _statistic(row: ModelRow, metric: str, statistic: str) -> float | None:
+    return next((getattr(found, statistic) for found in row.metrics if found.name == metric), None)

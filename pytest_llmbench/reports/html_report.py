@@ -1,0 +1,178 @@
+"""One self-contained page: no request, no inline handler, no eval, nothing of a model's text obeyed.
+
+The content security policy names the page's own scripts and style by their hashes. Vega would build functions from
+strings; its interpreter walks the syntax tree instead.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from datetime import UTC, datetime
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from pytest_llmbench import __version__
+from pytest_llmbench.display import display_safe
+from pytest_llmbench.metrics import METRICS
+from pytest_llmbench.records import Run
+from pytest_llmbench.reports import figures
+from pytest_llmbench.reports.charts import charts
+from pytest_llmbench.reports.replies import ReplyGroup
+from pytest_llmbench.reports.view import OUTCOME_MEANING, outcome_words, view
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+    from markupsafe import Markup
+
+MAX_REPLIES = 300
+"""A page with more stops being readable, and browsers slow down; the JSON report has all."""
+
+MAX_TEXT = 20_000
+"""Characters shown of one text."""
+
+_DATA = files("pytest_llmbench") / "data"
+_IMPORT = re.compile(r"^import (\{[^}]*\}) from 'vega-util';$", re.MULTILINE)
+_EXPORT = re.compile(r"^export \{ expression as expressionInterpreter \};$", re.MULTILINE)
+_SOURCE_MAP = re.compile(r"^//# sourceMappingURL=.*$", re.MULTILINE)
+
+
+def render(run: Run) -> str:
+    """The HTML report; it can be encoded as UTF-8 whatever the run contains."""
+    from markupsafe import Markup  # noqa: PLC0415  jinja2 is only needed once a report is written
+
+    shown = view(run)
+    specs = charts(shown.charts)
+    scripts = [*(_vega() if specs else ()), _asset("report.js")]
+    style = _asset("report.css")
+    groups, left_out = _limited(shown.replies)
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            run=shown,
+            started=_when(run.started_at),
+            took=_took(run),
+            specs=Markup(script_json(specs)),  # noqa: S704  ASCII without <, > and &
+            charts=specs,
+            groups=groups,
+            left_out=left_out,
+            csp=_policy(scripts, style),
+            scripts=[_raw(script) for script in scripts],
+            style=_raw(style),
+            metrics=METRICS.values(),
+            meanings=OUTCOME_MEANING,
+            version=__version__,
+        )
+    )
+
+
+def script_json(data: Any) -> str:
+    """JSON that can stand in a `<script>` element: nothing in it ends the element or begins a comment."""
+    text = json.dumps(data, ensure_ascii=True, allow_nan=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import Environment, FunctionLoader, StrictUndefined  # noqa: PLC0415  see `render`
+
+    environment = Environment(
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_finalize,
+        loader=FunctionLoader(_asset),
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "duration": figures.duration,
+        "speed": figures.speed,
+        "size": figures.size,
+        "percent": figures.percent,
+        "quantity": figures.quantity,
+        "outcome": outcome_words,
+        "cut": _cut,
+    }
+    return environment
+
+
+def _finalize(value: object) -> object:
+    """Every value that is put into the page goes through here, before it is escaped."""
+    if value is None:
+        return figures.NOT_MEASURED
+    return value if hasattr(value, "__html__") else display_safe(str(value))
+
+
+def _cut(text: str) -> str:
+    left = len(text) - MAX_TEXT
+    return f"{text[:MAX_TEXT]}\n… {left} more characters: see the JSON report" if left > 0 else text
+
+
+def _limited(groups: tuple[ReplyGroup, ...]) -> tuple[list[tuple[ReplyGroup, tuple[Any, ...]]], int]:
+    """The groups with the replies that are shown, and how many replies are not."""
+    room, kept = MAX_REPLIES, []
+    for group in groups:
+        if room > 0:
+            kept.append((group, group.replies[:room]))
+        room -= len(group.replies)
+    return kept, max(0, -room)
+
+
+@cache
+def _asset(name: str) -> str:
+    text = (_DATA / name).read_text(encoding="utf-8")
+    return _SOURCE_MAP.sub("", text).replace("\r\n", "\n")
+
+
+@cache
+def _vega() -> tuple[str, ...]:
+    return _asset("vega/vega.min.js"), _asset("vega/vega-lite.min.js"), _interpreter()
+
+
+def _interpreter() -> str:
+    """The interpreter is published as a module only; a module cannot be loaded from within the page."""
+    body, imports = _IMPORT.subn(r"const \1 = vega;", _asset("vega/vega-interpreter.js"))
+    body, exports = _EXPORT.subn("vega.expressionInterpreter = expression;", body)
+    if (imports, exports) != (1, 1):
+        raise ValueError("data/vega/vega-interpreter.js is not built as expected: it was replaced by another version")
+    return f"(() => {{\n{body}\n}})();"
+
+
+def _raw(text: str) -> Markup:
+    from markupsafe import Markup  # noqa: PLC0415  see `render`
+
+    return Markup(text)  # noqa: S704  our own files, named in the policy by their hashes
+
+
+def _policy(scripts: list[str], style: str) -> str:
+    sources = " ".join(_hash(script) for script in scripts)
+    return (
+        f"default-src 'none'; script-src {sources}; style-src {_hash(style)}; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _when(iso: str) -> str:
+    moment = _parsed(iso)
+    return f"{moment.day} {moment:%B %Y, %H:%M} UTC" if moment else iso
+
+
+def _took(run: Run) -> str:
+    started, finished = _parsed(run.started_at), _parsed(run.finished_at or "")
+    return figures.duration((finished - started).total_seconds()) if started and finished else ""
+
+
+def _parsed(iso: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(iso)
+    except ValueError:
+        return None
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,90 @@
+"""The lossless report: every record of the run, and above it what the other reports show.
+
+Format history:
+    1  first.
+
+Keys are only ever added within a format version. A number that is no number (NaN, infinity) is null.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_llmbench import __version__
+from pytest_llmbench.records import Run
+from pytest_llmbench.reports.verdict import Verdict
+from pytest_llmbench.reports.view import InfraGroup, ModelRow, OutcomeCount, view
+
+FORMAT = "pytest-llmbench report"
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class JsonReport:
+    """The file's top level; times in seconds, speeds in tokens per second, memory in bytes, null is "not measured"."""
+
+    format: str
+    format_version: int
+    generator: str
+    verdict: Verdict
+    models: tuple[ModelRow, ...]
+    outcomes: tuple[OutcomeCount, ...]
+    infra_errors: tuple[InfraGroup, ...]
+    run: Run
+
+
+def render(run: Run) -> str:
+    """The JSON report, ASCII only (lone surrogates in model text survive as escapes)."""
+    shown = view(run)
+    report = JsonReport(
+        format=FORMAT,
+        format_version=FORMAT_VERSION,
+        generator=f"pytest-llmbench {__version__}",
+        verdict=shown.verdict,
+        models=shown.models,
+        outcomes=shown.outcomes,
+        infra_errors=shown.infra_errors,
+        run=run,
+    )
+    return json.dumps(_finite(dataclasses.asdict(report)), indent=1, allow_nan=False) + "\n"
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of the report; every key is always there, and keys may be added."""
+    from pydantic import TypeAdapter  # noqa: PLC0415  only the schema's own page and test need it
+
+    generated = TypeAdapter(JsonReport).json_schema(mode="serialization")
+    generated["properties"]["format"]["const"] = FORMAT
+    generated["properties"]["format_version"]["const"] = FORMAT_VERSION
+    _tighten(generated)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "pytest-llmbench JSON report",
+        **{key: value for key, value in generated.items() if key != "title"},
+    }
+
+
+def _tighten(node: object) -> None:
+    if isinstance(node, list):
+        for item in node:
+            _tighten(item)
+    if isinstance(node, dict):
+        if isinstance(node.get("properties"), dict):
+            node["required"] = list(node["properties"])
+        for key in {"items", "additionalProperties"} & node.keys():
+            if node[key] == {"type": "number"}:
+                node[key] = {"type": ["number", "null"]}
+        for item in node.values():
+            _tighten(item)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,169 @@
+"""The summary at the end of a session: readable at 80 columns, styled by names that the caller turns into colour."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from pytest_llmbench.display import display_safe
+from pytest_llmbench.records import GateResult, Run
+from pytest_llmbench.reports import figures
+from pytest_llmbench.reports.cells import cell_width, clipped, one_line, wrapped
+from pytest_llmbench.reports.view import InfraGroup, ModelRow, OutcomeCount, RunView, view
+
+Span = tuple[str, str]
+"""(text, style)"""
+Line = list[Span]
+
+MARKUP: Mapping[str, Mapping[str, bool]] = {
+    "": {},
+    "bold": {"bold": True},
+    "dim": {"light": True},
+    "good": {"green": True},
+    "warn": {"yellow": True},
+    "bad": {"red": True},
+    "good bold": {"green": True, "bold": True},
+    "warn bold": {"yellow": True, "bold": True},
+    "bad bold": {"red": True, "bold": True},
+}
+"""Style name → the markup of pytest's terminal writer, which drops it where the output is not a terminal."""
+
+_COLUMNS = (
+    ("load", 9),
+    ("TTFT p50", 10),
+    ("p95", 9),
+    ("n", 5),
+    ("prompt tok/s", 14),
+    ("decode tok/s", 14),
+    ("peak mem", 11),
+)
+"""Heads of the table and the cells each takes."""
+
+_TABLE_WIDTH = sum(cells for _, cells in _COLUMNS)
+_TITLE_WIDTH = 8
+_GATE_MARKS = {"pass": ("✓", "good"), "fail": ("✗", "bad"), "inconclusive": ("?", "warn")}
+_OUTCOME_STYLES = {"right": "good", "skipped": "dim", "unscored": "warn", "": "warn"}
+
+
+def summary(run: Run, *, width: int = 80, report_path: str | None = None) -> list[Line]:
+    """The summary of a run.
+
+    Args:
+        run: read back whole from the store.
+        width: columns of the terminal, at least 72; lines keep to it, but for a path, which is of no use when broken.
+        report_path: where the HTML report was written.
+
+    Returns:
+        Lines of styled text without line ends or control characters; every style is a key of `MARKUP`.
+    """
+    shown, width = view(run), max(width, _TABLE_WIDTH)
+    blocks = (
+        list(_titled("host", [(one_line(shown.host_line), "")], width)),
+        list(_models(shown.models, width)),
+        list(_gates(shown, width)),
+        list(_ending(shown, width, report_path)),
+    )
+    lines: list[Line] = []
+    for block in filter(None, blocks):
+        lines += [[], *block] if lines else block
+    return lines
+
+
+def _titled(title: str, texts: Sequence[Span], width: int) -> Iterator[Line]:
+    """Wrapped texts beside a title in the margin."""
+    lines = [(part, style) for text, style in texts for part in wrapped(text, width - _TITLE_WIDTH)]
+    for number, line in enumerate(lines):
+        yield [(("" if number else title).ljust(_TITLE_WIDTH), "dim"), line]
+
+
+def _models(models: Sequence[ModelRow], width: int) -> Iterator[Line]:
+    if not models:
+        return
+    margin = " " * min(width - _TABLE_WIDTH, _TITLE_WIDTH)
+    yield [(margin + "".join(head.rjust(cells) for head, cells in _COLUMNS), "dim")]
+    for number, model in enumerate(models):
+        if number:
+            yield []
+        yield _name_line(model, len(margin) + _TABLE_WIDTH)
+        yield [(margin + _numbers(model), "")]
+        for sentence in (_sentence(model), *model.notes):
+            yield from ([(f"  {part}", "dim")] for part in wrapped(one_line(sentence), width - 2))
+    if any(figures.NOT_MEASURED in _numbers(model) for model in models):
+        yield [(f"  {figures.NOT_MEASURED} not measured", "dim")]
+
+
+def _name_line(model: ModelRow, width: int) -> Line:
+    profile, rating = f" · {clipped(one_line(model.profile), 20)}", clipped(one_line(model.rating), 16)
+    taken = cell_width(profile) + cell_width(rating)
+    name = clipped(one_line(model.label), width - taken - 2)
+    return [(name, "bold"), (profile, "dim"), (" " * (width - taken - cell_width(name)), ""), (rating, "bold")]
+
+
+def _numbers(model: ModelRow) -> str:
+    texts = (
+        figures.duration(model.load_s),
+        figures.duration(model.ttft_p50_s),
+        figures.duration(model.ttft_p95_s),
+        str(model.ttft_n or figures.NOT_MEASURED),
+        figures.speed(model.prompt_tps_p50),
+        figures.speed(model.decode_tps_p50),
+        figures.size(model.peak_rss_bytes),
+    )
+    return "".join(text.rjust(cells) for text, (_, cells) in zip(texts, _COLUMNS, strict=True))
+
+
+def _sentence(model: ModelRow) -> str:
+    """The rating's sentence without the word that already stands on the line above."""
+    return model.sentence.removeprefix(f"{model.rating}:") if model.rating else model.sentence
+
+
+def _gates(shown: RunView, width: int) -> Iterator[Line]:
+    room = width - _TITLE_WIDTH - 2
+    several = len(shown.models) > 1
+    for number, gate in enumerate(shown.gates):
+        mark, style = _GATE_MARKS.get(gate.verdict, _GATE_MARKS["inconclusive"])
+        margins = [[(("" if number else "gates").ljust(_TITLE_WIDTH), "dim"), (f"{mark} ", f"{style} bold")]]
+        detail_style = "dim" if gate.verdict == "pass" else style
+        for line in _gate_lines(one_line(gate.gate), _detail(gate, several=several), detail_style, room):
+            yield (margins.pop() if margins else [(" " * (_TITLE_WIDTH + 2), "")]) + line
+
+
+def _detail(gate: GateResult, *, several: bool) -> str:
+    about = f"{gate.model} · {gate.profile}" if several and gate.model and gate.profile else ""
+    return one_line(" · ".join(part for part in (gate.reason, about) if part))
+
+
+def _gate_lines(rule: str, detail: str, style: str, room: int) -> Iterator[Line]:
+    """Rule and reason on one line where both fit."""
+    if cell_width(rule) + 3 + cell_width(detail) <= room:
+        yield [(rule, ""), (f"   {detail}", style)]
+        return
+    yield from ([(part, "")] for part in wrapped(rule, room))
+    yield from ([(part, style)] for part in wrapped(detail, room))
+
+
+def _ending(shown: RunView, width: int, report_path: str | None) -> Iterator[Line]:
+    if shown.outcomes:
+        yield [("tests".ljust(_TITLE_WIDTH), "dim"), *_counts(shown.outcomes)]
+    for group in shown.infra_errors:
+        texts = [(f"{group.count} × {one_line(group.category)}: {_names(group, width - 40)}", "bad")]
+        yield from _titled("", texts, width)
+    yield [("run".ljust(_TITLE_WIDTH), "dim"), (shown.verdict.word, f"{shown.verdict.level} bold"), *_run_id(shown)]
+    if report_path:
+        yield [("report".ljust(_TITLE_WIDTH), "dim"), (display_safe(report_path, keep=""), "")]
+
+
+def _counts(outcomes: Sequence[OutcomeCount]) -> Iterator[Span]:
+    for number, outcome in enumerate(outcomes):
+        if number:
+            yield " · ", "dim"
+        plural = "s" if outcome.count > 1 and outcome.words.endswith("error") else ""
+        yield f"{outcome.count} {one_line(outcome.words)}{plural}", _OUTCOME_STYLES.get(outcome.outcome, "bad")
+
+
+def _names(group: InfraGroup, width: int) -> str:
+    more = f" and {len(group.tests) - 1} more" if len(group.tests) > 1 else ""
+    return clipped(one_line(group.tests[0]), width) + more
+
+
+def _run_id(shown: RunView) -> Iterator[Span]:
+    yield f"   {clipped(one_line(shown.run_id), 40)}", "dim"

@@ -1,0 +1,176 @@
+"""The machine lock: who measures has the machine alone, everybody else shares it.
+
+Two file locks in a folder that all users of the machine see: whoever wants the machine first takes the *gate*, then the
+*machine* (shared or exclusive), then leaves the gate. One who waits for exclusive use holds the gate, so that nobody new
+comes in and those inside come out. The kernel frees both with the process that holds them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import stat
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from pytest_llmbench import clock
+from pytest_llmbench.errors import Category, InfraError
+
+_POLL_S = 0.02
+_ONE_FOR_ALL = 0o666
+_FOLDER_FOR_ALL = 0o1777
+
+
+class MachineLock:
+    """This process's hold on the machine. Not counted: one `release` lets go.
+
+    Args:
+        folder: where the locks are; by default one for the machine.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder or Path(tempfile.gettempdir()) / "llmbench-machine"
+        self.held: str | None = None
+        """`exclusive`, `shared` or None."""
+        self._descriptor: int | None = None
+        self._note: Path | None = None
+
+    def acquire(self, *, exclusive: bool, timeout_s: float, on_wait: Callable[[str], None] | None = None) -> None:
+        """Get the machine; whoever holds it in the other way lets go of it first.
+
+        Args:
+            exclusive: alone, or with others who share it.
+            timeout_s: how long to wait.
+            on_wait: told once, when there is somebody to wait for, who that is.
+
+        Raises:
+            InfraError: it was not free in time, or the lock's folder cannot be used; says who holds it.
+        """
+        mode = "exclusive" if exclusive else "shared"
+        if self.held == mode:
+            return
+        self.release()
+        waiting = _Patience(self, clock.monotonic() + timeout_s, timeout_s, on_wait)
+        with self._opened("gate.lock") as gate:
+            waiting.until(lambda: _try(gate, fcntl.LOCK_EX))
+            with contextlib.ExitStack() as undo:
+                machine = undo.enter_context(self._opened("machine.lock"))
+                waiting.until(lambda: _try(machine, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH))
+                self._note = self._write_note(mode)
+                self._descriptor, self.held = os.dup(machine), mode
+
+    def release(self) -> None:
+        """Let go of the machine; nothing happens where it is not held."""
+        if self._note is not None:
+            self._note.unlink(missing_ok=True)
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+        self._descriptor = self._note = self.held = None
+
+    def holders(self) -> str:
+        """Who holds the machine now, in words."""
+        found = [words for path in sorted(self.folder.glob("holder-*.json")) if (words := _read_note(path))]
+        return ", ".join(found) or "another process"
+
+    @contextlib.contextmanager
+    def _opened(self, name: str) -> Iterator[int]:
+        try:
+            _make_for_all(self.folder)
+            descriptor = _open_for_all(self.folder / name)
+        except OSError as error:
+            raise InfraError(
+                f"the machine lock in {self.folder} cannot be used: {error.strerror}",
+                category=Category.LOCAL_REFUSED,
+                hint="let every user of this machine write there, or remove the folder",
+            ) from error
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def _write_note(self, mode: str) -> Path | None:
+        """Who we are, for the message of those who wait; without it (a full disk) the lock holds as well."""
+        content = {"pid": os.getpid(), "mode": mode, "command": Path(sys.argv[0]).name}
+        try:
+            descriptor, name = tempfile.mkstemp(prefix="holder-", suffix=".json", dir=self.folder)
+            with os.fdopen(descriptor, "w") as note:
+                os.fchmod(note.fileno(), 0o644)
+                json.dump(content, note)
+        except OSError:
+            return None
+        return Path(name)
+
+
+class _Patience:
+    """One deadline over several waits, and one word to the user."""
+
+    def __init__(
+        self, lock: MachineLock, deadline: float, timeout_s: float, on_wait: Callable[[str], None] | None
+    ) -> None:
+        self._lock = lock
+        self._deadline = deadline
+        self._timeout_s = timeout_s
+        self._on_wait = on_wait
+
+    def until(self, succeeds: Callable[[], bool]) -> None:
+        while not succeeds():
+            if self._on_wait is not None:
+                self._on_wait(f"waiting for the machine: {self._lock.holders()}")
+                self._on_wait = None
+            if clock.monotonic() >= self._deadline:
+                raise InfraError(
+                    f"the machine was not free within {self._timeout_s:g} s: {self._lock.holders()}",
+                    category=Category.LOCAL_REFUSED,
+                    hint="wait for it to end, or raise --llmbench-lock-timeout-s",
+                )
+            clock.sleep(_POLL_S)
+
+
+def _try(descriptor: int, how: int) -> bool:
+    try:
+        fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _make_for_all(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700)
+    except FileExistsError:
+        if not stat.S_ISDIR(folder.lstat().st_mode):
+            raise NotADirectoryError(0, f"{folder} is not a folder") from None
+    else:
+        folder.chmod(_FOLDER_FOR_ALL)
+
+
+def _open_for_all(path: Path) -> int:
+    """Open a lock file; a link that somebody planted is not followed."""
+    while True:
+        with contextlib.suppress(FileNotFoundError):
+            return os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+        # Only its creator may pass O_CREAT: systems with `fs.protected_regular` refuse it to everybody else.
+        with contextlib.suppress(FileExistsError):
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, _ONE_FOR_ALL)
+            os.fchmod(descriptor, _ONE_FOR_ALL)
+            return descriptor
+
+
+def _read_note(path: Path) -> str:
+    """A holder in words; "" where its process is gone. Notes are other users' texts: bounded and made safe."""
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            note = json.loads(file.read(4096))
+        pid, mode, command = int(note["pid"]), str(note["mode"]), str(note["command"])
+        os.kill(pid, 0)
+    except PermissionError:  # another user's process lives
+        pass
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
+        with contextlib.suppress(OSError):
+            path.unlink()
+        return ""
+    return f"process {pid} ({display_safe(command)[:60]}) has it {display_safe(mode)[:20]}"

