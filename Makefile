@@ -17,7 +17,7 @@ help:  ## this list
 
 demo: $(VENV)/.installed-local  ## fetch a small model, measure it, print where the report is
 	@$(BIN)/llmbench models pull $(MODEL)
-	@$(BIN)/llmbench run example_suites/quickstart
+	@$(BIN)/llmbench run example_suites/quickstart --results-dir .llmbench
 
 test: $(VENV)/.installed-dev  ## the tests that take minutes; what needs a missing browser skips and says so
 	@$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)

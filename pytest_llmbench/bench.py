@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from pytest_llmbench import http
 from pytest_llmbench.clients import ChatRequest, Endpoint, chat
-from pytest_llmbench.errors import Category, InfraError
+from pytest_llmbench.errors import Category, InfraError, WireError
 from pytest_llmbench.metrics import METRICS, call_metrics
 from pytest_llmbench.records import Measurement, Repetition, Reply, ServerInfo
 from pytest_llmbench.servers.monitor import ProcessMeter
@@ -64,6 +64,8 @@ class Subject(Protocol):
     def server(self) -> ServerInfo: ...
 
     def identity(self) -> Mapping[str, Any]: ...
+
+    def explain(self, error: WireError) -> InfraError: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +215,10 @@ class _Timer:
         server, endpoint = self._subject.server(), self._subject.endpoint()
         meter = ProcessMeter(server.pid) if server.pid is not None else None
         before = meter.cpu_s() if meter else None
-        reply = http.run(chat(endpoint, request, self._subject.deadlines))
+        try:
+            reply = http.run(chat(endpoint, request, self._subject.deadlines))
+        except WireError as error:
+            raise self._subject.explain(error) from error
         after = meter.cpu_s() if meter else None
         _refuse_cached(reply, self._subject.name)
         self.last = request, reply

@@ -81,11 +81,13 @@ class Hooks:
     def pytest_runtestloop(self, session: pytest.Session) -> None:
         # xdist alone would run the tests that were collected; without it pytest stops here, and so do we.
         items = getattr(session, "items", ())
-        if not self._is_worker and any(map(is_ours, items)) and not session.config.option.collectonly:
-            self.recorder().open_store()
-        goes_on = not self._is_worker or session.config.option.continue_on_collection_errors
-        if session.testsfailed and not goes_on and any(map(is_ours, items)):
+        if not any(map(is_ours, items)) or session.config.option.collectonly:
+            return
+        stops = session.testsfailed and not session.config.option.continue_on_collection_errors
+        if stops and self._is_worker:
             raise session.Interrupted(f"{session.testsfailed} errors during collection")
+        if not stops and not self._is_worker:
+            self.recorder().open_store()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:

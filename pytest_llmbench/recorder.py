@@ -158,7 +158,7 @@ class Recorder:
     def finish(self, pytest_code: int) -> int:
         """On the controller: settle what no report told of, decide, store and write; returns the exit code."""
         if self._is_worker or not self.session.has_store:
-            return ExitCode.INFRA_ERRORS if self._lost and pytest_code == 0 else pytest_code
+            return pytest_code
         try:
             return self._settle(pytest_code)
         except StoreError as error:
@@ -231,6 +231,12 @@ class Recorder:
 
 
 def _resolve(config: pytest.Config) -> configuration.Resolved:
+    for option in options.OPTIONS:
+        if option.personal and config.getoption(option.ini) is not None and not _typed_by_the_user(config, option.flag):
+            raise UsageError(
+                f"addopts of {config.inipath or 'the ini file'} passes {option.flag}, which names a program to run",
+                hint=f"a project's files may not choose what is executed; set {option.env} or pass the flag yourself",
+            )
     ini = {
         option.name: config.getini(option.ini) or None
         for option in options.OPTIONS
@@ -239,6 +245,11 @@ def _resolve(config: pytest.Config) -> configuration.Resolved:
     cli = {option.name: config.getoption(option.ini) for option in options.OPTIONS}
     name = config.inipath.name if config.inipath else "ini file"
     return configuration.resolve(cli, os.environ, ini, config.rootpath, ini_name=name)
+
+
+def _typed_by_the_user(config: pytest.Config, flag: str) -> bool:
+    typed = [*map(str, config.invocation_params.args), os.environ.get("PYTEST_ADDOPTS", "")]
+    return hasattr(config, "workerinput") or any(flag in argument for argument in typed)
 
 
 def _context(item: pytest.Item) -> TestContext:

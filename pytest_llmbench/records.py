@@ -198,7 +198,7 @@ class Timing(Record):
         return dataclasses.replace(timing, gaps_s=tuple(timing.gaps_s))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Reply(Record):
     """What a model answered to one request."""
 
@@ -234,6 +234,9 @@ class Reply(Record):
 
     def __str__(self) -> str:
         return self.text
+
+    def __repr__(self) -> str:
+        return f"Reply({self.text!r}, model={self.model!r}, finish_reason={self.finish_reason!r})"
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

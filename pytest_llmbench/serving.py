@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pytest_llmbench.bench import Load, measure
 from pytest_llmbench.clients import Endpoint, Model
+from pytest_llmbench.clients.model import Prompt
 from pytest_llmbench.config import ServerDef
-from pytest_llmbench.errors import UsageError, did_you_mean
+from pytest_llmbench.errors import InfraError, UsageError, WireError, did_you_mean
 from pytest_llmbench.profiles import PROFILES
 from pytest_llmbench.profiles.interactive import PROMPTS
 from pytest_llmbench.profiles.ratings import Step
-from pytest_llmbench.records import Measurement, ServerInfo, ServerSpec
+from pytest_llmbench.records import Measurement, Reply, ServerInfo, ServerSpec
 from pytest_llmbench.session import Session
 
 
@@ -38,6 +39,16 @@ class ServedModel(Model):
     def identity(self) -> Mapping[str, Any]:
         """What makes an answer of this model comparable with another."""
         raise NotImplementedError
+
+    def explain(self, error: WireError) -> InfraError:
+        """The reason behind a broken exchange, where more is known than that it broke."""
+        return error
+
+    def ask_all(self, prompts: Iterable[Prompt], *, concurrency: int = 4, **options: Any) -> list[Reply]:
+        try:
+            return super().ask_all(prompts, concurrency=concurrency, **options)
+        except WireError as error:
+            raise self.explain(error) from error
 
     def endpoint(self) -> Endpoint:
         info = self.server()
@@ -68,6 +79,9 @@ class LocalModel(ServedModel):
 
     def server(self) -> ServerInfo:
         return self.session.served(self.spec)
+
+    def explain(self, error: WireError) -> InfraError:
+        return self.session.supervisor.crash(self.spec) or error
 
     def identity(self) -> Mapping[str, Any]:
         spec = self.spec.as_dict()

@@ -37,7 +37,7 @@ HOST = Host(
 
 
 def a_measurement(
-    model: str, *, ttft_s: float, decode_tps: float, prompt_tps: float, n: int = 20, load_s: float | None = 0.41
+    model: str, *, ttft_s: float, decode_tps: float, n: int = 20, load_s: float | None = 0.41
 ) -> Measurement:
     """A measurement of `n` requests that scatter around the given values."""
     chance = random.Random(model)
@@ -49,9 +49,7 @@ def a_measurement(
         settings={"rounds": 4, "output_tokens": 64, "warmup": 1},
         host_fingerprint=HOST.fingerprint,
         repetitions=tuple(
-            _repetition(
-                model, i, ttft_s * chance.lognormvariate(0, 0.15), decode_tps * chance.gauss(1, 0.04), prompt_tps
-            )
+            _repetition(model, i, ttft_s * chance.lognormvariate(0, 0.15), decode_tps * chance.gauss(1, 0.04))
             for i in range(n)
         ),
         scalars={} if load_s is None else {"load_s": load_s, "peak_rss_bytes": 242_000_000 + int(2e9 / decode_tps)},
@@ -63,9 +61,9 @@ def a_measurement(
     )
 
 
-def _repetition(model: str, index: int, ttft_s: float, decode_tps: float, prompt_tps: float) -> Repetition:
+def _repetition(model: str, index: int, ttft_s: float, decode_tps: float) -> Repetition:
     gaps = tuple(1 / decode_tps for _ in range(63))
-    server = {"prompt_n": 40.0, "prompt_ms": 40_000 / (prompt_tps * (1 + index % 5 / 50)), "predicted_n": 64.0}
+    server = {"prompt_n": 40.0, "prompt_ms": ttft_s * 970, "predicted_n": 64.0}
     timing = Timing(
         ttft_s=ttft_s, e2e_s=ttft_s + sum(gaps), last_token_s=ttft_s + sum(gaps), gaps_s=gaps, server=server
     )
@@ -111,7 +109,7 @@ CAPITAL = Reply(
 
 def passed_run() -> Run:
     """What the quickstart leaves: one model, three tests, one gate, all well."""
-    measured = a_measurement("smollm2-135m:Q4_1", ttft_s=0.048, decode_tps=143, prompt_tps=836)
+    measured = a_measurement("smollm2-135m:Q4_1", ttft_s=0.048, decode_tps=143)
     suite = "example_suites/quickstart/test_quickstart.py"
     return Run(
         id=RUN_ID,
@@ -156,20 +154,19 @@ def _result(nodeid: str, outcome: str = Outcome.RIGHT, **more: object) -> TestRe
 def mixed_run() -> Run:
     """Three models, every outcome, every verdict of a gate, and something that was not measured."""
     base = passed_run()
-    slow = a_measurement(
-        "qwen2.5-coder-1.5b-instruct:Q8_0 (requantized from Q4_K_M)", ttft_s=0.9, decode_tps=7.4, prompt_tps=52
-    )
+    slow = a_measurement("qwen2.5-coder-1.5b-instruct:Q8_0 (requantized from Q4_K_M)", ttft_s=0.9, decode_tps=7.4)
     slow = dataclasses.replace(
         slow,
         rating="slow",
         sentence="slow: an answer starts after 0.90 s, then runs at 7 tokens/s",
         notes=("10 repetitions were measured before an interruption",),
     )
-    remote = a_measurement("lab/llama-3.2:3b", ttft_s=0.21, decode_tps=61, prompt_tps=400, n=8, load_s=None)
+    remote = a_measurement("lab/llama-3.2:3b", ttft_s=0.21, decode_tps=61, n=8, load_s=None)
     remote = dataclasses.replace(
         remote,
         server={"engine": "external"},
         rating="good",
+        sentence="good: an answer starts after 0.21 s, then runs at 61 tokens/s",
         repetitions=tuple(
             dataclasses.replace(r, metrics={k: v for k, v in r.metrics.items() if k != "prompt_tps"})
             for r in remote.repetitions

@@ -62,7 +62,7 @@ def test_show_prints_every_option_in_aligned_columns(capsys):
     for option in OPTIONS:
         assert re.search(rf"^{option.name} +\S", text, re.MULTILINE)
     assert "\x1b" not in text
-    assert f"configuration file: none (`llmbench config init` writes an example)" in text
+    assert "configuration file: none (`llmbench config init` writes an example)" in text
 
 
 def test_show_refuses_a_wrong_file_with_its_line(folder, capsys):

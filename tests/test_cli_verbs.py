@@ -121,6 +121,13 @@ def test_a_reader_that_stops_early_is_no_error():
     assert (done.returncode, done.stderr) == (ExitCode.OK, b"")
 
 
+def test_a_terminal_without_unicode_gets_escapes():
+    """An old locale ends no verb with a traceback."""
+    environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    done = subprocess.run([*LLMBENCH, "models", "list"], capture_output=True, env=environment, timeout=60, check=True)
+    assert done.stdout.startswith(b"model ")
+
+
 def test_both_commands_are_the_same():
     """`python -m pytest_llmbench` serves where the script is not on PATH."""
     done = subprocess.run([*LLMBENCH, "--version"], capture_output=True, text=True, timeout=60, check=True)

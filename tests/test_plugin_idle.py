@@ -72,3 +72,14 @@ def test_a_bad_option_is_told_before_any_test_runs(pytester: pytest.Pytester) ->
     result = pytester.runpytest_subprocess("--llmbench-rounds=none")
     assert result.ret == 4
     result.stderr.fnmatch_lines(["ERROR: *--llmbench-rounds*"])
+
+
+def test_a_projects_addopts_cannot_choose_a_program(pytester: pytest.Pytester) -> None:
+    """Configuration is data: only the user names binaries."""
+    pytester.makeini("[pytest]\naddopts = --llmbench-llama-server=/bin/true")
+    pytester.makepyfile(PLAIN_SUITE)
+    result = pytester.runpytest_subprocess()
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["*names a program to run*", "*LLMBENCH_LLAMA_SERVER*"])
+    pytester.makeini("[pytest]")
+    assert pytester.runpytest_subprocess("--llmbench-llama-server=/bin/true").ret == 0

@@ -30,7 +30,7 @@ SUITE = """
 
     @pytest.mark.models(MODEL)
     def test_capital(model):
-        assert "Paris" in model.ask("What is the capital of France?", max_tokens=24).text
+        assert "Paris" in model.ask("What is the capital of France? Answer with one word.", max_tokens=24).text
 
     @pytest.mark.models(MODEL)
     def test_length(model):

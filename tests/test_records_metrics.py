@@ -105,5 +105,11 @@ def test_users_override_the_words() -> None:
     assert word == "fine for us"
 
 
+def test_a_users_own_word_for_slow_still_counts_as_worse() -> None:
+    steps = {"decode_tps": [Step(40, "swift"), Step(10, "glacial")]}
+    assert rate(measurement({"ttft_s": 0.2, "decode_tps": 12.0}), steps)[0] == "glacial"
+    assert rate(measurement({"ttft_s": 20.0, "decode_tps": 12.0}), steps)[0] == "poor"
+
+
 def test_nothing_measured_is_not_rated() -> None:
     assert rate(measurement({}))[0] == ""

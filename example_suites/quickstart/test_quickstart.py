@@ -29,6 +29,7 @@ def test_the_model_knows_a_capital(model):
 
 
 @pytest.mark.models(MODEL)
-def test_the_model_stops_when_it_is_done(model):
-    reply = model.ask("Say hello.", max_tokens=200)
+def test_the_model_knows_the_calendar_and_stops_when_it_is_done(model):
+    reply = model.ask("Name the first month of the year.", max_tokens=100)
+    assert "January" in reply.text
     assert reply.finish_reason == "stop"

@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
 
+from pytest_llmbench.cli.verbs import perform
 from pytest_llmbench.errors import ExitCode, LlmbenchError, UsageError
 
 __all__ = ["main"]
@@ -23,8 +25,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status, see `ExitCode`.
     """
-    from pytest_llmbench.cli.verbs import perform  # noqa: PLC0415  Ctrl-C during the import is caught below, too
-
+    if argv is None:
+        _print_in_any_locale()
     try:
         status = perform(sys.argv[1:] if argv is None else argv)
         sys.stdout.flush()
@@ -38,6 +40,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.OK
     return status
+
+
+def _print_in_any_locale() -> None:
+    """Escape what the terminal's encoding does not have (`–` in Latin-1), as standard error always does."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _failed(error: LlmbenchError) -> int:

@@ -41,5 +41,6 @@ def _written(run: Run, fmt: str, path: Path) -> Path:
 def _print(run: Run, fmt: str) -> None:
     with TemporaryDirectory() as folder:
         page = reports.write(run, fmt, Path(folder) / f"report.{fmt}")
-        with page.open(encoding="utf-8", newline="") as file:
-            shutil.copyfileobj(file, sys.stdout)
+        sys.stdout.flush()
+        with page.open("rb") as file:
+            shutil.copyfileobj(file, sys.stdout.buffer)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pytest_llmbench.metrics import METRICS, Direction
 from pytest_llmbench.records import Measurement
 
-WORDS: tuple[str, ...] = ("excellent", "good", "usable", "slow", "poor")
-"""From best to worst; the last is for what keeps no limit."""
+BELOW_ALL = "poor"
+"""The word for what keeps no limit."""
 
 READING_TPS = 5.3
 """Silent reading in tokens per second: 238 words a minute (Brysbaert 2019, J. Memory and Language 109) at 0.75 words a
@@ -45,28 +45,25 @@ def rate(measurement: Measurement, overrides: Mapping[str, Sequence[Step]] | Non
     Returns:
         The word and a sentence; the word is empty where none of the rated metrics was measured.
     """
-    words = [
-        _word(measurement, metric, steps)
+    ranked = [
+        _ranked(measurement, metric, steps)
         for metric, steps in ({**DEFAULT_RATINGS, **(overrides or {})}).items()
         if measurement.series(metric)
     ]
-    if not words:
+    if not ranked:
         return "", "not rated: nothing it is rated by was measured"
-    worst = max(words, key=_badness)
+    _, worst = max(ranked, key=lambda pair: pair[0])
     return worst, _sentence(measurement, worst)
 
 
-def _word(measurement: Measurement, metric: str, steps: Sequence[Step]) -> str:
+def _ranked(measurement: Measurement, metric: str, steps: Sequence[Step]) -> tuple[int, str]:
+    """How many steps are missed, and the word of the first that is kept."""
     value = getattr(measurement.series(metric), _STATISTIC.get(metric, "p50"))
     lower_is_better = METRICS[metric].direction is Direction.LOWER
-    for step in steps:
+    for missed, step in enumerate(steps):
         if value <= step.limit if lower_is_better else value >= step.limit:
-            return step.word
-    return WORDS[-1]
-
-
-def _badness(word: str) -> int:
-    return WORDS.index(word) if word in WORDS else 0
+            return missed, step.word
+    return len(steps), BELOW_ALL
 
 
 def _sentence(measurement: Measurement, word: str) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from pytest_llmbench.display import display_safe
 
-
 _GLUE = "\u00a0"
 
 

@@ -5,6 +5,7 @@ Every number in them also stands in a table of the report.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from pytest_llmbench.reports.view import ChartSeries
 Spec = dict[str, Any]
 
 _INK, _FAINT, _ACCENT = "var(--ink)", "var(--faint)", "var(--accent)"
+_FORMAT = ",~r"
 _LANE_PX = 66
 _LOG_SPREAD = 12
 """Above this ratio of largest to smallest value a linear axis squeezes the fast models into its first millimetre."""
@@ -65,9 +67,7 @@ def _strip(rows: Sequence[tuple[str, Sequence[float]]]) -> Spec:
         for number, value in enumerate(measured)
     ]
     marks = [{"model": _name(name), **_percentiles(measured)} for name, measured in rows]
-    x = {"type": "quantitative", "title": "milliseconds", "axis": {"tickCount": 5, "format": "~s"}, **_scale(rows)}
-    if x["scale"]["type"] == "log":
-        x["title"] = "milliseconds, logarithmic"
+    x = _time_axis([value for _, measured in rows for value in measured])
     dots = {
         "mark": {"type": "circle", "size": 42, "opacity": 0.5, "color": _ACCENT},
         "data": {"values": values},
@@ -78,7 +78,7 @@ def _strip(rows: Sequence[tuple[str, Sequence[float]]]) -> Spec:
                 "field": "jitter",
                 "type": "quantitative",
                 "axis": None,
-                "scale": {"domain": [0, 1], "range": [30, _LANE_PX - 10]},
+                "scale": {"domain": [0, 1], "range": [28, _LANE_PX - 14]},
             },
         },
     }
@@ -113,7 +113,7 @@ def _bars(rows: Sequence[tuple[str, Sequence[float]]]) -> Spec:
     x = {
         "type": "quantitative",
         "title": "tokens per second",
-        "axis": {"tickCount": 4, "format": "~s"},
+        "axis": {"tickCount": 4, "format": _FORMAT},
         "scale": {"domain": [0, top or 1]},
     }
     lane = {"y": {**_LANES}}
@@ -146,12 +146,19 @@ def _bars(rows: Sequence[tuple[str, Sequence[float]]]) -> Spec:
 def _chart(marks: Sequence[Spec], layers: Sequence[Spec]) -> Spec:
     """Layers over one lane per model, the model's name above its lane, so that a phone has the whole width."""
     names = {
-        "mark": {"type": "text", "align": "left", "baseline": "top", "color": _INK, "fontSize": 12.5, "limit": 320},
+        "mark": {
+            "type": "text",
+            "align": "left",
+            "baseline": "top",
+            "color": _INK,
+            "fontSize": 12.5,
+            "limit": {"expr": "width"},
+        },
         "encoding": {"x": {"value": 0}, "y": {**_LANES, "bandPosition": 0}, "text": {"field": "model"}},
     }
     return {
         "width": "container",
-        "height": {"step": _LANE_PX},
+        "height": _LANE_PX * len(marks),
         "autosize": {"type": "fit-x", "contains": "padding"},
         "padding": 2,
         "data": {"values": list(marks)},
@@ -165,11 +172,31 @@ def _percentiles(values: Sequence[float]) -> dict[str, Any]:
     return {"p50": series.p50, "p95": series.p95}
 
 
-def _scale(rows: Sequence[tuple[str, Sequence[float]]]) -> Spec:
-    every = [value for _, measured in rows for value in measured]
-    if min(every) > 0 and max(every) / min(every) > _LOG_SPREAD:
-        return {"scale": {"type": "log", "nice": True}}
-    return {"scale": {"type": "linear", "zero": True}}
+def _time_axis(milliseconds: Sequence[float]) -> Spec:
+    low, high = min(milliseconds), max(milliseconds)
+    if low > 0 and high / low > _LOG_SPREAD:
+        steps = _one_two_five(low, high)
+        return {
+            "type": "quantitative",
+            "title": "milliseconds, logarithmic",
+            "axis": {"values": steps, "format": _FORMAT},
+            "scale": {"type": "log", "domain": [steps[0], steps[-1]], "nice": False},
+        }
+    return {
+        "type": "quantitative",
+        "title": "milliseconds",
+        "axis": {"tickCount": 5, "format": _FORMAT},
+        "scale": {"zero": True},
+    }
+
+
+def _one_two_five(low: float, high: float) -> list[float]:
+    """1, 2, 5, 10, 20 ...: from the last step that is not above `low` to the first that is not below `high`."""
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    steps = [float(f"{digit}e{power}") for power in range(first, last + 1) for digit in (1, 2, 5)]
+    start = max(index for index, step in enumerate(steps) if step <= low)
+    end = min(index for index, step in enumerate(steps) if step >= high)
+    return steps[start : end + 1]
 
 
 def _name(name: str) -> str:

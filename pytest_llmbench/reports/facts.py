@@ -24,7 +24,8 @@ def host_line(host: Host) -> str:
     parts = [host.cpu_model, _cores(host)]
     if host.memory_bytes:
         parts.append(f"{size(host.memory_bytes)} memory")
-    parts += _limits(host)
+    if limits := _limits(host):
+        parts.append(f"container: {', '.join(limits)}")
     parts += [gpu.name for gpu in host.gpus] or ["no GPU seen"]
     return " · ".join(part for part in [*parts, host.os] if part)
 
@@ -74,9 +75,9 @@ def _cores(host: Host) -> str:
 def _limits(host: Host) -> list[str]:
     limits = []
     if host.container_cpus is not None:
-        limits.append(f"container: {host.container_cpus:g} CPUs")
+        limits.append(f"{host.container_cpus:g} CPUs")
     if host.container_memory_bytes is not None:
-        limits.append(f"container: {size(host.container_memory_bytes)}")
+        limits.append(size(host.container_memory_bytes))
     return limits
 
 

@@ -85,7 +85,7 @@ def _models(models: Sequence[ModelRow], width: int) -> Iterator[Line]:
             yield []
         yield _name_line(model, len(margin) + _TABLE_WIDTH)
         yield [(margin + _numbers(model), "")]
-        for sentence in (_sentence(model), *model.notes):
+        for sentence in (model.remark, *model.notes):
             yield from ([(f"  {part}", "dim")] for part in wrapped(one_line(sentence), width - 2))
     if any(figures.NOT_MEASURED in _numbers(model) for model in models):
         yield [(f"  {figures.NOT_MEASURED} not measured", "dim")]
@@ -109,11 +109,6 @@ def _numbers(model: ModelRow) -> str:
         figures.size(model.peak_rss_bytes),
     )
     return "".join(text.rjust(cells) for text, (_, cells) in zip(texts, _COLUMNS, strict=True))
-
-
-def _sentence(model: ModelRow) -> str:
-    """The rating's sentence without the word that already stands on the line above."""
-    return model.sentence.removeprefix(f"{model.rating}:") if model.rating else model.sentence
 
 
 def _gates(shown: RunView, width: int) -> Iterator[Line]:

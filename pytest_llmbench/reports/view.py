@@ -102,6 +102,12 @@ class ModelRow:
         """Model and profile."""
         return f"{self.label} · {self.profile}"
 
+    @property
+    def remark(self) -> str:
+        """The sentence without the rating's word, which stands beside it."""
+        text = self.sentence.removeprefix(f"{self.rating}:").strip() if self.rating else self.sentence.strip()
+        return f"{text[:1].upper()}{text[1:].removesuffix('.')}." if text else ""
+
 
 @dataclass(frozen=True, slots=True)
 class OutcomeCount:

@@ -31,23 +31,29 @@ async def wait_until_gone(pid: int) -> None:
         close()
 
 
-def _watch(pid: int) -> tuple[int, Callable[[], None]]:
-    """A descriptor that becomes readable at the end of the process, and what closes it."""
-    if sys.platform == "linux":
+if sys.platform == "linux":
+
+    def _watch(pid: int) -> tuple[int, Callable[[], None]]:
+        """A descriptor that becomes readable at the end of the process, and what closes it."""
         descriptor = os.pidfd_open(pid)
         return descriptor, lambda: os.close(descriptor)
-    if hasattr(select, "kqueue"):
+
+else:
+
+    def _watch(pid: int) -> tuple[int, Callable[[], None]]:
+        """A descriptor that becomes readable at the end of the process, and what closes it."""
+        if not hasattr(select, "kqueue"):
+            raise OSError("no way to watch a process")
         queue = select.kqueue()
         event = select.kevent(pid, select.KQ_FILTER_PROC, select.KQ_EV_ADD, select.KQ_NOTE_EXIT)
         queue.control([event], 0)
         return queue.fileno(), queue.close
-    raise OSError("no way to watch a process")
 
 
 async def _poll(pid: int) -> None:
     born = _birth(pid)
-    while _alive(pid) and _birth(pid) == born:
-        await asyncio.sleep(_POLL_S)
+    while await asyncio.sleep(_POLL_S, result=_alive(pid) and _birth(pid) == born):
+        pass
 
 
 def _alive(pid: int) -> bool:

@@ -3,8 +3,8 @@
 A connection is a client, one JSON object a line; when it closes, its claims end.
 
 Requests: `{"id", "op", ...}` with op `hello` (token; always the first), `claim` (orders, wait), `release` (keys),
-`cancel` (request, keys), `status` (key), `shutdown`. Answers: `{"id", "ok": ...}` or `{"id", "error": {"kind", "message",
-...}}`.
+`cancel` (request, keys), `status` (key), `shutdown`.
+Answers: `{"id", "ok": ...}` or `{"id", "error": {"kind", "message", ...}}`.
 
 Waiting claims are granted in order, all or nothing, and who holds a claim never waits for another: so nobody waits in a
 circle.
@@ -93,7 +93,8 @@ class Desk:
                 os.waitpid(pid, os.WNOHANG)
 
     async def stop(self) -> None:
-        """Refuse who waits, stop every server, let the clients go."""
+        """Refuse who waits and who comes, stop every server, let the clients go."""
+        self.over.set()
         await _cancel_all([task for client in self._clients.values() for task in client.requests.values()])
         await asyncio.gather(*(server.stop() for server in self._servers.values()))
         for client in list(self._clients.values()):
@@ -101,8 +102,11 @@ class Desk:
 
     async def _greeted(self, client: Client, reader: asyncio.StreamReader) -> bool:
         message = json.loads(await reader.readline() or b"{}")
-        known = hmac.compare_digest(str(message.get("token", "")), self.token)
-        _send(client, {"id": message.get("id"), "ok": {"pid": os.getpid()}} if known else _error(message, "token", "wrong token"))
+        known = hmac.compare_digest(str(message.get("token", "")).encode(), self.token.encode())
+        _send(
+            client,
+            {"id": message.get("id"), "ok": {"pid": os.getpid()}} if known else _error(message, "token", "wrong token"),
+        )
         return known
 
     async def _read_requests(self, client: Client, reader: asyncio.StreamReader) -> None:
@@ -132,6 +136,8 @@ class Desk:
 
     async def _do(self, client: Client, message: Mapping[str, Any]) -> Any:
         match message["op"]:
+            case "claim" if self.over.is_set():
+                raise RefusedError("the session is ending")
             case "claim":
                 return await self._claim(client, [Order(**order) for order in message["orders"]], message["wait"])
             case "release":
@@ -169,7 +175,9 @@ class Desk:
             self._ledger.take(client.number, needs, leaving)
             return leaving
         if not may_wait:
-            raise RefusedError(f"{_mib(sum(needs.values()))} needed: that would have to wait, {self._ledger.describe()}")
+            raise RefusedError(
+                f"{_mib(sum(needs.values()))} needed: that would have to wait, {self._ledger.describe()}"
+            )
         return await self._turn(client, needs)
 
     async def _turn(self, client: Client, needs: dict[str, int]) -> list[str]:

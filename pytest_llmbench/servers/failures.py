@@ -30,8 +30,7 @@ _SIGNS: tuple[tuple[str, Category, str], ...] = (
         "this engine is older than the model: install a newer one",
     ),
     (
-        r"invalid magic|corrupt|not within the file bounds|tensor '.*' (has wrong shape|not found)"
-        r"|failed to (open|read) GGUF|gguf_init_from\w*: failed",
+        r"invalid magic|corrupt|not within the file bounds|tensor '.*' has wrong shape|gguf_init_from\w*: failed",
         Category.LOCAL_CORRUPT_MODEL,
         "fetch the model again: llmbench models pull NAME",
     ),
@@ -102,13 +101,14 @@ def _diagnose(facts: Mapping[str, Any], default: Category) -> tuple[Category, st
         return Category.LOCAL_OOM, "the kernel ran out of memory and killed it: ask for a smaller context or model"
     if (by_signal := _SIGNALS.get(-(facts.get("exit_code") or 0))) is not None:
         return default, by_signal
+    told = f"{facts.get('message', '')}\n{facts.get('log_tail', '')}"
     for pattern, category, hint in _SIGNS:
-        if re.search(pattern, facts.get("log_tail", ""), re.IGNORECASE):
+        if re.search(pattern, told, re.IGNORECASE):
             return category, hint
     return default, ""
 
 
-_SIGNALS = {
+_SIGNALS: Mapping[int, str] = {
     signal.SIGILL: "the engine was built for another processor: install one built for this machine",
     signal.SIGKILL: "somebody killed it; where memory is short that may be the system itself",
     signal.SIGSEGV: "the engine itself failed; try another build, or the model in another quantization",

@@ -85,7 +85,7 @@ def _cpu_model() -> str:
 def _cpu_model_of(cpuinfo: str) -> str:
     """The processor's name in the text of /proc/cpuinfo; empty where it has none, as on many ARM machines."""
     for key in _CPU_KEYS:
-        if found := re.search(rf"^{key}\s*:\s*(\S.*?)\s*$", cpuinfo, re.MULTILINE):
+        if found := re.search(rf"^{key}[ \t]*:[ \t]*(\S.*?)[ \t]*$", cpuinfo, re.MULTILINE):
             return found[1]
     return ""
 

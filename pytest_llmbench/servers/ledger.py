@@ -1,7 +1,7 @@
 """Who holds which server, and what fits in memory. Standard library only, no I/O: the supervisor asks and acts.
 
-A seat is memory set aside for one server configuration. It is taken with the first claim and stays after the last one is
-given back, so that the next test finds its server loaded, until somebody else needs the room.
+A seat is memory set aside for one server configuration. It is taken with the first claim and stays after the last one
+is given back, so that the next test finds its server loaded, until somebody else needs the room.
 """
 
 from __future__ import annotations

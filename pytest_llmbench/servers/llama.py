@@ -21,15 +21,15 @@ KEY_VARIABLE = "LLAMA_API_KEY"
 _ANSWER_S = 60.0
 _GPU_LAYERS = ("--n-gpu-layers", "--gpu-layers", "-ngl")
 _OPTIONAL: tuple[tuple[tuple[str, ...], str | None], ...] = (
-        (("--fit", "-fit"), "off"),
-        (("--no-kv-unified", "-no-kvu"), None),
-        (("--no-context-shift",), None),
-        (("--cache-ram", "-cram"), "0"),
-        (("--no-cache-idle-slots",), None),
-        (("--no-ui", "--no-webui"), None),
-        (("--metrics",), None),
-        (("--slots",), None),
-        (("--offline",), None),
+    (("--fit", "-fit"), "off"),
+    (("--no-kv-unified", "-no-kvu"), None),
+    (("--no-context-shift",), None),
+    (("--cache-ram", "-cram"), "0"),
+    (("--no-cache-idle-slots",), None),
+    (("--no-ui", "--no-webui"), None),
+    (("--metrics",), None),
+    (("--slots",), None),
+    (("--offline",), None),
 )
 """Names and value of what is asked for where it is offered: a binary without the flag lacks the behaviour too."""
 _NAMES = re.compile(r"-{1,2}[A-Za-z][\w-]*(?:,\s+-{1,2}[A-Za-z][\w-]*)*")

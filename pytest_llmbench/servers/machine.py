@@ -1,8 +1,8 @@
 """The machine lock: who measures has the machine alone, everybody else shares it.
 
-Two file locks in a folder that all users of the machine see: whoever wants the machine first takes the *gate*, then the
-*machine* (shared or exclusive), then leaves the gate. One who waits for exclusive use holds the gate, so that nobody new
-comes in and those inside come out. The kernel frees both with the process that holds them.
+Two file locks in a folder that all users of the machine see: whoever wants the machine first takes the *gate*, then
+the *machine* (shared or exclusive), then leaves the gate. One who waits for exclusive use holds the gate, so that
+nobody new comes in while those inside come out. The kernel frees both with the process that holds them.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pytest_llmbench import clock
+from pytest_llmbench.display import display_safe
 from pytest_llmbench.errors import Category, InfraError
 
 _POLL_S = 0.02
@@ -166,11 +167,20 @@ def _read_note(path: Path) -> str:
         with path.open(encoding="utf-8", errors="replace") as file:
             note = json.loads(file.read(4096))
         pid, mode, command = int(note["pid"]), str(note["mode"]), str(note["command"])
-        os.kill(pid, 0)
-    except PermissionError:  # another user's process lives
-        pass
-    except (OSError, ValueError, KeyError, TypeError, OverflowError):
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    if not _lives(pid):
         with contextlib.suppress(OSError):
             path.unlink()
         return ""
-    return f"process {pid} ({display_safe(command)[:60]}) has it {display_safe(mode)[:20]}"
+    return f"process {pid} ({display_safe(command, keep='')[:60]}) has it {display_safe(mode, keep='')[:20]}"
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True

@@ -97,12 +97,10 @@ class ServerProcess:
     def reap(self) -> None:
         """Notice that the process has ended, and end what it left in its group."""
         process = self._process
-        if process is None or os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
+        if process is None or process.poll() is None:
             return
-        # Its pid stays taken until it is waited for: the group signalled here cannot be somebody else's.
         _signal_group(process.pid, signal.SIGKILL)
-        self._exit_code = process.wait()
-        self._process = None
+        self._exit_code, self._process = process.returncode, None
         if self._serving:
             self._serving = False
             self.crash = {"pid": process.pid, **self._facts()}
@@ -198,7 +196,7 @@ class ServerProcess:
             await self._exited.wait()
 
     def _failed(self, kind: str, message: str) -> StartFailedError:
-        return StartFailedError(kind, message, self._facts())
+        return StartFailedError(kind, message, {"key": self.order.key, **self._facts()})
 
     def _facts(self) -> dict[str, Any]:
         return {

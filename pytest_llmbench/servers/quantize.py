@@ -87,7 +87,7 @@ def load_quantizers() -> ModuleType:
         import gguf.quants  # noqa: PLC0415  an optional extra, with numpy behind it
     except ModuleNotFoundError as error:
         raise MissingExtraError(
-            f"making a quantization needs the {error.name} package, which is not installed",
+            f"making a quantization needs the gguf package, which is not installed ({error})",
             hint="pip install 'pytest-llmbench[local]'",
         ) from error
     return gguf.quants

@@ -65,7 +65,7 @@ async def supervise(folder: Path, controller_pid: int, capacity_bytes: int, read
         (folder / ADDRESS_FILE).unlink(missing_ok=True)
         listener.close()
         await desk.stop()
-        _tidy(folder, socket_path)
+        remove_traces(folder, socket_path)
 
 
 async def _end_of_session(desk: Desk, folder: Path, controller_pid: int) -> str:
@@ -99,18 +99,19 @@ async def _listen(desk: Desk, folder: Path) -> tuple[asyncio.Server, str | int, 
         return listener, listener.sockets[0].getsockname()[1], None
     path = folder / SOCKET_NAME
     if len(os.fsencode(path)) > SOCKET_PATH_BYTES:
-        path = Path(tempfile.mkdtemp(prefix="llmbench-", dir="/tmp")) / SOCKET_NAME  # noqa: S108 - short and private
+        path = Path(tempfile.mkdtemp(prefix="llmbench-", dir="/tmp")) / SOCKET_NAME
     path.unlink(missing_ok=True)
     listener = await asyncio.start_unix_server(desk.serve, path, limit=MESSAGE_BYTES)
     return listener, str(path), path
 
 
-def _tidy(folder: Path, socket_path: Path | None) -> None:
-    """Remove what this process made; a folder that holds more (logs) stays."""
-    (folder / LOCK_FILE).unlink(missing_ok=True)
-    if socket_path is not None:
-        socket_path.unlink(missing_ok=True)
-    for made in {folder, socket_path.parent if socket_path else folder}:
+def remove_traces(folder: Path, socket_path: Path | None = None) -> None:
+    """Remove what a supervisor made in its folder and outside; a folder that holds more (logs) stays."""
+    socket_path = socket_path or folder / SOCKET_NAME
+    for file in (folder / ADDRESS_FILE, folder / LOCK_FILE, socket_path):
+        with contextlib.suppress(OSError):
+            file.unlink()
+    for made in (socket_path.parent, folder):
         with contextlib.suppress(OSError):
             made.rmdir()
 
