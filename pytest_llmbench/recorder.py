@@ -17,6 +17,7 @@ import pytest
 
 from pytest_llmbench import config as configuration
 from pytest_llmbench import http, options, reports
+from pytest_llmbench.display import display_safe
 from pytest_llmbench.errors import Category, ExitCode, InfraError, LlmbenchError, StoreError, UsageError
 from pytest_llmbench.records import Outcome, Run, ServerSpec, TestResult
 from pytest_llmbench.reports import terminal
@@ -26,6 +27,7 @@ from pytest_llmbench.results.verdict import Tally, exit_code
 from pytest_llmbench.session import Identity, Session, TestContext
 
 _MESSAGE_LIMIT = 4000
+_ERRORS_SHOWN = 10
 _PHASES = ("setup", "call", "teardown")
 
 
@@ -189,12 +191,25 @@ class Recorder:
         """Print the summary, between pytest's own sections."""
         if self._finished is None:
             return
+        self._tell_infra_errors(reporter, self._finished)
         shown = next((str(_relative(path)) for path in self._written if path.suffix == ".html"), None)
         reporter.section("llmbench", sep="=")
         for line in terminal.summary(self._finished, width=min(reporter._tw.fullwidth, 100), report_path=shown):  # noqa: SLF001
             for text, style in line:
                 reporter.write(text, **terminal.MARKUP[style])
             reporter.write("\n")
+
+    def _tell_infra_errors(self, reporter: pytest.TerminalReporter, run: Run) -> None:
+        """What failed around the model, with the hint; pytest's own section of failures does not show these."""
+        broken = [result for result in run.results if result.outcome == Outcome.INFRA_ERROR]
+        if broken:
+            reporter.section("infra errors", sep="=")
+        for result in broken[:_ERRORS_SHOWN]:
+            reporter.write_line(f"{display_safe(result.key)}: {result.category}", yellow=True)
+            for line in result.message.splitlines():
+                reporter.write_line(f"  {display_safe(line)}")
+        if len(broken) > _ERRORS_SHOWN:
+            reporter.write_line(f"... and {len(broken) - _ERRORS_SHOWN} more, all of them in the report")
 
     def close(self) -> None:
         if not self._is_worker:

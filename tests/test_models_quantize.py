@@ -179,7 +179,8 @@ p = xllamacpp.CommonParams()
 p.model.path, p.n_ctx, p.port, p.n_gpu_layers, p.fit_params = sys.argv[1], 512, 0, 0, False
 p.cpuparams.n_threads = p.cpuparams_batch.n_threads = 1
 server = xllamacpp.Server(p)
-body = {"messages": [{"role": "user", "content": "What is the chemical symbol for gold?"}], "max_tokens": 16, "temperature": 0}
+question = {"role": "user", "content": "What is the chemical symbol for gold?"}
+body = {"messages": [question], "max_tokens": 16, "temperature": 0}
 request = urllib.request.Request(
     server.listening_address + "/v1/chat/completions", json.dumps(body).encode(), {"Content-Type": "application/json"}
 )

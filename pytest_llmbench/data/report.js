@@ -18,7 +18,11 @@
     const spec = vegaLite.compile(specs[box.dataset.chart]).spec;
     const runtime = vega.parse(spec, null, { ast: true });
     const view = new vega.View(runtime, { expr: vega.expressionInterpreter, renderer: "svg", hover: false });
-    box.replaceChildren();
-    view.initialize(box).runAsync();
+    const canvas = document.createElement("div");
+    canvas.setAttribute("aria-hidden", "true");
+    box.replaceChildren(canvas);
+    box.setAttribute("role", "img");
+    box.setAttribute("aria-label", box.dataset.label);
+    view.initialize(canvas).runAsync();
   }
 })();

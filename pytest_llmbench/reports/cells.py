@@ -34,6 +34,11 @@ def clipped(text: str, width: int) -> str:
     return f"{head}…{tail}"
 
 
+def glued(parts: str) -> str:
+    """A list of phrases joined by ` · ` that `wrapped` breaks between the phrases only, where they fit on a line."""
+    return " · ".join(phrase.replace(" ", _GLUE) for phrase in parts.split(" · "))
+
+
 def wrapped(text: str, width: int) -> Iterator[str]:
     """The text in lines of at most `width` cells, broken at blanks where there are any; no line begins with `·`."""
     line = ""

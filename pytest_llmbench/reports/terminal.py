@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pytest_llmbench.display import display_safe
 from pytest_llmbench.records import GateResult, Run
 from pytest_llmbench.reports import figures
-from pytest_llmbench.reports.cells import cell_width, clipped, one_line, wrapped
+from pytest_llmbench.reports.cells import cell_width, clipped, glued, one_line, wrapped
 from pytest_llmbench.reports.view import InfraGroup, ModelRow, OutcomeCount, RunView, view
 
 Span = tuple[str, str]
@@ -57,7 +57,7 @@ def summary(run: Run, *, width: int = 80, report_path: str | None = None) -> lis
     """
     shown, width = view(run), max(width, _TABLE_WIDTH)
     blocks = (
-        list(_titled("host", [(one_line(shown.host_line), "")], width)),
+        list(_titled("host", [(glued(one_line(shown.host_line)), "")], width)),
         list(_models(shown.models, width)),
         list(_gates(shown, width)),
         list(_ending(shown, width, report_path)),
@@ -138,7 +138,7 @@ def _gate_lines(rule: str, detail: str, style: str, room: int) -> Iterator[Line]
 
 def _ending(shown: RunView, width: int, report_path: str | None) -> Iterator[Line]:
     if shown.outcomes:
-        yield [("tests".ljust(_TITLE_WIDTH), "dim"), *_counts(shown.outcomes)]
+        yield from _counts(shown.outcomes, width)
     for group in shown.infra_errors:
         texts = [(f"{group.count} × {one_line(group.category)}: {_names(group, width - 40)}", "bad")]
         yield from _titled("", texts, width)
@@ -147,12 +147,18 @@ def _ending(shown: RunView, width: int, report_path: str | None) -> Iterator[Lin
         yield [("report".ljust(_TITLE_WIDTH), "dim"), (display_safe(report_path, keep=""), "")]
 
 
-def _counts(outcomes: Sequence[OutcomeCount]) -> Iterator[Span]:
-    for number, outcome in enumerate(outcomes):
-        if number:
-            yield " · ", "dim"
+def _counts(outcomes: Sequence[OutcomeCount], width: int) -> Iterator[Line]:
+    line: Line = [("tests".ljust(_TITLE_WIDTH), "dim")]
+    for outcome in outcomes:
         plural = "s" if outcome.count > 1 and outcome.words.endswith("error") else ""
-        yield f"{outcome.count} {one_line(outcome.words)}{plural}", _OUTCOME_STYLES.get(outcome.outcome, "bad")
+        text = f"{outcome.count} {clipped(one_line(outcome.words), 24)}{plural}"
+        if len(line) > 1:
+            line.append((" · ", "dim"))
+        if sum(cell_width(span) for span, _ in line) + cell_width(text) + 2 > width:
+            yield line
+            line = [(" " * _TITLE_WIDTH, "")]
+        line.append((text, _OUTCOME_STYLES.get(outcome.outcome, "bad")))
+    yield line
 
 
 def _names(group: InfraGroup, width: int) -> str:

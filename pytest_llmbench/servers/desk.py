@@ -103,10 +103,8 @@ class Desk:
     async def _greeted(self, client: Client, reader: asyncio.StreamReader) -> bool:
         message = json.loads(await reader.readline() or b"{}")
         known = hmac.compare_digest(str(message.get("token", "")).encode(), self.token.encode())
-        _send(
-            client,
-            {"id": message.get("id"), "ok": {"pid": os.getpid()}} if known else _error(message, "token", "wrong token"),
-        )
+        answer = {"id": message.get("id"), "ok": {"pid": os.getpid()}}
+        _send(client, answer if known else _error(message, "token", "wrong token"))
         return known
 
     async def _read_requests(self, client: Client, reader: asyncio.StreamReader) -> None:

@@ -66,6 +66,7 @@ class ServerProcess:
         self._exited = asyncio.Event()
         self._exit_code: int | None = None
         self._serving = False
+        self._failure: StartFailedError | None = None
         self._info: dict[str, Any] = {}
         self._api_key = ""
         self._log = Path()
@@ -77,15 +78,23 @@ class ServerProcess:
         return self._process.pid if self._process else None
 
     async def ensure(self) -> dict[str, Any]:
-        """The running server, started where it does not run; several callers share one start.
+        """The running server, started where it does not run; several callers share one start, and its failure.
 
         Raises:
             StartFailedError: it did not become ready.
         """
+        joined = self._lock.locked()
         async with self._lock:
             self.reap()
             if self._process is None:
-                self._info = await self._start()
+                if joined and self._failure is not None:
+                    raise self._failure
+                self._failure = None
+                try:
+                    self._info = await self._start()
+                except StartFailedError as failure:
+                    self._failure = failure
+                    raise
             return self._info
 
     async def stop(self) -> None:
@@ -174,7 +183,7 @@ class ServerProcess:
 
     async def _end(self) -> None:
         async with self._lock:
-            self._serving = False
+            self._serving, self._failure = False, None
             if self._process is None:
                 return
             say(f"server {self._process.pid} is told to end")

@@ -1,0 +1,181 @@
+"""The HTML report in a real browser."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import hostile_text
+import pytest
+import report_runs
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from pytest_llmbench import reports
+from pytest_llmbench.records import Run
+
+pytestmark = pytest.mark.browser
+
+
+@dataclass
+class Opened:
+    """A page, and everything it did that a report must not do."""
+
+    page: Page
+    dialogs: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+    console: list[str] = field(default_factory=list)
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        arguments = ["--no-sandbox", "--disable-gpu", "--disable-quic"]
+        launched = playwright.chromium.launch(executable_path=chromium, args=arguments)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def visit(browser: Browser, tmp_path: Path) -> Iterator[object]:
+    contexts = []
+
+    def open_(run: Run, *, width: int = 1280, scheme: str = "light", scripts: bool = True) -> Opened:
+        path = reports.write(run, "html", tmp_path / "report.html")
+        context = browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme=scheme, java_script_enabled=scripts
+        )
+        contexts.append(context)
+        opened = Opened(context.new_page())
+        opened.page.on("dialog", lambda dialog: (opened.dialogs.append(dialog.message), dialog.dismiss()))
+        opened.page.on("request", lambda request: opened.requests.append(request.url))
+        opened.page.on("console", lambda message: opened.console.append(message.text))
+        opened.page.on("pageerror", lambda error: opened.console.append(str(error)))
+        opened.page.goto(path.as_uri())
+        if scripts and run.measurements:
+            opened.page.wait_for_selector("[data-chart=decode] svg")
+            opened.page.wait_for_function("document.querySelectorAll('[data-chart] svg').length === 3")
+        return opened
+
+    yield open_
+    for context in contexts:
+        context.close()
+
+
+def _elements(page: Page) -> collections.Counter[str]:
+    """How often each element occurs, handlers included as `tag!attribute`."""
+    found = page.evaluate(
+        """() => [...document.querySelectorAll('body *')].flatMap(e =>
+            [e.localName, ...e.getAttributeNames().filter(n => n.startsWith('on')).map(n => e.localName + '!' + n)])"""
+    )
+    return collections.Counter(found)
+
+
+def _open_everything(page: Page) -> None:
+    page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true; })")
+    for button in page.query_selector_all("button[data-outcome]"):
+        button.click()
+    page.mouse.move(600, 400)
+
+
+def test_the_charts_are_drawn_with_every_value(visit) -> None:
+    """A dot per request, a bar per model, the model's name above its lane; no word in the console."""
+    opened = visit(report_runs.mixed_run())
+    dots = opened.page.locator("[data-chart=ttft] .mark-symbol path")
+    assert dots.count() == 20 + 20 + 8
+    assert opened.page.locator("[data-chart=decode] .mark-rect path").count() == 3
+    assert opened.page.locator("[data-chart=prompt] .mark-rect path").count() == 2
+    names = opened.page.locator("[data-chart=ttft] svg").text_content()
+    assert "smollm2-135m:Q4_1 · interactive" in names
+    assert opened.console == []
+
+
+def test_a_report_asks_nobody_anything(visit) -> None:
+    """One request: the file itself."""
+    opened = visit(report_runs.mixed_run())
+    _open_everything(opened.page)
+    assert [url for url in opened.requests if not url.startswith("data:")] == [opened.page.url]
+
+
+def test_hostile_text_in_every_field_runs_nothing(visit) -> None:
+    """No dialog, no request, no script, no violation reported, and not one element more than with harmless words."""
+    harmless = tuple(f"word{i}" if text.strip() else text for i, text in enumerate(hostile_text.ALL))
+    plain = visit(hostile_text.hostile_run(harmless))
+    hostile = visit(hostile_text.hostile_run())
+    _open_everything(plain.page)
+    _open_everything(hostile.page)
+    assert _elements(hostile.page) == _elements(plain.page)
+    assert hostile.page.evaluate("window.pwned") is None
+    assert hostile.dialogs == []
+    assert [url for url in hostile.requests if not url.startswith("data:")] == [hostile.page.url]
+    assert hostile.console == []
+
+
+def test_the_policy_stops_what_would_slip_through(visit) -> None:
+    """An injected script, handler and picture do nothing: the second line holds without the first."""
+    opened = visit(report_runs.passed_run())
+    opened.page.evaluate(
+        """() => {
+            const script = document.createElement('script');
+            script.textContent = 'window.pwned = 1';
+            document.body.append(script);
+            const box = document.createElement('div');
+            box.innerHTML = '<img src="https://example.invalid/x.png" onerror="window.pwned = 1">';
+            document.body.append(box);
+        }"""
+    )
+    opened.page.wait_for_timeout(300)
+    assert opened.page.evaluate("window.pwned") is None
+    assert len([line for line in opened.console if "Content Security Policy" in line]) >= 2
+
+
+@pytest.mark.parametrize(
+    "run",
+    [report_runs.passed_run(), report_runs.mixed_run(), report_runs.empty_run(), hostile_text.hostile_run()],
+    ids=["passed", "mixed", "empty", "hostile"],
+)
+def test_a_phone_needs_no_horizontal_scrolling(run: Run, visit) -> None:
+    """At 380 px the page is as wide as the screen, with everything opened, unbroken words of 3,000 letters included."""
+    opened = visit(run, width=380)
+    _open_everything(opened.page)
+    assert opened.page.evaluate("document.documentElement.scrollWidth") <= 380
+
+
+def test_tests_can_be_filtered_by_outcome(visit) -> None:
+    """One button an outcome; `all` brings everything back."""
+    page = visit(report_runs.mixed_run()).page
+    shown = page.locator("tr[data-outcome]:visible")
+    assert shown.count() == 8
+    page.get_by_role("button", name="infra error 2").click()
+    assert shown.count() == 2
+    page.get_by_role("button", name="all 8").click()
+    assert shown.count() == 8
+
+
+def test_without_scripts_every_number_is_there(visit) -> None:
+    """The tables stand by themselves, the page says so, and no filter is shown that would do nothing."""
+    page = visit(report_runs.passed_run(), scripts=False).page
+    assert page.get_by_text("This chart needs JavaScript").first.is_visible()
+    assert page.get_by_role("cell", name="45.7 ms").first.is_visible()
+    assert not page.locator(".filter").is_visible()
+
+
+def test_the_page_follows_the_colour_scheme_and_prints_on_white(visit) -> None:
+    """Charts take their colours from the page, so one drawing serves light, dark and paper."""
+    page = visit(report_runs.passed_run(), scheme="dark").page
+    background = "getComputedStyle(document.body).backgroundColor"
+    label = "getComputedStyle(document.querySelector('[data-chart=ttft] .mark-text.role-mark text')).fill"
+    dark = page.evaluate(background), page.evaluate(label)
+    page.emulate_media(color_scheme="light")
+    light = page.evaluate(background), page.evaluate(label)
+    page.emulate_media(color_scheme="dark", media="print")
+    assert dark == ("rgb(21, 24, 27)", "rgb(230, 233, 236)")
+    assert light == ("rgb(251, 251, 250)", "rgb(28, 33, 38)")
+    assert (page.evaluate(background), page.evaluate(label)) == ("rgb(255, 255, 255)", "rgb(0, 0, 0)")
+
+
+def test_a_chart_has_a_text_alternative(visit) -> None:
+    """A picture's role and a label that points to the tables."""
+    page = visit(report_runs.passed_run()).page
+    assert page.get_by_role("img", name="Time to first token of every request").count() == 1

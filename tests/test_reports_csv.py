@@ -1,0 +1,66 @@
+"""The CSV report."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+
+import hostile_text
+import report_runs
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_llmbench.display import display_safe
+from pytest_llmbench.records import Run
+from pytest_llmbench.reports import csv_report
+
+_TRIGGERS = tuple("=+-@\t\r\n＝＋－＠")
+_NUMBERS = {
+    "exit_code",
+    "physical_cores",
+    *(name for name in csv_report.COLUMNS if name.endswith(("_s", "_bytes", "_n", "per_token"))),
+}
+
+
+def _rows(run: Run) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(csv_report.render(run), newline="")))
+
+
+def test_there_is_one_row_per_model_quantization_and_profile() -> None:
+    """Numbers unrounded, in the units that the column names say."""
+    first, second, third = _rows(report_runs.mixed_run())
+    assert (first["model"], first["quant"], first["profile"]) == ("smollm2-135m", "Q4_1", "interactive")
+    assert float(first["ttft_p50_s"]) == report_runs.mixed_run().measurements[0].series("ttft_s").p50
+    assert second["requantized_from"] == "Q4_K_M"
+    assert third["model"] == "lab/llama-3.2:3b"
+
+
+def test_what_was_not_measured_is_an_empty_cell() -> None:
+    """Never 0, and no word that a spreadsheet could not average over."""
+    third = _rows(report_runs.mixed_run())[2]
+    assert (third["load_s"], third["prompt_p50_tokens_per_s"], third["peak_rss_bytes"]) == ("", "", "")
+
+
+def test_a_run_without_measurements_has_a_header_only() -> None:
+    """The columns are there for whoever joins files."""
+    assert csv_report.render(report_runs.empty_run()).splitlines() == [",".join(csv_report.COLUMNS)]
+
+
+def test_no_text_of_a_hostile_run_is_a_formula() -> None:
+    """Names, sentences and versions with formulas and escape sequences in them."""
+    rows = _rows(hostile_text.hostile_run())
+    assert rows
+    for row in rows:
+        for name in csv_report.COLUMNS:
+            assert name in _NUMBERS or not row[name].lstrip(" ").startswith(_TRIGGERS), (name, row[name])
+
+
+@given(text=st.text() | st.sampled_from([f"{trigger}1+1" for trigger in _TRIGGERS]))
+def test_a_text_cell_never_begins_a_formula_and_loses_nothing(text: str) -> None:
+    """An apostrophe in front is all that is added; what is behind it is the text as it may be shown."""
+    run = report_runs.passed_run()
+    measured = dataclasses.replace(run.measurements[0], sentence=text)
+    cell = _rows(dataclasses.replace(run, measurements=(measured,)))[0]["sentence"]
+    assert not cell.lstrip(" ").startswith(_TRIGGERS)
+    assert cell in (shown := display_safe(text, keep="\n\t\r"), f"'{shown}")
