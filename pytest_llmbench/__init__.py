@@ -1,6 +1,8 @@
 """Evaluate and benchmark language models with pytest: quality, speed and cost of the same call in one record.
 
 The public names; everything else may change. They load at first use, so that importing the package costs nothing.
+
+PYTEST_DONT_REWRITE: `llmbench run` has imported this module before pytest starts, which pytest would warn about.
 """
 
 from __future__ import annotations

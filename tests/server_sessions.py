@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -61,6 +62,10 @@ class OtherProcess:
         assert self.popen.stdout is not None
         told: dict[str, Any] = json.loads(self.popen.stdout.readline())
         return told
+
+    def still_waits(self, seconds: float = 1.5) -> bool:
+        """Whether it has been given nothing for so long."""
+        return not select.select([self.popen.stdout], [], [], seconds)[0]
 
     def kill(self) -> None:
         self.popen.kill()

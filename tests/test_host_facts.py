@@ -37,7 +37,7 @@ def test_no_name_of_the_machine_is_stored() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cpuinfo", "model"),
+    ("cpuinfo", "named"),
     [
         ("processor\t: 0\nmodel\t\t: 2\nmodel name\t: AMD EPYC 7B13\n\nprocessor\t: 1\n", "AMD EPYC 7B13"),
         ("processor\t: 0\nBogoMIPS\t: 108.00\n\nHardware\t: BCM2835\nModel\t\t: Raspberry Pi 5\n", "BCM2835"),
@@ -45,9 +45,9 @@ def test_no_name_of_the_machine_is_stored() -> None:
         ("processor\t: 0\nCPU implementer\t: 0x41\n", ""),
     ],
 )
-def test_the_cpu_is_named_as_its_kernel_names_it(cpuinfo: str, model: str) -> None:
+def test_the_cpu_is_named_as_its_kernel_names_it(cpuinfo: str, named: str) -> None:
     """x86 and ARM write different keys; where there is no name there is none."""
-    assert host._cpu_model_of(cpuinfo) == model
+    assert host._cpu_model_of(cpuinfo) == named
 
 
 ONE = Host("A  CPU", "x86_64", "Linux 6.1 (Debian)", "CPython 3.11.2", 4, 8, 16 * GIB, 0)

@@ -13,6 +13,7 @@ import psutil
 import pytest
 from server_sessions import PATIENCE_S, ServerSession, eventually, interrupted, lives, spec_of
 
+from pytest_llmbench import clock
 from pytest_llmbench.errors import Category, ServerError
 from pytest_llmbench.records import ModelFile
 from pytest_llmbench.servers import engines
@@ -67,9 +68,9 @@ def test_processes_that_want_the_same_server_share_it(session: ServerSession, sm
 
 def test_other_settings_make_another_server(session: ServerSession, smollm2: ModelFile) -> None:
     """Two contexts are two servers; the same one twice in a claim is one."""
-    small, large = spec_of(smollm2), spec_of(smollm2, context=768)
+    small, large = spec_of(smollm2), spec_of(smollm2, context=1024)
     infos = session.client().claim([small, large, small], wait=True)
-    assert [info.context for info in infos] == [512, 768, 512]
+    assert [info.context for info in infos] == [512, 1024, 512]
     assert infos[0].pid == infos[2].pid != infos[1].pid
 
 
@@ -84,7 +85,7 @@ def test_a_released_server_stays_loaded_for_the_next_claim(session: ServerSessio
 
 def test_an_idle_server_makes_room_and_is_started_again(cramped: ServerSession, smollm2: ModelFile) -> None:
     """What nobody claims is evicted when something else does not fit beside it."""
-    small, other = spec_of(smollm2), spec_of(smollm2, threads=2)
+    small, other = spec_of(smollm2), spec_of(smollm2, context=1024)
     client = cramped.client()
     first = client.claim([small], wait=True)[0]
     client.release([small])
@@ -99,7 +100,7 @@ def test_an_idle_server_makes_room_and_is_started_again(cramped: ServerSession, 
 
 def test_what_can_never_fit_is_refused_at_once(cramped: ServerSession, smollm2: ModelFile) -> None:
     """Waiting for memory that the machine does not have would be waiting for ever."""
-    both = [spec_of(smollm2), spec_of(smollm2, threads=2)]
+    both = [spec_of(smollm2), spec_of(smollm2, context=1024)]
     with pytest.raises(ServerError, match="never fits") as refusal:
         cramped.client().claim(both, wait=True)
     assert refusal.value.category is Category.LOCAL_REFUSED
@@ -109,7 +110,7 @@ def test_a_claim_that_would_have_to_wait_is_refused_when_it_may_not(cramped: Ser
     """An undeclared server gets an infra error instead of a deadlock."""
     cramped.other_process(spec_of(smollm2)).granted()
     with pytest.raises(ServerError, match="would have to wait") as refusal:
-        cramped.client().claim([spec_of(smollm2, threads=2)], wait=False)
+        cramped.client().claim([spec_of(smollm2, context=1024)], wait=False)
     assert refusal.value.category is Category.LOCAL_REFUSED
 
 
@@ -118,7 +119,7 @@ def test_who_holds_a_server_never_waits_for_another(cramped: ServerSession, smol
     client = cramped.client()
     client.claim([spec_of(smollm2)], wait=True)
     with pytest.raises(ServerError, match="would have to wait"):
-        client.claim([spec_of(smollm2, threads=2)], wait=True)
+        client.claim([spec_of(smollm2, context=1024)], wait=True)
     assert client.claim([spec_of(smollm2)], wait=False)[0].slots == 1
 
 
@@ -126,11 +127,32 @@ def test_a_waiting_claim_is_granted_when_the_holder_is_killed(cramped: ServerSes
     """A worker that dies gives back what it had."""
     holder = cramped.other_process(spec_of(smollm2))
     holder.granted()
-    waiter = cramped.other_process(spec_of(smollm2, threads=2))
-    clock_pid = waiter.pid
-    assert lives(clock_pid)
+    waiter = cramped.other_process(spec_of(smollm2, context=1024))
+    assert waiter.still_waits()
     holder.kill()
-    assert waiter.granted()["slots"] == 1
+    assert waiter.granted()["context"] == 1024
+
+
+def test_waiting_claims_are_granted_in_the_order_they_came(cramped: ServerSession, smollm2: ModelFile) -> None:
+    """Nobody who came later goes first, though the server it wants is loaded."""
+    holder, granted = cramped.client(), []
+    holder.claim([spec_of(smollm2)], wait=True)
+
+    def claim(context: int) -> None:
+        client = cramped.client()
+        client.claim([spec_of(smollm2, context=context)], wait=True)
+        granted.append(context)
+        client.close()
+
+    threads = [threading.Thread(target=claim, args=(context,)) for context in (1024, 512, 1280)]
+    for thread in threads:
+        thread.start()
+        clock.sleep(0.5)
+    assert granted == []
+    holder.release([spec_of(smollm2)])
+    for thread in threads:
+        thread.join()
+    assert granted == [1024, 512, 1280]
 
 
 def test_ctrl_c_withdraws_a_waiting_claim(cramped: ServerSession, smollm2: ModelFile) -> None:
@@ -138,10 +160,10 @@ def test_ctrl_c_withdraws_a_waiting_claim(cramped: ServerSession, smollm2: Model
     holder, client = cramped.client(), cramped.client()
     holder.claim([spec_of(smollm2)], wait=True)
     with pytest.raises(KeyboardInterrupt), interrupted(0.5):
-        client.claim([spec_of(smollm2, threads=2)], wait=True)
+        client.claim([spec_of(smollm2, context=1024)], wait=True)
     holder.release([spec_of(smollm2)])
-    third = spec_of(smollm2, context=768)
-    assert cramped.client().claim([third], wait=True)[0].context == 768
+    third = spec_of(smollm2, context=1280)
+    assert cramped.client().claim([third], wait=True)[0].context == 1280
 
 
 def test_threads_of_one_process_claim_at_once(session: ServerSession, smollm2: ModelFile) -> None:

@@ -7,6 +7,9 @@ from typing import TypeGuard
 
 NOT_MEASURED = "–"
 
+_MAX_UNIT = 12
+"""Letters of a unit; a longer one would stretch a whole table."""
+
 _SMALL_TIMES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
 
 
@@ -55,7 +58,7 @@ def quantity(value: float | None, unit: str) -> str:
         return duration(value)
     if unit == "B":
         return size(value)
-    return f"{speed(value)} {unit}".rstrip() if _measured(value) else NOT_MEASURED
+    return f"{speed(value)} {unit[:_MAX_UNIT]}".rstrip() if _measured(value) else NOT_MEASURED
 
 
 def _measured(value: float | None) -> TypeGuard[float]:
