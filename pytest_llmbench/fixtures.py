@@ -20,7 +20,16 @@ SESSION: pytest.StashKey[Callable[[], Session]] = pytest.StashKey()
 """In `config.stash`: gives this process's session, made at the first call."""
 
 NAMES = frozenset({"model", "llama_server", "bench"})
-"""Asking for one of these makes a test ours."""
+"""What tests may ask us for."""
+
+
+def asked_of_us(item: pytest.Item) -> frozenset[str]:
+    """Which of our fixtures a test gets, itself or through others; a `model` of its own project is none of ours."""
+    known = getattr(item, "_fixtureinfo", None)  # pytest has no public way to ask where a fixture comes from
+    definitions = known.name2fixturedefs if known else {}
+    return frozenset(
+        name for name in NAMES if any(found.func.__module__ == __name__ for found in definitions.get(name, ()))
+    )
 
 
 @pytest.fixture(scope="session")

@@ -73,7 +73,8 @@ class Hooks:
         node.workerinput["llmbench"] = self._identity
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        if "model" in metafunc.fixturenames and (marks := list(metafunc.definition.iter_markers("models"))):
+        marks = list(metafunc.definition.iter_markers("models"))
+        if marks and "model" in fixtures.asked_of_us(metafunc.definition):
             names = self.recorder().checked_names([name for mark in reversed(marks) for name in mark.args])
             metafunc.parametrize("model", names, indirect=True, scope="session", ids=names)
 
@@ -151,9 +152,8 @@ class Hooks:
 
 
 def is_ours(item: pytest.Item) -> bool:
-    """Whether a test asks for one of our fixtures or carries one of our markers."""
-    names = getattr(item, "fixturenames", ())
-    return not fixtures.NAMES.isdisjoint(names) or any(item.get_closest_marker(m) for m in ("models", "exclusive"))
+    """Whether a test asks for one of our fixtures or is marked exclusive."""
+    return bool(fixtures.asked_of_us(item)) or item.get_closest_marker("exclusive") is not None
 
 
 def _is_meant(config: pytest.Config) -> bool:

@@ -19,6 +19,7 @@ from pytest_llmbench import config as configuration
 from pytest_llmbench import http, options, reports
 from pytest_llmbench.display import display_safe
 from pytest_llmbench.errors import Category, ExitCode, InfraError, LlmbenchError, StoreError, UsageError
+from pytest_llmbench.fixtures import asked_of_us
 from pytest_llmbench.records import Outcome, Run, ServerSpec, TestResult
 from pytest_llmbench.reports import terminal
 from pytest_llmbench.results.gates import evaluate
@@ -90,7 +91,7 @@ class Recorder:
         """Grant the test what it declared; trouble is kept for its setup, so that nothing escapes the protocol."""
         context = _context(item)
         try:
-            self.session.begin(context, _needs_machine(item, self.session), lambda: self._declared(context))
+            self.session.begin(context, _needs_machine(item, context, self.session), lambda: self._declared(context))
         except LlmbenchError as error:
             context.trouble = error
 
@@ -268,9 +269,10 @@ def _typed_by_the_user(config: pytest.Config, flag: str) -> bool:
 
 
 def _context(item: pytest.Item) -> TestContext:
-    call = getattr(item, "callspec", None)
-    model = str(call.params.get("model", "")) if call else ""
-    exclusive = "bench" in getattr(item, "fixturenames", ()) or item.get_closest_marker("exclusive") is not None
+    call, asked = getattr(item, "callspec", None), asked_of_us(item)
+    named = call is not None and "model" in asked and item.get_closest_marker("models") is not None
+    model = str(call.params.get("model", "")) if named else ""
+    exclusive = "bench" in asked or item.get_closest_marker("exclusive") is not None
     return TestContext(item.nodeid, _key(item), model, exclusive)
 
 
@@ -283,11 +285,9 @@ def _key(item: pytest.Item) -> str:
     return "::".join([suite, *classes, name]) + (f"[{call.id}]" if call else "")
 
 
-def _needs_machine(item: pytest.Item, session: Session) -> bool:
-    context = _context(item)
-    names = set(getattr(item, "fixturenames", ()))
+def _needs_machine(item: pytest.Item, context: TestContext, session: Session) -> bool:
     local_model = bool(context.model) and session.external(context.model) is None
-    return context.exclusive or "llama_server" in names or local_model
+    return context.exclusive or "llama_server" in asked_of_us(item) or local_model
 
 
 def _message(error: BaseException | None, report: pytest.TestReport) -> str:

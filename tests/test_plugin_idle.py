@@ -83,3 +83,22 @@ def test_a_projects_addopts_cannot_choose_a_program(pytester: pytest.Pytester) -
     result.stderr.fnmatch_lines(["*names a program to run*", "*LLMBENCH_LLAMA_SERVER*"])
     pytester.makeini("[pytest]")
     assert pytester.runpytest_subprocess("--llmbench-llama-server=/bin/true").ret == 0
+
+
+def test_a_model_of_the_projects_own_is_left_alone(pytester: pytest.Pytester) -> None:
+    """`model` is a common name: parametrized or a fixture of the project's, it has nothing to do with us."""
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.fixture
+        def bench():
+            return "furniture"
+
+        @pytest.mark.parametrize("model", ["T", "A"])
+        def test_ford(model, bench):
+            assert (model, bench) in {("T", "furniture"), ("A", "furniture")}
+        """
+    )
+    pytester.runpytest_subprocess().assert_outcomes(passed=2)
+    assert not (pytester.path / ".llmbench").exists()

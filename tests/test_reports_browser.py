@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,6 +28,9 @@ class Opened:
     console: list[str] = field(default_factory=list)
 
 
+Visit = Callable[..., Opened]
+
+
 @pytest.fixture(scope="module")
 def browser(chromium: str) -> Iterator[Browser]:
     with sync_playwright() as playwright:
@@ -38,7 +41,7 @@ def browser(chromium: str) -> Iterator[Browser]:
 
 
 @pytest.fixture
-def visit(browser: Browser, tmp_path: Path) -> Iterator[object]:
+def visit(browser: Browser, tmp_path: Path) -> Iterator[Visit]:
     contexts = []
 
     def open_(run: Run, *, width: int = 1280, scheme: str = "light", scripts: bool = True) -> Opened:
@@ -79,7 +82,7 @@ def _open_everything(page: Page) -> None:
     page.mouse.move(600, 400)
 
 
-def test_the_charts_are_drawn_with_every_value(visit) -> None:
+def test_the_charts_are_drawn_with_every_value(visit: Visit) -> None:
     """A dot per request, a bar per model, the model's name above its lane; no word in the console."""
     opened = visit(report_runs.mixed_run())
     dots = opened.page.locator("[data-chart=ttft] .mark-symbol path")
@@ -91,14 +94,14 @@ def test_the_charts_are_drawn_with_every_value(visit) -> None:
     assert opened.console == []
 
 
-def test_a_report_asks_nobody_anything(visit) -> None:
+def test_a_report_asks_nobody_anything(visit: Visit) -> None:
     """One request: the file itself."""
     opened = visit(report_runs.mixed_run())
     _open_everything(opened.page)
     assert [url for url in opened.requests if not url.startswith("data:")] == [opened.page.url]
 
 
-def test_hostile_text_in_every_field_runs_nothing(visit) -> None:
+def test_hostile_text_in_every_field_runs_nothing(visit: Visit) -> None:
     """No dialog, no request, no script, no violation reported, and not one element more than with harmless words."""
     harmless = tuple(f"word{i}" if text.strip() else text for i, text in enumerate(hostile_text.ALL))
     plain = visit(hostile_text.hostile_run(harmless))
@@ -112,7 +115,7 @@ def test_hostile_text_in_every_field_runs_nothing(visit) -> None:
     assert hostile.console == []
 
 
-def test_the_policy_stops_what_would_slip_through(visit) -> None:
+def test_the_policy_stops_what_would_slip_through(visit: Visit) -> None:
     """An injected script, handler and picture do nothing: the second line holds without the first."""
     opened = visit(report_runs.passed_run())
     opened.page.evaluate(
@@ -135,14 +138,14 @@ def test_the_policy_stops_what_would_slip_through(visit) -> None:
     [report_runs.passed_run(), report_runs.mixed_run(), report_runs.empty_run(), hostile_text.hostile_run()],
     ids=["passed", "mixed", "empty", "hostile"],
 )
-def test_a_phone_needs_no_horizontal_scrolling(run: Run, visit) -> None:
+def test_a_phone_needs_no_horizontal_scrolling(run: Run, visit: Visit) -> None:
     """At 380 px the page is as wide as the screen, with everything opened, unbroken words of 3,000 letters included."""
     opened = visit(run, width=380)
     _open_everything(opened.page)
     assert opened.page.evaluate("document.documentElement.scrollWidth") <= 380
 
 
-def test_tests_can_be_filtered_by_outcome(visit) -> None:
+def test_tests_can_be_filtered_by_outcome(visit: Visit) -> None:
     """One button an outcome; `all` brings everything back."""
     page = visit(report_runs.mixed_run()).page
     shown = page.locator("tr[data-outcome]:visible")
@@ -153,7 +156,7 @@ def test_tests_can_be_filtered_by_outcome(visit) -> None:
     assert shown.count() == 8
 
 
-def test_without_scripts_every_number_is_there(visit) -> None:
+def test_without_scripts_every_number_is_there(visit: Visit) -> None:
     """The tables stand by themselves, the page says so, and no filter is shown that would do nothing."""
     page = visit(report_runs.passed_run(), scripts=False).page
     assert page.get_by_text("This chart needs JavaScript").first.is_visible()
@@ -161,7 +164,7 @@ def test_without_scripts_every_number_is_there(visit) -> None:
     assert not page.locator(".filter").is_visible()
 
 
-def test_the_page_follows_the_colour_scheme_and_prints_on_white(visit) -> None:
+def test_the_page_follows_the_colour_scheme_and_prints_on_white(visit: Visit) -> None:
     """Charts take their colours from the page, so one drawing serves light, dark and paper."""
     page = visit(report_runs.passed_run(), scheme="dark").page
     background = "getComputedStyle(document.body).backgroundColor"
@@ -175,7 +178,7 @@ def test_the_page_follows_the_colour_scheme_and_prints_on_white(visit) -> None:
     assert (page.evaluate(background), page.evaluate(label)) == ("rgb(255, 255, 255)", "rgb(0, 0, 0)")
 
 
-def test_a_chart_has_a_text_alternative(visit) -> None:
+def test_a_chart_has_a_text_alternative(visit: Visit) -> None:
     """A picture's role and a label that points to the tables."""
     page = visit(report_runs.passed_run()).page
     assert page.get_by_role("img", name="Time to first token of every request").count() == 1

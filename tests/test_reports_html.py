@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import hashlib
+import html
 import html.parser
 import json
 import re
@@ -66,7 +67,7 @@ def test_the_policy_names_exactly_the_scripts_and_the_style_of_the_page() -> Non
     page = _Page(text)
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', text)
     assert policy is not None
-    told = html.unescape(policy[1]) if hasattr(html, "unescape") else policy[1]
+    told = html.unescape(policy[1])
     assert told.startswith("default-src 'none'; script-src 'sha256-")
     assert "unsafe" not in told
     assert "http" not in told

@@ -21,6 +21,8 @@ _WORDS: dict[int, tuple[str, str]] = {
     ExitCode.INCONCLUSIVE: ("gate inconclusive", "warn"),
 }
 
+_GATE_WORDS = {"pass": "passed", "fail": "failed", "inconclusive": "could not be decided"}
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -66,7 +68,7 @@ def _tests(run: Run) -> str:
 
 
 def _gates(run: Run) -> str:
-    verdicts = Counter(gate.verdict for gate in run.gates)
+    verdicts = Counter(gate.verdict if gate.verdict in _GATE_WORDS else "inconclusive" for gate in run.gates)
     total = verdicts.total()
     if not total:
         return ""
@@ -74,6 +76,3 @@ def _gates(run: Run) -> str:
         return "The gate passed." if total == 1 else f"All {total} gates passed."
     told = [f"{verdicts[verdict]} {words}" for verdict, words in _GATE_WORDS.items() if verdicts[verdict]]
     return f"Of {total} gate{'s' if total > 1 else ''}, {', '.join(told)}."
-
-
-_GATE_WORDS = {"pass": "passed", "fail": "failed", "inconclusive": "could not be decided"}
