@@ -27,9 +27,17 @@ def asked_of_us(item: pytest.Item) -> frozenset[str]:
     """Which of our fixtures a test gets, itself or through others; a `model` of its own project is none of ours."""
     known = getattr(item, "_fixtureinfo", None)  # pytest has no public way to ask where a fixture comes from
     definitions = known.name2fixturedefs if known else {}
-    return frozenset(
-        name for name in NAMES if any(found.func.__module__ == __name__ for found in definitions.get(name, ()))
-    )
+    return frozenset(name for name in NAMES if _reaches_us(name, definitions.get(name, ())))
+
+
+def _reaches_us(name: str, definitions: Sequence[Any]) -> bool:
+    """Whether the fixture in force is ours, or overrides ours and asks for it."""
+    for definition in reversed(definitions):
+        if definition.func.__module__ == __name__:
+            return True
+        if name not in definition.argnames:
+            return False
+    return False
 
 
 @pytest.fixture(scope="session")

@@ -129,7 +129,7 @@ class Recorder:
             nodeid=report.nodeid,
             key=context.key,
             outcome=str(outcome),
-            phase=report.when or "",
+            phase=report.when,
             message=_message(error, report),
             category=category,
             model=context.model,
@@ -270,8 +270,8 @@ def _typed_by_the_user(config: pytest.Config, flag: str) -> bool:
 
 def _context(item: pytest.Item) -> TestContext:
     call, asked = getattr(item, "callspec", None), asked_of_us(item)
-    named = call is not None and "model" in asked and item.get_closest_marker("models") is not None
-    model = str(call.params.get("model", "")) if named else ""
+    named = "model" in asked and item.get_closest_marker("models") is not None
+    model = str(call.params.get("model", "")) if call and named else ""
     exclusive = "bench" in asked or item.get_closest_marker("exclusive") is not None
     return TestContext(item.nodeid, _key(item), model, exclusive)
 

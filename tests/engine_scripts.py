@@ -1,4 +1,4 @@
-"""Programs that pass for a llama-server binary: for its help, its ways to fail, its manners. None of them is a model."""
+"""Programs that pass for a llama-server binary: its help, its ways to fail, its manners. None of them is a model."""
 
 from __future__ import annotations
 
