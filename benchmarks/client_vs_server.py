@@ -27,7 +27,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 from pytest_llmbench import clock, config, http
 from pytest_llmbench.clients import Endpoint, Model
@@ -39,6 +38,7 @@ from pytest_llmbench.servers.models import ModelStore, default_folder
 MODEL = "smollm2-135m:Q4_1"
 DEADLINES = http.Deadlines(connect_s=10, ttft_s=120, idle_s=60, total_s=300)
 TOLERANCE = 0.05
+LOAD_TIMEOUT_S = 60
 
 
 def main() -> int:
@@ -111,22 +111,23 @@ def server() -> Iterator[Endpoint]:
     command = embedded.arguments(ServerSpec(store.ensure(MODEL), context=2048, threads=1))
     key = secrets.token_hex(16)
     environment = {**os.environ, "LLAMA_API_KEY": key}
-    with tempfile.NamedTemporaryFile("r") as log, subprocess.Popen(command, stderr=log, env=environment) as process:
-        try:
-            yield Endpoint(base_url=address_in(log, process), api_key=key, model_id=MODEL, name=MODEL)
-        finally:
-            process.kill()
+    with tempfile.TemporaryDirectory() as scratch:
+        log = Path(scratch, "server.log")
+        with log.open("wb") as output, subprocess.Popen(command, stderr=output, env=environment) as process:
+            try:
+                yield Endpoint(base_url=address_in(log, process), api_key=key, model_id=MODEL, name=MODEL)
+            finally:
+                process.kill()
 
 
-def address_in(log: IO[str], process: subprocess.Popen[bytes]) -> str:
+def address_in(log: Path, process: subprocess.Popen[bytes]) -> str:
     """Where the server listens, from its log: it lets the system choose the port."""
-    text = ""
-    while process.poll() is None:
-        text += log.read()
-        if found := re.search(r"listening on (http://[\d.]+:\d+)\D", text):
+    begun_at = clock.monotonic()
+    while process.poll() is None and clock.monotonic() - begun_at < LOAD_TIMEOUT_S:
+        if found := re.search(r"listening on (http://[\d.]+:\d+)\D", log.read_text(errors="replace")):
             return found[1]
         clock.sleep(0.05)
-    raise SystemExit(f"the embedded server did not start:\n{text}")
+    raise SystemExit(f"the embedded server did not start:\n{log.read_text(errors='replace')}")
 
 
 if __name__ == "__main__":

@@ -74,6 +74,19 @@ def test_other_settings_make_another_server(session: ServerSession, smollm2: Mod
     assert infos[0].pid == infos[2].pid != infos[1].pid
 
 
+def test_a_server_is_free_when_it_was_released_as_often_as_claimed(cramped: ServerSession, smollm2: ModelFile) -> None:
+    """A model named twice by one test is claimed twice."""
+    spec, other = spec_of(smollm2), spec_of(smollm2, context=1024)
+    client, rival = cramped.client(), cramped.client()
+    client.claim([spec, spec], wait=True)
+    client.claim([spec], wait=False)
+    client.release([spec, spec])
+    with pytest.raises(ServerError, match="would have to wait"):
+        rival.claim([other], wait=False)
+    client.release([spec])
+    assert rival.claim([other], wait=False)[0].context == 1024
+
+
 def test_a_released_server_stays_loaded_for_the_next_claim(session: ServerSession, smollm2: ModelFile) -> None:
     """Loading again for every test would cost more than the test."""
     client = session.client()

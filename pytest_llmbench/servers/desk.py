@@ -19,6 +19,7 @@ import itertools
 import json
 import os
 import signal
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +39,7 @@ class Client:
 
     number: int
     writer: asyncio.StreamWriter
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
     requests: dict[int, asyncio.Task[None]] = field(default_factory=dict)
 
 
@@ -82,6 +84,7 @@ class Desk:
             self._ledger.give_back_all(client.number)
             self._grant_waiting()
             writer.close()
+            client.gone.set()
 
     def reap(self) -> None:
         """A child ended: notice it, and end orphans that servers left outside their process group."""
@@ -93,12 +96,17 @@ class Desk:
                 os.waitpid(pid, os.WNOHANG)
 
     async def stop(self) -> None:
-        """Refuse who waits and who comes, stop every server, let the clients go."""
+        """Refuse who waits and who comes, stop every server."""
         self.over.set()
         await _cancel_all([task for client in self._clients.values() for task in client.requests.values()])
         await asyncio.gather(*(server.stop() for server in self._servers.values()))
-        for client in list(self._clients.values()):
+
+    async def hang_up(self) -> None:
+        """Let the clients go: for them the sign that nothing is left running."""
+        clients = list(self._clients.values())
+        for client in clients:
             client.writer.close()
+        await asyncio.gather(*(client.gone.wait() for client in clients))
 
     async def _greeted(self, client: Client, reader: asyncio.StreamReader) -> bool:
         message = json.loads(await reader.readline() or b"{}")
@@ -152,14 +160,16 @@ class Desk:
                 raise RefusedError(f"unknown request {unknown!r}")
 
     async def _claim(self, client: Client, orders: list[Order], wait: bool) -> list[dict[str, Any]]:
-        needs = {order.key: order.need_bytes for order in orders}
+        needs, keys = {order.key: order.need_bytes for order in orders}, [order.key for order in orders]
         leaving = await self._granted(client, needs, wait)
+        for again in (Counter(keys) - Counter(needs.keys())).elements():
+            self._ledger.take(client.number, {again: needs[again]}, [])
         try:
             for key in leaving:
                 await self._servers[key].stop()
             return [await self._server(order).ensure() for order in orders]
         except BaseException:
-            self._ledger.give_back(client.number, needs)
+            self._ledger.give_back(client.number, keys)
             self._grant_waiting()
             raise
 

@@ -70,12 +70,11 @@ def start_failure(what: str, facts: Mapping[str, Any]) -> ServerError:
     if kind == "timeout":
         category, hint = Category.LOCAL_LOAD_TIMEOUT, "raise --llmbench-load-timeout-s, or look at the log below"
     if kind == "mismatch":
-        category = Category.LOCAL_SERVER_START
-        hint = "the engine changed the settings it was given: ask for what model and memory allow"
+        category, hint = Category.LOCAL_SERVER_START, _why_changed(facts.get("log_tail", ""))
     return ServerError(
         f"the server of {what} did not start: {facts['message']}{_ended(exit_code)}{_where(facts)}",
         category=category,
-        hint=hint,
+        hint=hint or "its log tells more; the same command can be run by hand",
         exit_code=exit_code,
         log_tail=facts.get("log_tail", ""),
     )
@@ -94,6 +93,12 @@ def crash(what: str, facts: Mapping[str, Any]) -> ServerError:
         exit_code=exit_code,
         log_tail=facts.get("log_tail", ""),
     )
+
+
+def _why_changed(log_tail: str) -> str:
+    if trained := re.search(r"training context of the model \((\d+)\)", log_tail):
+        return f"the model was trained for {trained[1]} tokens: ask for a context of at most that"
+    return "the engine changed the settings it was given: ask for what model and memory allow"
 
 
 def _diagnose(facts: Mapping[str, Any], default: Category) -> tuple[Category, str]:

@@ -39,6 +39,7 @@ SOCKET_PATH_BYTES = 100
 """The kernel takes 104 to 108; a longer path gets a short folder of its own."""
 MESSAGE_BYTES = 2**22
 FOLDER_CHECK_S = 1.0
+HAS_UNIX_SOCKETS = hasattr(socket, "AF_UNIX")
 
 
 async def supervise(folder: Path, controller_pid: int, capacity_bytes: int, ready: int) -> None:
@@ -66,6 +67,7 @@ async def supervise(folder: Path, controller_pid: int, capacity_bytes: int, read
         listener.close()
         await desk.stop()
         remove_traces(folder, socket_path)
+        await desk.hang_up()
 
 
 async def _end_of_session(desk: Desk, folder: Path, controller_pid: int) -> str:
@@ -94,7 +96,7 @@ async def _listen(desk: Desk, folder: Path) -> tuple[asyncio.Server, str | int, 
     Returns:
         The listener, the socket's path or the port, and the socket to remove at the end.
     """
-    if not hasattr(socket, "AF_UNIX"):
+    if not HAS_UNIX_SOCKETS:
         listener = await asyncio.start_server(desk.serve, "127.0.0.1", 0, limit=MESSAGE_BYTES)
         return listener, listener.sockets[0].getsockname()[1], None
     path = folder / SOCKET_NAME
