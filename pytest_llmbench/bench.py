@@ -53,6 +53,10 @@ class Profile:
     """A finished measurement → one word and one sentence."""
 
 
+_LLAMA_CPP_FIELDS: Mapping[str, Any] = {"cache_prompt": False, "ignore_eos": True}
+"""No prompt from the cache, and exactly as many tokens as were asked for."""
+
+
 class Subject(Protocol):
     """A model that can be measured: an address, and a server whose process can be watched."""
 
@@ -202,28 +206,35 @@ class _Timer:
     def __init__(self, subject: Subject, output_tokens: int) -> None:
         self._subject = subject
         self._output_tokens = output_tokens
+        self._extra: Mapping[str, Any] = _LLAMA_CPP_FIELDS
         self.last: tuple[ChatRequest, Reply]
 
     def __call__(self, index: int, round_: int, prompt: str) -> Repetition:
         fresh = f"[{secrets.token_hex(4)}] {prompt}"
-        request = ChatRequest(
-            model=self._subject.name,
-            messages=({"role": "user", "content": fresh},),
-            max_tokens=self._output_tokens,
-            extra={"cache_prompt": False, "ignore_eos": True},
-        )
         server, endpoint = self._subject.server(), self._subject.endpoint()
         meter = ProcessMeter(server.pid) if server.pid is not None else None
         before = meter.cpu_s() if meter else None
-        try:
-            reply = http.run(chat(endpoint, request, self._subject.deadlines))
-        except WireError as error:
-            raise self._subject.explain(error) from error
+        request, reply = self._asked(fresh, endpoint)
         after = meter.cpu_s() if meter else None
         _refuse_cached(reply, self._subject.name)
         self.last = request, reply
         metrics = call_metrics(reply.timing, reply.usage) | _cpu_per_token(before, after, reply)
         return Repetition(index, round_, fresh, metrics, timing=reply.timing, usage=reply.usage)
+
+    def _asked(self, prompt: str, endpoint: Endpoint) -> tuple[ChatRequest, Reply]:
+        request = ChatRequest(
+            model=self._subject.name,
+            messages=({"role": "user", "content": prompt},),
+            max_tokens=self._output_tokens,
+            extra=self._extra,
+        )
+        try:
+            return request, http.run(chat(endpoint, request, self._subject.deadlines))
+        except WireError as error:
+            if error.category is Category.INVALID_REQUEST and self._extra:
+                self._extra = {}  # a server that refuses fields it does not know is measured without them
+                return self._asked(prompt, endpoint)
+            raise self._subject.explain(error) from error
 
 
 def _refuse_cached(reply: Reply, name: str) -> None:
