@@ -138,7 +138,7 @@ def test_who_waits_is_told_once_whom_for(lock: MachineLock, holder: Callable[[st
     assert other.line() == "has it"
     told: list[str] = []
     with pytest.raises(InfraError):
-        lock.acquire(exclusive=True, timeout_s=0.3, on_wait=told.append)
+        lock.acquire(exclusive=True, timeout_s=1.5, on_wait=told.append)
     assert len(told) == 1
     assert f"process {other.popen.pid}" in told[0]
 

@@ -22,6 +22,8 @@ from pytest_llmbench.display import display_safe
 from pytest_llmbench.errors import Category, InfraError
 
 _POLL_S = 0.02
+_QUIET_S = 1.0
+"""A shorter wait is not worth a word."""
 _ONE_FOR_ALL = 0o666
 _FOLDER_FOR_ALL = 0o1777
 
@@ -46,7 +48,7 @@ class MachineLock:
         Args:
             exclusive: alone, or with others who share it.
             timeout_s: how long to wait.
-            on_wait: told once, when there is somebody to wait for, who that is.
+            on_wait: told once, when the wait is longer than a second, who has it.
 
         Raises:
             InfraError: it was not free in time, or the lock's folder cannot be used; says who holds it.
@@ -116,10 +118,11 @@ class _Patience:
         self._deadline = deadline
         self._timeout_s = timeout_s
         self._on_wait = on_wait
+        self._speak_at = clock.monotonic() + _QUIET_S
 
     def until(self, succeeds: Callable[[], bool]) -> None:
         while not succeeds():
-            if self._on_wait is not None:
+            if self._on_wait is not None and clock.monotonic() >= self._speak_at:
                 self._on_wait(f"waiting for the machine: {self._lock.holders()}")
                 self._on_wait = None
             if clock.monotonic() >= self._deadline:

@@ -1,0 +1,31 @@
+"""The frozen records that travel between rooms. No I/O, no behaviour beyond reading themselves.
+
+A number wears its unit in its name (`ttft_s`, `peak_rss_bytes`); `None` means "not measured", never 0.
+Everything here converts to builtin types with `as_dict` and back with the class's `from_dict`, so it can cross a
+process boundary or be stored as JSON.
+"""
+
+from pytest_llmbench.records.machine import Gpu, Host, ModelFile, ServerInfo, ServerSpec
+from pytest_llmbench.records.measurement import Measurement, Repetition, Series
+from pytest_llmbench.records.record import Record
+from pytest_llmbench.records.reply import Reply, Timing, Usage
+from pytest_llmbench.records.run import GateResult, Outcome, Run, TestResult
+
+__all__ = [
+    "GateResult",
+    "Gpu",
+    "Host",
+    "Measurement",
+    "ModelFile",
+    "Outcome",
+    "Record",
+    "Repetition",
+    "Reply",
+    "Run",
+    "Series",
+    "ServerInfo",
+    "ServerSpec",
+    "TestResult",
+    "Timing",
+    "Usage",
+]

@@ -1,0 +1,168 @@
+"""What was measured: repetitions, and the series read off them."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import statistics
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from pytest_llmbench.records.record import Record
+from pytest_llmbench.records.reply import Timing, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """The raw values of one metric over the repetitions of a measurement, with what is read off them.
+
+    Percentiles are nearest-rank (Hyndman & Fan 1996, type 1): a value that was really measured, no interpolation.
+    """
+
+    name: str
+    unit: str
+    values: tuple[float, ...] = ()
+
+    @property
+    def n(self) -> int:
+        """How many values were measured."""
+        return len(self.values)
+
+    def percentile(self, percent: float) -> float:
+        """The nearest-rank percentile.
+
+        Args:
+            percent: 0 < percent <= 100.
+
+        Raises:
+            ValueError: nothing was measured, or percent is outside its range.
+        """
+        if not 0 < percent <= 100:
+            raise ValueError(f"percent must lie in (0, 100], not {percent}")
+        return sorted(self._measured())[math.ceil(percent / 100 * self.n) - 1]
+
+    @property
+    def p50(self) -> float:
+        return self.percentile(50)
+
+    @property
+    def p95(self) -> float:
+        return self.percentile(95)
+
+    @property
+    def p99(self) -> float:
+        return self.percentile(99)
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self._measured())
+
+    @property
+    def mean(self) -> float:
+        return statistics.fmean(self._measured())
+
+    @property
+    def min(self) -> float:
+        return min(self._measured())
+
+    @property
+    def max(self) -> float:
+        return max(self._measured())
+
+    @property
+    def stdev(self) -> float | None:
+        """Sample standard deviation; None below two values."""
+        return statistics.stdev(self.values) if self.n > 1 else None
+
+    @property
+    def cv(self) -> float | None:
+        """Coefficient of variation, stdev / mean; None below two values or at mean 0."""
+        return self.stdev / self.mean if self.stdev is not None and self.mean else None
+
+    def __iter__(self) -> Iterator[float]:
+        return iter(self.values)
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __bool__(self) -> bool:
+        return bool(self.values)
+
+    def _measured(self) -> tuple[float, ...]:
+        if not self.values:
+            raise ValueError(f"{self.name} was not measured")
+        return self.values
+
+
+@dataclass(frozen=True, slots=True)
+class Repetition(Record):
+    """One timed request of a measurement."""
+
+    index: int
+    round: int
+    prompt: str
+    metrics: Mapping[str, float]
+    """Metric name → value; a metric that was not measured is absent."""
+    reply_id: str = ""
+    timing: Timing = field(default_factory=Timing)
+    usage: Usage = field(default_factory=Usage)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        repetition = super(Repetition, cls).from_dict(data)
+        return dataclasses.replace(
+            repetition,
+            timing=Timing.from_dict(data.get("timing", {})),
+            usage=Usage.from_dict(data.get("usage", {})),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement(Record):
+    """A profile applied to a model: every repetition, and the metrics over them.
+
+    A metric is read as an attribute: `chat.ttft_s.p95`, `chat.decode_tps.median`.
+    """
+
+    id: str
+    key: str
+    """Hash of model, server settings, profile and its settings: what makes two measurements the same question."""
+    model: str
+    profile: str
+    settings: Mapping[str, Any]
+    host_fingerprint: str
+    repetitions: tuple[Repetition, ...]
+    scalars: Mapping[str, float] = field(default_factory=dict)
+    """Metrics measured once for all repetitions (`load_s`, `peak_rss_bytes`)."""
+    units: Mapping[str, str] = field(default_factory=dict)
+    server: Mapping[str, Any] = field(default_factory=dict)
+    rating: str = ""
+    sentence: str = ""
+    """The rating in words, with the number behind it."""
+    notes: tuple[str, ...] = ()
+
+    def series(self, metric: str) -> Series:
+        """The raw values of `metric`; empty where it was not measured."""
+        values: tuple[float, ...]
+        if metric in self.scalars:
+            values = (self.scalars[metric],)
+        elif metric == "itl_s":
+            values = tuple(gap for r in self.repetitions for gap in r.timing.gaps_s)
+        else:
+            values = tuple(r.metrics[metric] for r in self.repetitions if metric in r.metrics)
+        return Series(metric, self.units.get(metric, ""), values)
+
+    def __getattr__(self, name: str) -> Series:
+        if name.startswith("_") or name not in self.units:
+            raise AttributeError(f"a measurement has no metric {name!r}; it has {', '.join(sorted(self.units))}")
+        return self.series(name)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        measurement = super(Measurement, cls).from_dict(data)
+        return dataclasses.replace(
+            measurement,
+            repetitions=tuple(Repetition.from_dict(r) for r in data.get("repetitions", ())),
+            notes=tuple(data.get("notes", ())),
+        )

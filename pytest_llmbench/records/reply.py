@@ -1,0 +1,144 @@
+"""What a model answered, with its times and tokens."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from pytest_llmbench.errors import ReplyFormatError
+from pytest_llmbench.records.record import Record
+
+
+@dataclass(frozen=True, slots=True)
+class Usage(Record):
+    """Token counts of one call, from the server; never from counting events."""
+
+    prompt_tokens: int | None = None
+    """All prompt tokens, cached ones included."""
+    completion_tokens: int | None = None
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    estimated: bool = False
+    """True where the server told nothing and the numbers are our estimate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing(Record):
+    """Client-side times of one call, all from one monotonic clock, in seconds."""
+
+    connect_s: float | None = None
+    headers_s: float | None = None
+    ttft_s: float | None = None
+    """Request written → first event with generated text of any kind."""
+    ttft_answer_s: float | None = None
+    """Request written → first text that is not reasoning."""
+    e2e_s: float | None = None
+    """Request written → last event."""
+    last_token_s: float | None = None
+    """Request written → last event with generated text."""
+    gaps_s: tuple[float, ...] = ()
+    """Raw gaps between events with generated text; an event may carry several tokens."""
+    server: Mapping[str, float] = field(default_factory=dict)
+    """The server's own timings as it told them (`prompt_ms`, `predicted_ms`, `cache_n`, ...)."""
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        timing = super(Timing, cls).from_dict(data)
+        return dataclasses.replace(timing, gaps_s=tuple(timing.gaps_s))
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Reply(Record):
+    """What a model answered to one request."""
+
+    text: str
+    model: str
+    """The model that was asked for, as users name it."""
+    served_model: str = ""
+    """The model the server says it used."""
+    reasoning: str = ""
+    finish_reason: str = ""
+    usage: Usage = Usage()
+    timing: Timing = Timing()
+    request_hash: str = ""
+    streamed: bool = False
+    events: tuple[str, ...] = field(default=(), repr=False)
+    """Raw event payloads, in order of arrival, kept where the caller asked for them."""
+    id: str = ""
+    """The row in the results database, once stored."""
+    request: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    """What was asked (`messages`, `max_tokens`, ...), filled when a run is read back from the store."""
+
+    @property
+    def json(self) -> Any:
+        """The reply's text parsed as JSON (a Markdown fence around it is taken off).
+
+        Returns:
+            The parsed value; objects and arrays raise `ReplyFormatError` for a missing key or index.
+
+        Raises:
+            ReplyFormatError: the text is not JSON.
+        """
+        return _checked_json(_parse_json(self.text), "reply")
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        return f"Reply({self.text!r}, model={self.model!r}, finish_reason={self.finish_reason!r})"
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        reply = super(Reply, cls).from_dict(data)
+        return dataclasses.replace(
+            reply,
+            usage=Usage.from_dict(data.get("usage", {})),
+            timing=Timing.from_dict(data.get("timing", {})),
+            events=tuple(data.get("events", ())),
+        )
+
+
+def _parse_json(text: str) -> Any:
+    body = text.strip()
+    if body.startswith("```"):
+        body = body.split("\n", 1)[-1].rsplit("```", 1)[0]
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise ReplyFormatError(f"the reply is not JSON ({error}); it begins {text[:200]!r}") from error
+
+
+class _JsonObject(dict[str, Any]):
+    """A parsed object whose missing keys are the model's fault, not the test's."""
+
+    where: str = "reply"
+
+    def __missing__(self, key: str) -> Any:
+        raise ReplyFormatError(f"{self.where} has no key {key!r}; it has {', '.join(map(repr, self)) or 'none'}")
+
+
+class _JsonArray(list[Any]):
+    """A parsed array whose missing items are the model's fault, not the test's."""
+
+    where: str = "reply"
+
+    def __getitem__(self, index: Any) -> Any:
+        try:
+            return super().__getitem__(index)
+        except IndexError:
+            raise ReplyFormatError(f"{self.where} has {len(self)} items, no item {index}") from None
+
+
+def _checked_json(value: Any, where: str) -> Any:
+    if isinstance(value, dict):
+        checked = _JsonObject((key, _checked_json(item, f"{where}[{key!r}]")) for key, item in value.items())
+        checked.where = where
+        return checked
+    if isinstance(value, list):
+        items = _JsonArray(_checked_json(item, f"{where}[{i}]") for i, item in enumerate(value))
+        items.where = where
+        return items
+    return value

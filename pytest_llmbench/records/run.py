@@ -1,0 +1,90 @@
+"""How tests and gates ended, and the session they belong to."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Self
+
+from pytest_llmbench.records.machine import Host
+from pytest_llmbench.records.measurement import Measurement
+from pytest_llmbench.records.record import Record
+from pytest_llmbench.records.reply import Reply
+
+
+class Outcome(StrEnum):
+    """How one test of a reply or measurement ended."""
+
+    RIGHT = "right"
+    WRONG = "wrong"
+    UNSCORED = "unscored"
+    INFRA_ERROR = "infra_error"
+    OVER_BUDGET = "over_budget"
+    SKIPPED = "skipped"
+    TEST_ERROR = "test_error"
+    """The test's own code raised something that says nothing about the model."""
+
+
+@dataclass(frozen=True, slots=True)
+class TestResult(Record):
+    """How one test ended, as stored."""
+
+    __test__ = False
+
+    nodeid: str
+    key: str
+    """Stable identity for history: suite, test, model, quant, profile, sample, trial; no raw node id."""
+    outcome: str
+    phase: str = "call"
+    message: str = ""
+    category: str = ""
+    model: str = ""
+    duration_s: float | None = None
+    measurement_ids: tuple[str, ...] = ()
+    reply_ids: tuple[str, ...] = ()
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        result = super(TestResult, cls).from_dict(data)
+        return dataclasses.replace(
+            result, measurement_ids=tuple(result.measurement_ids), reply_ids=tuple(result.reply_ids)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class GateResult(Record):
+    """What one gate decided."""
+
+    gate: str
+    """The rule in words: `decode_tps p50 >= 5 tok/s`."""
+    verdict: str
+    """`pass`, `fail` or `inconclusive`."""
+    reason: str
+    metric: str = ""
+    model: str = ""
+    profile: str = ""
+    value: float | None = None
+    limit: float | None = None
+    n: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Run(Record):
+    """One session, read back whole from the store."""
+
+    id: str
+    started_at: str
+    """ISO 8601, UTC."""
+    finished_at: str | None
+    """None while it runs, or where it was killed."""
+    exit_code: int | None
+    host: Host
+    environment: Mapping[str, Any]
+    """`git_revision`, `git_dirty`, `versions` (package → version), `command`."""
+    settings: Mapping[str, Any]
+    results: Sequence[TestResult] = ()
+    measurements: Sequence[Measurement] = ()
+    replies: Sequence[Reply] = ()
+    gates: Sequence[GateResult] = ()
