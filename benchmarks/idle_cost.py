@@ -5,6 +5,7 @@ Prints medians of user+system CPU time and of wall time, and their difference. T
 
 from __future__ import annotations
 
+import os
 import resource
 import statistics
 import subprocess
@@ -15,7 +16,9 @@ from pathlib import Path
 
 ROUNDS = 25
 SUITE = "def test_nothing():\n    pass\n"
-VARIANTS = {"with": (), "without": ("-p", "no:llmbench")}
+VARIANTS = {"with": ("-p", "pytest_llmbench.plugin"), "without": ()}
+QUIET = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+"""Other plugins of this environment would only add noise."""
 
 
 def timed(folder: Path, arguments: tuple[str, ...]) -> tuple[float, float]:
@@ -24,6 +27,7 @@ def timed(folder: Path, arguments: tuple[str, ...]) -> tuple[float, float]:
     subprocess.run(
         [sys.executable, "-m", "pytest", "--collect-only", "-q", *arguments],
         cwd=folder,
+        env=QUIET,
         check=True,
         stdout=subprocess.DEVNULL,
     )

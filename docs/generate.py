@@ -16,6 +16,7 @@ from pytest_llmbench.cli.verbs import DESCRIPTION, GROUPS, VERBS, Argument, Verb
 from pytest_llmbench.errors import Category, ExitCode
 from pytest_llmbench.metrics import METRICS
 from pytest_llmbench.options import BY_NAME, OPTIONS, Option
+from pytest_llmbench.reports import json_report
 
 REFERENCE = Path(__file__).parent / "reference"
 _NOTE = "<!-- Written by docs/generate.py; edit the tables in the code. -->\n\n"
@@ -30,6 +31,7 @@ def pages() -> dict[str, str]:
         "metrics.md": _NOTE + metrics_page(),
         "exit-codes.md": _NOTE + exit_codes_page(),
         "llmbench.schema.json": json.dumps(config.json_schema(), indent=2, ensure_ascii=False) + "\n",
+        "report.schema.json": json.dumps(json_report.schema(), indent=2) + "\n",
     }
 
 
@@ -140,7 +142,20 @@ def _verb(verb: Verb) -> str:
         for name in verb.settings
     ]
     table = _table(("argument", ""), rows) if rows else ""
+    about += _MORE.get(verb.name, ())
     return f"## llmbench {verb.name}\n\n" + "\n\n".join(about) + f"\n\n```text\n{usage} [OPTIONS]\n```\n\n{table}"
+
+
+_MORE = {
+    "report": (
+        "The JSON report keeps to [report.schema.json](report.schema.json) and is the lossless one; its format has a\n"
+        "version. The CSV has one row per model, quantization and profile.",
+    ),
+    "run": (
+        "A switch alone (`--offline`) means true; pytest's own long form wants a value: `--llmbench-offline=true`.",
+    ),
+}
+"""What the table of verbs has no room for."""
 
 
 def _usage(argument: Argument) -> str:
@@ -181,11 +196,13 @@ def exit_codes_page() -> str:
         "What the outcomes of tests are, and how they lead here:\n"
         "[Outcomes and exit codes](../explanation/outcomes.md).\n\n"
         "## Exit codes\n\n"
-        "0 to 5 are pytest's own. When no test failed plainly, the first that applies of 12, 11, 10 and 13 is the "
-        "status.\n\n"
+        "0 to 5 are pytest's own; 6 (too many warnings) is passed on where pytest gives it. When no test failed plainly,\n"
+        "the first that applies of 12, 11, 10 and 13 is the status.\n\n"
         + _table(("code", "name", "meaning"), codes)
         + "\nVerbs other than `llmbench run` end with 0, 1, 2 "
         "or 4. A reader that closes the pipe early (`| head`) is no error.\n\n"
+        "2 is also how pytest ends when a file cannot be collected; a name that no model has, in\n"
+        "`@pytest.mark.models(...)`, is such a case, and nothing was run.\n\n"
         "## Categories of infra errors\n\n"
         "An infra error says that the machinery failed, so the model is not to blame. Each carries one category.\n\n"
         + _table(("category", "meaning"), categories)

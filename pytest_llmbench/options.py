@@ -1,23 +1,23 @@
 """Every run-time choice, declared once: flag, ini key, environment variable, `defaults:` key, type, unit, help.
 
 The pytest parser, the `llmbench run` short flags, `Settings`, `llmbench config show` and docs/reference/options.md all
-derive from `OPTIONS`. Precedence: CLI flag > `LLMBENCH_*` environment > ini/pyproject > `defaults:` of llmbench.yaml >
-default. An option marked `personal` (a path to a program) is refused in a project's files: they are data, and data must
-not choose what is executed.
+derive from `OPTIONS`. An option marked `personal` (a path to a program) is refused in a project's files: they are data,
+and data must not choose what is executed.
 
-Imports the standard library only: pytest loads this module in every project.
+Imports the standard library only: pytest loads this module in every project. What merges the sources stands in
+settings.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from pytest_llmbench.errors import ConfigError, did_you_mean
+from pytest_llmbench.errors import did_you_mean
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Kind:
     """What values an option takes: how they are read, and how that is told to people and to editors."""
 
@@ -40,7 +40,7 @@ class Kind:
             raise ValueError(f"must be {self.allowed}{did_you_mean(text, self.choices)}") from error
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Option:
     """One row: how a choice is named, read and explained.
 
@@ -87,34 +87,6 @@ class Option:
         if isinstance(self.default, bool):
             return str(self.default).lower()
         return ",".join(self.default) if isinstance(self.default, tuple) else str(self.default)
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """The choices of one run, merged and typed; one field per row of `OPTIONS`."""
-
-    results_dir: str
-    config: str
-    resume: str
-    report: tuple[str, ...]
-    rounds: int
-    output_tokens: int
-    max_error_rate: float
-    inconclusive: str
-    engine: str
-    llama_server: str
-    threads: int
-    context: int
-    gpu_layers: int
-    load_timeout_s: float
-    connect_timeout_s: float
-    ttft_timeout_s: float
-    idle_timeout_s: float
-    total_timeout_s: float
-    lock_timeout_s: float
-    models_dir: str
-    offline: bool
-    keep_prompts: bool
 
 
 _LARGEST = 2**31 - 1
@@ -234,14 +206,6 @@ OPTIONS: tuple[Option, ...] = (
 BY_NAME: Mapping[str, Option] = {option.name: option for option in OPTIONS}
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """A value, and where it was given: `--llmbench-rounds`, `LLMBENCH_ROUNDS`, `pyproject.toml`, `default`, ..."""
-
-    value: Any
-    source: str
-
-
 def add_options(group: Any, add_ini: Callable[..., None]) -> None:
     """Register every option with pytest.
 
@@ -260,62 +224,6 @@ def _help(option: Option) -> str:
     return option.help.replace("%", "%%") + default
 
 
-def merge(
-    cli: Mapping[str, str | None],
-    environ: Mapping[str, str],
-    ini: Mapping[str, str | None],
-    yaml_defaults: Mapping[str, Any],
-    *,
-    ini_name: str = "ini file",
-    yaml_name: str = "llmbench.yaml",
-) -> dict[str, Origin]:
-    """Merge the sources, first found wins, and type each value.
-
-    Args:
-        cli: option name → text given on the command line, None where not given.
-        environ: the process environment.
-        ini: option name → text of the ini file or pyproject.
-        yaml_defaults: `defaults:` of llmbench.yaml.
-        ini_name: how to name the ini file in an error.
-        yaml_name: how to name the YAML file in an error.
-
-    Returns:
-        Option name → value and source.
-
-    Raises:
-        ConfigError: a value is not valid, or a project's file sets what only its user may set.
-    """
-    files = ((ini, ini_name, False), (yaml_defaults, yaml_name, True))
-    merged: dict[str, Origin] = {}
-    for option in OPTIONS:
-        found = _first_given(option, cli, environ, files)
-        merged[option.name] = Origin(_typed(option, found), found.source)
-    return merged
-
-
-def settings(merged: Mapping[str, Origin]) -> Settings:
-    """The frozen settings of a merge."""
-    return Settings(**{field.name: merged[field.name].value for field in fields(Settings)})
-
-
-def _first_given(
-    option: Option,
-    cli: Mapping[str, str | None],
-    environ: Mapping[str, str],
-    files: Iterable[tuple[Mapping[str, Any], str, bool]],
-) -> Origin:
-    if (given := cli.get(option.name)) is not None:
-        return Origin(given, option.flag)
-    if environ.get(option.env) and not option.cli_only:
-        return Origin(environ[option.env], option.env)
-    for values, name, is_yaml in files:
-        if values.get(option.name) is not None:
-            if reason := refusal(option, in_yaml=is_yaml):
-                raise ConfigError(f"{name}: {option.name}: {reason}", hint=_elsewhere(option))
-            return Origin(values[option.name], name)
-    return Origin(option.default, "default")
-
-
 def refusal(option: Option, *, in_yaml: bool) -> str:
     """Why a project's file may not set this option; empty where it may."""
     if option.personal:
@@ -327,24 +235,6 @@ def refusal(option: Option, *, in_yaml: bool) -> str:
     return ""
 
 
-def _elsewhere(option: Option) -> str:
-    return f"pass {option.flag}" + ("" if option.cli_only else f" or set {option.env}")
-
-
 def as_text(value: Any) -> str:
     """A value from a file as it would be typed on the command line."""
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-
-
-def _typed(option: Option, found: Origin) -> Any:
-    if found.source == "default":
-        return option.default
-    text = as_text(found.value)
-    try:
-        return option.parse(text)
-    except ValueError as error:
-        raise ConfigError(
-            f"{found.source}: {option.name} = {text[:80]!r} {error}",
-            hint=f"{option.name}: {option.help}"
-            + (f" (default: {option.default_text})" if option.default_text else ""),
-        ) from error

@@ -21,7 +21,16 @@ def generator() -> ModuleType:
 
 
 @pytest.mark.parametrize(
-    "name", ["options.md", "configuration.md", "cli.md", "metrics.md", "exit-codes.md", "llmbench.schema.json"]
+    "name",
+    [
+        "options.md",
+        "configuration.md",
+        "cli.md",
+        "metrics.md",
+        "exit-codes.md",
+        "llmbench.schema.json",
+        "report.schema.json",
+    ],
 )
 def test_a_reference_page_is_fresh(generator, name):
     """A changed table without its page fails here; `python docs/generate.py` mends it."""

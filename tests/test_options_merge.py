@@ -6,14 +6,15 @@ from dataclasses import fields
 
 import pytest
 
-from pytest_llmbench import options
+from pytest_llmbench import settings
 from pytest_llmbench.errors import ConfigError
-from pytest_llmbench.options import BY_NAME, OPTIONS, Settings
+from pytest_llmbench.options import BY_NAME, OPTIONS
+from pytest_llmbench.settings import Settings
 
 
 def value(name: str, text: str) -> object:
     """The typed value of an option given on the command line."""
-    return options.merge({name: text}, {}, {}, {})[name].value
+    return settings.merge({name: text}, {}, {}, {})[name].value
 
 
 def test_settings_have_one_field_per_option_in_the_same_order():
@@ -82,12 +83,12 @@ def test_a_near_word_is_offered():
 
 def test_an_empty_variable_counts_as_not_set():
     """`LLMBENCH_ROUNDS= pytest` is how a shell unsets one for a call."""
-    assert options.merge({}, {"LLMBENCH_ROUNDS": ""}, {}, {})["rounds"].source == "default"
+    assert settings.merge({}, {"LLMBENCH_ROUNDS": ""}, {}, {})["rounds"].source == "default"
 
 
 def test_values_of_yaml_keep_their_meaning():
     """A list, a number and a truth from a file are as good as text."""
-    merged = options.merge({}, {}, {}, {"report": ["csv"], "rounds": 2, "offline": True})
+    merged = settings.merge({}, {}, {}, {"report": ["csv"], "rounds": 2, "offline": True})
     assert (merged["report"].value, merged["rounds"].value, merged["offline"].value) == (("csv",), 2, True)
 
 
@@ -96,21 +97,21 @@ def test_a_projects_files_cannot_choose_a_program(source):
     """Opening someone's project runs nothing of their choice."""
     files = {"ini": {}, "yaml": {}} | {source: {"llama_server": "./evil"}}
     with pytest.raises(ConfigError, match="may not choose what is executed") as caught:
-        options.merge({}, {}, files["ini"], files["yaml"])
+        settings.merge({}, {}, files["ini"], files["yaml"])
     assert "LLMBENCH_LLAMA_SERVER" in str(caught.value)
 
 
 def test_a_program_can_be_chosen_by_its_user():
     """By flag or environment."""
-    merged = options.merge({}, {"LLMBENCH_LLAMA_SERVER": "/opt/llama-server"}, {}, {})
-    assert options.settings(merged).llama_server == "/opt/llama-server"
+    merged = settings.merge({}, {"LLMBENCH_LLAMA_SERVER": "/opt/llama-server"}, {}, {})
+    assert settings.typed(merged).llama_server == "/opt/llama-server"
 
 
 def test_resuming_is_no_habit():
     """Neither the environment nor a file resumes runs for ever."""
-    assert options.merge({}, {"LLMBENCH_RESUME": "last"}, {}, {})["resume"].value == ""
+    assert settings.merge({}, {"LLMBENCH_RESUME": "last"}, {}, {})["resume"].value == ""
     with pytest.raises(ConfigError, match="a choice for one run"):
-        options.merge({}, {}, {"resume": "last"}, {})
+        settings.merge({}, {}, {"resume": "last"}, {})
 
 
 def test_pytest_knows_every_flag_and_every_ini_key(pytester):

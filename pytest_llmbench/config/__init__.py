@@ -13,12 +13,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pytest_llmbench import options
+from pytest_llmbench import settings
 from pytest_llmbench.config import strict_yaml
 from pytest_llmbench.config.schema import LlmbenchConfig, ModelDef, QuantDef, RatingStep, ServerDef, Threshold
 from pytest_llmbench.config.strict_yaml import Document, KeyPath
 from pytest_llmbench.errors import ConfigError
-from pytest_llmbench.options import Origin, Settings
+from pytest_llmbench.settings import Origin, Settings
 
 __all__ = [
     "CATALOGUE",
@@ -84,13 +84,13 @@ def resolve(
     Raises:
         ConfigError: anything in any source is not valid.
     """
-    choice = options.merge(cli, environ, ini, {}, ini_name=ini_name)["config"]
+    choice = settings.merge(cli, environ, ini, {}, ini_name=ini_name)["config"]
     path = _file(choice, rootdir)
     document = strict_yaml.read(path, _shown(path)) if path else Document(FILE_NAME)
     config = _with_catalogue(_validated(document, path.parent if path else rootdir))
-    merged = options.merge(cli, environ, ini, config.defaults, ini_name=ini_name, yaml_name=document.name)
+    merged = settings.merge(cli, environ, ini, config.defaults, ini_name=ini_name, yaml_name=document.name)
     origins = {name: _with_line(origin, document, name) for name, origin in merged.items()}
-    return Resolved(rootdir, options.settings(origins), origins, config, document, path)
+    return Resolved(rootdir, settings.typed(origins), origins, config, document, path)
 
 
 def load(path: Path | None) -> LlmbenchConfig:
