@@ -142,18 +142,14 @@ def _verb(verb: Verb) -> str:
         for name in verb.settings
     ]
     table = _table(("argument", ""), rows) if rows else ""
-    about += _MORE.get(verb.name, ())
+    about += [_MORE[verb.name]] if verb.name in _MORE else []
     return f"## llmbench {verb.name}\n\n" + "\n\n".join(about) + f"\n\n```text\n{usage} [OPTIONS]\n```\n\n{table}"
 
 
 _MORE = {
-    "report": (
-        "The JSON report keeps to [report.schema.json](report.schema.json) and is the lossless one; its format has a\n"
-        "version. The CSV has one row per model, quantization and profile.",
-    ),
-    "run": (
-        "A switch alone (`--offline`) means true; pytest's own long form wants a value: `--llmbench-offline=true`.",
-    ),
+    "report": "The JSON report keeps to [report.schema.json](report.schema.json) and is the lossless one; its format\n"
+    "has a version. The CSV has one row per model, quantization and profile.",
+    "run": "A switch alone (`--offline`) means true; pytest's own long form wants a value: `--llmbench-offline=true`.",
 }
 """What the table of verbs has no room for."""
 
@@ -196,8 +192,8 @@ def exit_codes_page() -> str:
         "What the outcomes of tests are, and how they lead here:\n"
         "[Outcomes and exit codes](../explanation/outcomes.md).\n\n"
         "## Exit codes\n\n"
-        "0 to 5 are pytest's own; 6 (too many warnings) is passed on where pytest gives it. When no test failed plainly,\n"
-        "the first that applies of 12, 11, 10 and 13 is the status.\n\n"
+        "0 to 5 are pytest's own; 6 (too many warnings) is passed on where pytest gives it. When no test failed\n"
+        "plainly, the first that applies of 12, 11, 10 and 13 is the status.\n\n"
         + _table(("code", "name", "meaning"), codes)
         + "\nVerbs other than `llmbench run` end with 0, 1, 2 "
         "or 4. A reader that closes the pipe early (`| head`) is no error.\n\n"

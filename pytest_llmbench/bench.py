@@ -80,6 +80,7 @@ class Book:
     run_id: str
     host_fingerprint: str
     keep_prompts: bool = True
+    resuming: bool = False
 
 
 def measurement_key(
@@ -146,16 +147,42 @@ def measure(
 
 
 def _header(subject: Subject, profile: str, load: Load, book: Book, key: str) -> Measurement:
-    return Measurement(
+    header = Measurement(
         id=secrets.token_hex(8),
         key=key,
         model=subject.name,
         profile=profile,
-        settings={**load.settings(), "subject": dict(subject.identity())},
+        settings={**_shown(load, book), "subject": dict(subject.identity())},
         host_fingerprint=book.host_fingerprint,
         repetitions=(),
         units={name: metric.unit for name, metric in METRICS.items()},
     )
+    if book.resuming:
+        header = dataclasses.replace(header, notes=_why_again(header, book))
+    return header
+
+
+def _shown(load: Load, book: Book) -> dict[str, Any]:
+    """The load as it is stored: prompts as their hashes where they are not kept."""
+    if book.keep_prompts:
+        return load.settings()
+    return {**load.settings(), "prompts": [hashlib.sha256(p.encode()).hexdigest() for p in load.prompts]}
+
+
+def _why_again(new: Measurement, book: Book) -> tuple[str, ...]:
+    """On a resume, what differs from the last measurement of this model with this profile."""
+    earlier = [
+        m for m in book.store.load_run(book.run_id).measurements if (m.model, m.profile) == (new.model, new.profile)
+    ]
+    if not earlier:
+        return ()
+    old, now = _flat(earlier[-1].settings), _flat(new.settings)
+    changed = [f"{name}: {old.get(name)} → {now.get(name)}" for name in now if old.get(name) != now.get(name)]
+    return (f"measured again on resume, because it changed: {'; '.join(changed)}"[:500],) if changed else ()
+
+
+def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {**settings, **settings.get("subject", {}), "subject": None}
 
 
 def _with_repetitions(subject: Subject, profile: Profile, begun: Measurement, load: Load, book: Book) -> Measurement:
@@ -186,7 +213,7 @@ def _completed(measurement: Measurement, server: ServerInfo, *, resumed: int) ->
     if server.pid is not None and (peak := ProcessMeter(server.pid).peak_rss_bytes()) is not None:
         scalars["peak_rss_bytes"] = peak
     notes = [f"{resumed} repetitions were measured before an interruption"] if resumed else []
-    notes += _length_notes(measurement)
+    notes += [*measurement.notes, *_length_notes(measurement)]
     return dataclasses.replace(measurement, scalars=scalars, notes=tuple(notes))
 
 

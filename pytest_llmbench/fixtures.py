@@ -5,7 +5,7 @@ Imports pytest alone: this module is loaded in every project, what it needs only
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,9 +25,18 @@ NAMES = frozenset({"model", "llama_server", "bench"})
 
 def asked_of_us(item: pytest.Item) -> frozenset[str]:
     """Which of our fixtures a test gets, itself or through others; a `model` of its own project is none of ours."""
-    known = getattr(item, "_fixtureinfo", None)  # pytest has no public way to ask where a fixture comes from
-    definitions = known.name2fixturedefs if known else {}
+    definitions = _definitions(item)
     return frozenset(name for name in NAMES if _reaches_us(name, definitions.get(name, ())))
+
+
+def fixtures_of(item: pytest.Item) -> list[Any]:
+    """The definitions of the fixtures a test gets, itself or through others."""
+    return [found[-1] for found in _definitions(item).values() if found]
+
+
+def _definitions(item: pytest.Item) -> Mapping[str, Sequence[Any]]:
+    known = getattr(item, "_fixtureinfo", None)  # pytest has no public way to ask where a fixture comes from
+    return known.name2fixturedefs if known else {}
 
 
 def _reaches_us(name: str, definitions: Sequence[Any]) -> bool:

@@ -6,14 +6,16 @@ What a session does once a test asks for something stands in `recorder.py`; it i
 from __future__ import annotations
 
 import os
-import secrets
+import sys
 from collections.abc import Generator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_llmbench import fixtures, options
+from pytest_llmbench.errors import ConfigError
 
 if TYPE_CHECKING:
     from pytest_llmbench.recorder import Recorder
@@ -45,10 +47,13 @@ class Hooks:
         self._config = config
         self._recorder: Recorder | None = None
         self._identity: dict[str, Any] = getattr(config, "workerinput", {}).get("llmbench") or {
-            "run_id": f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}",
+            "run_id": f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.urandom(3).hex()}",
             "controller_pid": os.getpid(),
+            "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         }
         self._is_worker = hasattr(config, "workerinput")
+        self._stopped = False
+        self._usage = ""
         config.stash[fixtures.SESSION] = lambda: self.recorder().session
 
     def recorder(self) -> Recorder:
@@ -65,8 +70,12 @@ class Hooks:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionstart(self) -> None:
-        if not self._is_worker and _is_meant(self._config):
+        if self._is_worker:
+            return
+        if _is_meant(self._config):
             self._identity = self.recorder().handed_to_workers()
+        else:
+            _check_quietly(self._config)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -82,17 +91,32 @@ class Hooks:
     def pytest_runtestloop(self, session: pytest.Session) -> None:
         # xdist alone would run the tests that were collected; without it pytest stops here, and so do we.
         items = getattr(session, "items", ())
-        if not any(map(is_ours, items)) or session.config.option.collectonly:
+        chosen = session.config.option
+        if chosen.collectonly or chosen.setupplan or not (self._recorder or any(map(is_ours, items))):
             return
-        stops = session.testsfailed and not session.config.option.continue_on_collection_errors
+        stops = session.testsfailed and not chosen.continue_on_collection_errors
         if stops and self._is_worker:
             raise session.Interrupted(f"{session.testsfailed} errors during collection")
-        if not stops and not self._is_worker:
+        if not stops and any(map(is_ours, items)):
+            self._open_store(session)
+
+    def _open_store(self, session: pytest.Session) -> None:
+        """Results that cannot be kept are told before any test runs; a worker lets the controller tell it."""
+        try:
             self.recorder().open_store()
+        except pytest.UsageError as error:
+            if not self._is_worker:
+                raise
+            session.config.workeroutput["llmbench_usage"] = str(error)  # type: ignore[attr-defined]
+            raise session.Interrupted(str(error)) from error
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        self._usage = getattr(node, "workeroutput", {}).get("llmbench_usage", self._usage)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
-        if not is_ours(item):
+        if not is_ours(item) or self._config.option.setupplan:
             return (yield)
         recorder = self.recorder()
         recorder.begin(item)
@@ -101,25 +125,25 @@ class Hooks:
         finally:
             recorder.end()
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_setup(self) -> None:
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        # Not tryfirst: pytest looks at skip marks first, and sets fixtures up after us.
         if self._recorder is not None:
-            self._recorder.raise_trouble()
+            self._recorder.grant(item)
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_fixture_setup(self, fixturedef: Any) -> Generator[None, object, object]:
+    def pytest_fixture_setup(self, fixturedef: Any, request: Any) -> Generator[None, object, object]:
         if self._recorder is None:
             return (yield)
-        with self._recorder.owned_by(fixturedef):
+        with self._recorder.owned_by(fixturedef, request):
             return (yield)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(
-        self, call: pytest.CallInfo[None]
+        self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         report = yield
         if self._recorder is not None:
-            self._recorder.attach(report, call)
+            self._recorder.attach(item, report, call)
         return report
 
     @pytest.hookimpl(tryfirst=True)
@@ -136,10 +160,17 @@ class Hooks:
             return "infra error", "I", ("INFRA ERROR", {"yellow": True})
         return None
 
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        # xdist ends -x and --maxfail like an interruption, pytest alone like a failure; they are the latter.
+        self._stopped = str(excinfo.value).startswith("stopping after")
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
-        if self._recorder is not None:
-            session.exitstatus = self._recorder.finish(int(exitstatus))
+        if self._usage:
+            session.exitstatus = pytest.ExitCode.USAGE_ERROR
+        elif self._recorder is not None:
+            stopped = self._stopped or "stopping after" in str(session.shouldfail)
+            session.exitstatus = self._recorder.finish(int(exitstatus), session.testsfailed, stopped=stopped)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self._recorder is not None and not self._is_worker:
@@ -154,6 +185,19 @@ class Hooks:
 def is_ours(item: pytest.Item) -> bool:
     """Whether a test asks for one of our fixtures or is marked exclusive."""
     return bool(fixtures.asked_of_us(item)) or item.get_closest_marker("exclusive") is not None
+
+
+def _check_quietly(config: pytest.Config) -> None:
+    """Tell a mistake in the environment or the ini file now, with nothing but the standard library."""
+    ini = {o.name: config.getini(o.ini) or None for o in options.OPTIONS if o.in_project_files}
+    given = any(ini.values()) or any(os.environ.get(option.env) for option in options.OPTIONS)
+    if given:
+        from pytest_llmbench.settings import merge  # noqa: PLC0415 - only where something is set
+
+        try:
+            merge({}, os.environ, ini, {}, ini_name=config.inipath.name if config.inipath else "ini file")
+        except ConfigError as error:
+            raise pytest.UsageError(str(error)) from error
 
 
 def _is_meant(config: pytest.Config) -> bool:

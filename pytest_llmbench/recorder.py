@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,17 +20,18 @@ from pytest_llmbench import config as configuration
 from pytest_llmbench import http, options, reports
 from pytest_llmbench.display import display_safe
 from pytest_llmbench.errors import Category, ExitCode, InfraError, LlmbenchError, StoreError, UsageError
-from pytest_llmbench.fixtures import asked_of_us
+from pytest_llmbench.fixtures import fixtures_of
 from pytest_llmbench.records import Outcome, Run, ServerSpec, TestResult
 from pytest_llmbench.reports import terminal
 from pytest_llmbench.results.gates import evaluate
 from pytest_llmbench.results.outcomes import classify
 from pytest_llmbench.results.verdict import Tally, exit_code
 from pytest_llmbench.session import Identity, Session, TestContext
+from pytest_llmbench.testitems import context_of, message_of, needs_machine, relative
 
-_MESSAGE_LIMIT = 4000
 _ERRORS_SHOWN = 10
 _PHASES = ("setup", "call", "teardown")
+_GOOD = (Outcome.RIGHT, Outcome.SKIPPED)
 
 
 class Recorder:
@@ -47,32 +49,33 @@ class Recorder:
     def __init__(self, config: pytest.Config, identity: Mapping[str, Any], *, is_worker: bool) -> None:
         self._config = config
         self._is_worker = is_worker
-        self._plain_failures = 0
+        self._infra_reports = 0
         self._lost = 0
+        self._results: dict[str, TestResult] = {}
+        """Node id → what is stored of it; a worse outcome is not replaced by a later, better one."""
+        self._made: dict[Any, tuple[list[str], list[str]]] = {}
+        """Fixture → measurements and replies of its last set-up."""
         self._finished: Run | None = None
         self._written: list[Path] = []
         try:
             resolved = _resolve(config)
-            self.session = Session(resolved, Identity(**identity), self._say)
+            self.session = Session(resolved, Identity.from_dict(identity), self._say)
             if resolved.settings.resume and not is_worker:
-                run = self.session.run_to_resume(resolved.settings.resume)
-                self.session.identity = Identity(run.id, os.getpid(), resuming=True)
+                self.session.resume(resolved.settings.resume)
         except LlmbenchError as error:
             raise pytest.UsageError(str(error)) from error
 
     def handed_to_workers(self) -> dict[str, Any]:
         """What a worker needs to belong to this run; builtin types only."""
-        identity = self.session.identity
-        return {
-            "run_id": identity.run_id,
-            "controller_pid": identity.controller_pid,
-            "resuming": identity.resuming,
-        }
+        return self.session.identity.as_dict()
 
     def checked_names(self, names: Sequence[str]) -> list[str]:
         """The names of a `models` marker; one that nobody knows ends the collection of its file."""
+        if wrong := [name for name in names if not isinstance(name, str)]:
+            raise pytest.Collector.CollectError(f"models() takes names, one after the other, not {wrong[0]!r}")
         try:
-            return [name if self.session.external(name) else self.session.local_name(name) for name in names]
+            known = [self.session.checked_external(name) or self.session.local_name(name) for name in names]
+            return list(dict.fromkeys(known))
         except UsageError as error:
             raise pytest.Collector.CollectError(str(error)) from error
 
@@ -88,12 +91,14 @@ class Recorder:
             raise pytest.UsageError(str(error)) from error
 
     def begin(self, item: pytest.Item) -> None:
-        """Grant the test what it declared; trouble is kept for its setup, so that nothing escapes the protocol."""
-        context = _context(item)
-        try:
-            self.session.begin(context, _needs_machine(item, context, self.session), lambda: self._declared(context))
-        except LlmbenchError as error:
-            context.trouble = error
+        """From here to `end` what is asked belongs to this test."""
+        self.session.context = context_of(item)
+
+    def grant(self, item: pytest.Item) -> None:
+        """Note that the test starts, and get it what it declared. Comes after skip marks, before its fixtures."""
+        context = self.session.context
+        if context is not None:
+            self.session.grant(needs_machine(item, context, self.session), lambda: self._declared(context))
 
     def end(self) -> None:
         try:
@@ -101,41 +106,41 @@ class Recorder:
         except InfraError as error:
             self._say(str(error))
 
-    def raise_trouble(self) -> None:
-        if self.session.context is not None and self.session.context.trouble is not None:
-            raise self.session.context.trouble
-
     @contextmanager
-    def owned_by(self, fixturedef: Any) -> Iterator[None]:
-        """While a fixture is set up, what is asked belongs to it."""
+    def owned_by(self, fixturedef: Any, request: Any) -> Iterator[None]:
+        """While a fixture is set up, what is asked belongs to it, and to every test that uses it."""
         context = self.session.context
         if context is None:
             yield
             return
-        context.owners.append((str(fixturedef.scope), f"{fixturedef.baseid}::{fixturedef.argname}"))
+        name = f"{fixturedef.baseid}::{fixturedef.argname}[{getattr(request, 'param_index', 0)}]"
+        context.owners.append((str(fixturedef.scope), name))
+        before = len(context.measurement_ids), len(context.reply_ids)
         try:
             yield
         finally:
             context.owners.pop()
+            self._made[fixturedef] = context.measurement_ids[before[0] :], context.reply_ids[before[1] :]
 
-    def attach(self, report: pytest.TestReport, call: pytest.CallInfo[None]) -> None:
+    def attach(self, item: pytest.Item, report: pytest.TestReport, call: pytest.CallInfo[None]) -> None:
         """Put what the test did on its report, the only road to the controller: builtin types, references only."""
         context = self.session.context
         if context is None or context.nodeid != report.nodeid:
             return
         error = call.excinfo.value if call.excinfo else None
-        outcome, category = classify(error, skipped=report.outcome == "skipped")
+        outcome, category = classify(error, skipped=report.outcome == "skipped", failed=report.failed)
+        made = [self._made.get(used, ((), ())) for used in fixtures_of(item)]
         result = TestResult(
             nodeid=report.nodeid,
             key=context.key,
             outcome=str(outcome),
             phase=report.when,
-            message=_message(error, report),
+            message=message_of(error, report),
             category=category,
             model=context.model,
             duration_s=report.duration,
-            measurement_ids=tuple(context.measurement_ids),
-            reply_ids=tuple(context.reply_ids),
+            measurement_ids=_once(context.measurement_ids, *(measured for measured, _ in made)),
+            reply_ids=_once(context.reply_ids, *(replies for _, replies in made)),
         )
         report.llmbench = result.as_dict()  # type: ignore[attr-defined]
 
@@ -144,10 +149,15 @@ class Recorder:
         if str(report.when) not in _PHASES:
             self._attach_crash(report)
         sent = getattr(report, "llmbench", None)
-        result = TestResult.from_dict(json.loads(json.dumps(sent))) if sent else None
-        if report.failed and (result is None or result.outcome != Outcome.INFRA_ERROR):
-            self._plain_failures += 1
-        if result is not None and (result.phase == "call" or not report.passed):
+        if sent is None or str(report.outcome) == "rerun":
+            return
+        result = TestResult.from_dict(json.loads(json.dumps(sent)))
+        if report.failed and result.outcome == Outcome.INFRA_ERROR:
+            self._infra_reports += 1
+        whole = result.phase == "call" or not report.passed or self._config.option.setuponly
+        known = self._results.get(result.nodeid)
+        if whole and (known is None or known.outcome in _GOOD):
+            self._results[result.nodeid] = result
             self._save(result)
 
     def _save(self, result: TestResult) -> None:
@@ -158,33 +168,44 @@ class Recorder:
             self._lost += 1
             self._say(f"{result.nodeid}: the result could not be stored: {error}")
 
-    def finish(self, pytest_code: int) -> int:
-        """On the controller: settle what no report told of, decide, store and write; returns the exit code."""
+    def finish(self, pytest_code: int, tests_failed: int, *, stopped: bool) -> int:
+        """On the controller: settle what no report told of, decide, store and write.
+
+        Args:
+            pytest_code: what pytest would exit with.
+            tests_failed: pytest's own count of failed reports, of tests that are not ours too.
+            stopped: `-x` or `--maxfail` ended the session.
+
+        Returns:
+            The exit code.
+        """
         if self._is_worker or not self.session.has_store:
             return pytest_code
         try:
-            return self._settle(pytest_code)
-        except StoreError as error:
+            code = self._settle(pytest_code, tests_failed - self._infra_reports, stopped=stopped)
+        except LlmbenchError as error:
             self._say(str(error))
             return pytest_code or ExitCode.INFRA_ERRORS
+        return ExitCode.INFRA_ERRORS if self._lost and code == ExitCode.OK else code
 
-    def _settle(self, pytest_code: int) -> int:
+    def _settle(self, pytest_code: int, plain_failures: int, *, stopped: bool) -> int:
         store, run_id, settings = self.session.store, self.session.run_id, self.session.settings
-        interrupted = pytest_code == int(pytest.ExitCode.INTERRUPTED)
+        interrupted = pytest_code == ExitCode.INTERRUPTED
         for unfinished in store.unfinished(run_id):
-            store.save_result(run_id, _never_told(unfinished, interrupted=interrupted))
-        run = store.load_run(run_id)
+            told = _stopped(unfinished) if stopped else _never_told(unfinished, interrupted=interrupted)
+            store.save_result(run_id, told)
+        run = store.load_run(run_id).current()
         gates = evaluate(self.session.config.thresholds, run)
         store.save_gates(run_id, gates)
         code = exit_code(
-            pytest_code,
-            _tally(run, self._plain_failures),
+            ExitCode.TESTS_FAILED if stopped else pytest_code,
+            _tally(run, plain_failures),
             gates,
             max_error_rate=settings.max_error_rate,
             inconclusive=settings.inconclusive,
         )
         store.finish_run(run_id, code)
-        self._finished = store.load_run(run_id)
+        self._finished = store.load_run(run_id).current()
         self._write_reports(self._finished)
         return code
 
@@ -193,7 +214,7 @@ class Recorder:
         if self._finished is None:
             return
         self._tell_infra_errors(reporter, self._finished)
-        shown = next((str(_relative(path)) for path in self._written if path.suffix == ".html"), None)
+        shown = next((str(relative(path)) for path in self._written if path.suffix == ".html"), None)
         reporter.section("llmbench", sep="=")
         for line in terminal.summary(self._finished, width=min(reporter._tw.fullwidth, 100), report_path=shown):  # noqa: SLF001
             for text, style in line:
@@ -225,9 +246,10 @@ class Recorder:
 
     def _attach_crash(self, report: pytest.TestReport) -> None:
         """A worker died: the test it was on is an infra error, if it was ours (its start is in the store)."""
-        for unfinished in self.session.begun():
-            if unfinished.nodeid == report.nodeid:
-                report.llmbench = _never_told(unfinished, interrupted=False).as_dict()  # type: ignore[attr-defined]
+        known = self._results.pop(report.nodeid, None)  # it may have died in its teardown
+        for begun in [known] if known else self.session.begun():
+            if begun.nodeid == report.nodeid:
+                report.llmbench = _never_told(begun, interrupted=False).as_dict()  # type: ignore[attr-defined]
 
     def _write_reports(self, run: Run) -> None:
         folder = self.session.folder / "reports" / run.id
@@ -244,6 +266,8 @@ class Recorder:
         if reporter is not None:
             reporter.ensure_newline()
             reporter.write_line(f"llmbench: {text}", yellow=True)
+        elif sys.__stderr__ is not None:  # an xdist worker has no reporter, but its user's terminal
+            print(f"llmbench: {text}", file=sys.__stderr__, flush=True)
 
 
 def _resolve(config: pytest.Config) -> configuration.Resolved:
@@ -268,41 +292,21 @@ def _typed_by_the_user(config: pytest.Config, flag: str) -> bool:
     return hasattr(config, "workerinput") or any(flag in argument for argument in typed)
 
 
-def _context(item: pytest.Item) -> TestContext:
-    call, asked = getattr(item, "callspec", None), asked_of_us(item)
-    named = "model" in asked and item.get_closest_marker("models") is not None
-    model = str(call.params.get("model", "")) if call and named else ""
-    exclusive = "bench" in asked or item.get_closest_marker("exclusive") is not None
-    return TestContext(item.nodeid, _key(item), model, exclusive)
-
-
-def _key(item: pytest.Item) -> str:
-    """Suite, test and parameters: stable where xdist changes node ids."""
-    classes = [node.name for node in item.listchain() if isinstance(node, pytest.Class)]
-    name = getattr(item, "originalname", None) or item.name
-    call = getattr(item, "callspec", None)
-    suite = _relative(item.path, item.config.rootpath).as_posix()
-    return "::".join([suite, *classes, name]) + (f"[{call.id}]" if call else "")
-
-
-def _needs_machine(item: pytest.Item, context: TestContext, session: Session) -> bool:
-    local_model = bool(context.model) and session.external(context.model) is None
-    return context.exclusive or "llama_server" in asked_of_us(item) or local_model
-
-
-def _message(error: BaseException | None, report: pytest.TestReport) -> str:
-    if report.outcome == "skipped":
-        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr or "")
-        return reason[:_MESSAGE_LIMIT]
-    return str(error)[:_MESSAGE_LIMIT] if error is not None else ""
-
-
 def _never_told(unfinished: TestResult, *, interrupted: bool) -> TestResult:
     category = Category.CANCELLED if interrupted else Category.LOCAL_WORKER_CRASH
     message = "the session was interrupted" if interrupted else "the process that ran this test died"
     return TestResult(
         unfinished.nodeid, unfinished.key, str(Outcome.INFRA_ERROR), message=message, category=str(category)
     )
+
+
+def _stopped(unfinished: TestResult) -> TestResult:
+    message = "the session stopped (-x or --maxfail) while it ran"
+    return TestResult(unfinished.nodeid, unfinished.key, str(Outcome.SKIPPED), message=message)
+
+
+def _once(*several: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(each for some in several for each in some))
 
 
 def _tally(run: Run, plain_failures: int) -> Tally:
@@ -313,10 +317,3 @@ def _tally(run: Run, plain_failures: int) -> Tally:
         infra_errors=outcomes.count(Outcome.INFRA_ERROR),
         ran=len(outcomes) - outcomes.count(Outcome.SKIPPED),
     )
-
-
-def _relative(path: Path, root: Path | None = None) -> Path:
-    try:
-        return path.relative_to(root or Path.cwd())
-    except ValueError:
-        return path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -94,7 +93,7 @@ class ExternalModel(ServedModel):
 
     def __init__(self, session: Session, name: str, definition: ServerDef, served: str) -> None:
         super().__init__(session, name)
-        self._info = ServerInfo("external", definition.url, _key(definition, name))
+        self._info = ServerInfo("external", definition.url, session.key_of(definition))
         self._served = served
 
     @property
@@ -148,11 +147,3 @@ def run_bench(
     if session.context is not None:
         session.context.measurement_ids.append(measured.id)
     return measured
-
-
-def _key(definition: ServerDef, name: str) -> str:
-    if not definition.key_env:
-        return ""
-    if not (key := os.environ.get(definition.key_env)):
-        raise UsageError(f"{name} needs the key in ${definition.key_env}, which is not set")
-    return key

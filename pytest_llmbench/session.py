@@ -11,7 +11,6 @@ import hashlib
 import os
 import platform
 import subprocess
-import sys
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +26,7 @@ from pytest_llmbench.clients import ChatRequest
 from pytest_llmbench.config import Resolved, ServerDef
 from pytest_llmbench.errors import UsageError
 from pytest_llmbench.http import Deadlines
-from pytest_llmbench.records import Host, ModelFile, Reply, Run, ServerInfo, ServerSpec, TestResult
+from pytest_llmbench.records import Host, ModelFile, Record, Reply, Run, ServerInfo, ServerSpec, TestResult
 from pytest_llmbench.servers import host
 from pytest_llmbench.servers.claims import Supervisor
 from pytest_llmbench.servers.machine import MachineLock
@@ -36,11 +35,12 @@ from pytest_llmbench.store import Store
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(Record):
     """Which run this is, handed from the controller to xdist's workers."""
 
     run_id: str
     controller_pid: int
+    command: Sequence[str] = ()
     resuming: bool = False
 
 
@@ -54,8 +54,6 @@ class TestContext:
     key: str
     model: str = ""
     exclusive: bool = False
-    trouble: Exception | None = None
-    """Why the machine or a server could not be had; raised when the test's setup begins."""
     measurement_ids: list[str] = field(default_factory=list)
     reply_ids: list[str] = field(default_factory=list)
     owners: list[tuple[str, str]] = field(default_factory=list)
@@ -102,7 +100,10 @@ class Session:
 
     @cached_property
     def store(self) -> Store:
+        new = not self.folder.exists()
         store = Store.open(self.folder / "results.db")
+        if new:
+            (self.folder / ".gitignore").write_text("*\n")  # results are no part of the project
         if self.identity.resuming:
             store.reopen_run(self.run_id)
         else:
@@ -147,13 +148,33 @@ class Session:
 
     @property
     def book(self) -> Book:
-        return Book(self.store, self.run_id, self.host.fingerprint, self.settings.keep_prompts)
+        return Book(self.store, self.run_id, self.host.fingerprint, self.settings.keep_prompts, self.identity.resuming)
 
     def external(self, name: str) -> tuple[ServerDef, str] | None:
         """The configured server and served model of `server/model`; None for a local model's name."""
         server, _, served = name.partition("/")
         definition = self.config.servers.get(server)
         return (definition, served) if definition and served else None
+
+    def checked_external(self, name: str) -> str | None:
+        """The name, where it is `server/model` of a configured server whose key is at hand.
+
+        Raises:
+            UsageError: the key is not set.
+        """
+        found = self.external(name)
+        if found is None:
+            return None
+        self.key_of(found[0])
+        return name
+
+    def key_of(self, definition: ServerDef) -> str:
+        """The key of an external server, from the environment."""
+        if not definition.key_env:
+            return ""
+        if not (key := os.environ.get(definition.key_env)):
+            raise UsageError(f"the server {definition.url} needs its key in ${definition.key_env}, which is not set")
+        return key
 
     def spec(self, name: str, **choices: Any) -> ServerSpec:
         """The server for a local model: the run's settings, overridden by `choices`.
@@ -190,9 +211,9 @@ class Session:
                 error.hint += f"; servers in llmbench.yaml: {', '.join(self.config.servers)}"
             raise
 
-    def begin(self, context: TestContext, needs_machine: bool, specs: Callable[[], Sequence[ServerSpec]]) -> None:
-        """Grant a test the machine and its declared servers, all or nothing, and note that it started."""
-        self.context = context
+    def grant(self, needs_machine: bool, specs: Callable[[], Sequence[ServerSpec]]) -> None:
+        """Note that the test of the context starts, and get it the machine and its declared servers, all or nothing."""
+        context = self._asking()
         self.store.start_result(self.run_id, context.nodeid, context.key)
         if not needs_machine:
             return
@@ -203,7 +224,7 @@ class Session:
             self._claimed += wanted
 
     def end(self) -> None:
-        """Let go of what `begin` and the test's fixtures were granted."""
+        """Let go of what `grant` and the test's fixtures were granted."""
         self.context = None
         try:
             if self._claimed:
@@ -215,13 +236,14 @@ class Session:
 
     def served(self, spec: ServerSpec) -> ServerInfo:
         """The running server of `spec`, started where needed; it stays this test's until the test ends."""
+        self._asking()
         info = self.supervisor.claim([spec], wait=False)[0]
         self._claimed.append(spec)
         return info
 
     def require_exclusive(self) -> None:
         """Refuse to measure while others may use the machine."""
-        if self.context is None or not self.context.exclusive:
+        if not self._asking().exclusive:
             raise UsageError(
                 "`bench` was asked for without the machine",
                 hint="name `bench` in the test's or fixture's arguments, or mark the test with pytest.mark.exclusive",
@@ -240,9 +262,11 @@ class Session:
         place = self._place(request, subject)
         ordinal = self._asked[place]
         self._asked[place] += 1
-        if self.identity.resuming and (reply := self.store.find_reply(self.run_id, *place, ordinal)) is not None:
-            self._note(reply)
-            return reply
+        if self.identity.resuming:
+            reply = self.store.find_reply(self.run_id, *place, ordinal)
+            if reply is not None and _is_whole(reply):
+                self._note(reply)
+                return reply
         self._pending[place].append(ordinal)
         return None
 
@@ -257,8 +281,8 @@ class Session:
         self._note(kept)
         return dataclasses.replace(stored, id=kept.id)
 
-    def run_to_resume(self, name: str) -> Run:
-        """The stored run of this id, prefix or "last".
+    def resume(self, name: str) -> None:
+        """Become the stored run of this id, prefix or "last".
 
         Raises:
             UsageError: there is no such run.
@@ -268,9 +292,10 @@ class Session:
             raise UsageError(f"cannot resume {name!r}: {path} does not exist", hint="run without --resume first")
         store = Store.open(path)
         try:
-            return store.load_run(name)
+            run_id = store.load_run(name).id
         finally:
             store.close()
+        self.identity = dataclasses.replace(self.identity, run_id=run_id, resuming=True)
 
     def begun(self) -> list[TestResult]:
         """This run's tests that started and told no outcome yet; asks without making a run or a file."""
@@ -296,9 +321,22 @@ class Session:
             self.store.close()
 
     def _place(self, request: ChatRequest, subject: Mapping[str, Any]) -> tuple[str, str]:
-        asker = self.context.asker() if self.context else "session"
+        asker = self._asking().asker()
         content = request.hash() + repr(sorted(subject.items()))
         return asker, hashlib.sha256(content.encode()).hexdigest()
+
+    def _asking(self) -> TestContext:
+        """The test on whose behalf something is asked for.
+
+        Raises:
+            UsageError: none of ours runs, so there is nobody to book it on, and nobody holds the machine for it.
+        """
+        if self.context is None:
+            raise UsageError(
+                "a model or server was asked for outside a test of ours",
+                hint="name the fixture in the arguments of the test, instead of asking for it by getfixturevalue",
+            )
+        return self.context
 
     def _note(self, reply: Reply) -> None:
         if self.context is not None:
@@ -311,19 +349,24 @@ class Session:
             finished_at=None,
             exit_code=None,
             host=self.host,
-            environment=environment(self.resolved.rootdir),
+            environment=environment(self.resolved.rootdir, self.identity.command),
             settings={name: origin.value for name, origin in self.resolved.origins.items()},
         )
 
 
-def environment(root: Path) -> dict[str, Any]:
+def _is_whole(reply: Reply) -> bool:
+    """Whether the reply's text was kept with its numbers; without it a test cannot be given it again."""
+    return bool(reply.text or reply.reasoning) or reply.usage.completion_tokens in {None, 0}
+
+
+def environment(root: Path, command: Sequence[str]) -> dict[str, Any]:
     """What a run needs to be understood later: git revision and dirtiness, versions, the command."""
     changes = _git(root, "status", "--porcelain")
     return {
         "git_revision": _git(root, "rev-parse", "HEAD"),
         "git_dirty": None if changes is None else bool(changes),
         "versions": {"python": platform.python_version(), **_versions()},
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "command": list(command),
     }
 
 

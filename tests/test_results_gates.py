@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import pytest
@@ -73,3 +74,17 @@ def test_models_are_matched_by_pattern(pattern: str, count: int) -> None:
 
 def test_a_rule_reads_as_a_sentence() -> None:
     assert describe(Threshold(metric="ttft_s", statistic="p95", max=0.5)) == "ttft_s p95 <= 0.5 s"
+
+
+def test_a_single_value_of_a_repeated_metric_cannot_fail_a_gate_but_one_of_the_server_can() -> None:
+    """One request proves nothing; a load time is measured once by nature."""
+    assert verdict([30], min=40) == "inconclusive"
+    measured = run_with([30]).measurements[0]
+    run = dataclasses.replace(run_with([30]), measurements=(dataclasses.replace(measured, scalars={"load_s": 9.0}),))
+    assert evaluate([Threshold(metric="load_s", max=1)], run)[0].verdict == "fail"
+
+
+@pytest.mark.parametrize("pattern", ["tiny:Q4_0", "*:Q4_0", "tiny:Q4_0 (requantized*"])
+def test_a_requantized_model_is_found_by_its_name(pattern: str) -> None:
+    threshold = Threshold(metric="decode_tps", min=1, model=pattern)
+    assert evaluate([threshold], run_with([5], model="tiny:Q4_0 (requantized from Q4_1)"))[0].verdict == "pass"

@@ -18,7 +18,7 @@ from pytest_llmbench.records import Run
 def report(arguments: argparse.Namespace) -> int:
     """Write the report, to a file or to standard output."""
     with opened(arguments) as (store, folder):
-        run = store.load_run(arguments.run)
+        run = store.load_run(arguments.run).current()
     if arguments.output == "-":
         _print(run, arguments.format)
         return ExitCode.OK

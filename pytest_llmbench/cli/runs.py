@@ -49,7 +49,7 @@ def list_runs(arguments: argparse.Namespace) -> int:
 def show(arguments: argparse.Namespace) -> int:
     """Print one run: where it ran, its summary, its outcomes."""
     with opened(arguments) as (store, folder):
-        run = store.load_run(arguments.run)
+        run = store.load_run(arguments.run).current()
     if arguments.json:
         screen.show_json(run.as_dict())
         return ExitCode.OK

@@ -70,10 +70,14 @@ def _sentence(measurement: Measurement, word: str) -> str:
     ttft, decode = measurement.series("ttft_s"), measurement.series("decode_tps")
     parts = []
     if ttft:
-        parts.append(f"an answer starts after {ttft.p50:.2f} s, {ttft.p95:.2f} s at worst 1 time in 20 (n = {ttft.n})")
+        parts.append(f"an answer starts after {_seconds(ttft.p50)} (95 % within {_seconds(ttft.p95)}, n = {ttft.n})")
     if decode:
         parts.append(f"then runs at {decode.p50:.0f} tokens/s, {_against_reading(decode.p50)}")
     return f"{word}: {', '.join(parts)}"
+
+
+def _seconds(value: float) -> str:
+    return f"{value * 1000:.3g} ms" if value < 1 else f"{value:.3g} s"
 
 
 def _against_reading(tps: float) -> str:

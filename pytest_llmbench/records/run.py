@@ -88,3 +88,13 @@ class Run(Record):
     measurements: Sequence[Measurement] = ()
     replies: Sequence[Reply] = ()
     gates: Sequence[GateResult] = ()
+
+    def current(self) -> Run:
+        """The run without measurements that no result refers to: outdated by a resume, or broken off by an error.
+
+        A run that did not end keeps all it has.
+        """
+        if self.finished_at is None and not self.results:
+            return self
+        used = {each for result in self.results for each in result.measurement_ids}
+        return dataclasses.replace(self, measurements=tuple(m for m in self.measurements if m.id in used))

@@ -45,9 +45,8 @@ def describe(threshold: Threshold) -> str:
 
 
 def _speaks_of(threshold: Threshold, measurement: Measurement) -> bool:
-    return fnmatchcase(measurement.model, threshold.model or "*") and fnmatchcase(
-        measurement.profile, threshold.profile or "*"
-    )
+    names = {measurement.model, measurement.model.partition(" (")[0]}  # with and without where it was requantized from
+    return fnmatchcase(measurement.profile, threshold.profile) and any(fnmatchcase(n, threshold.model) for n in names)
 
 
 def _bound(threshold: Threshold) -> tuple[str, float]:
@@ -62,7 +61,9 @@ def _decide(threshold: Threshold, measurement: Measurement) -> GateResult:
     series = measurement.series(threshold.metric)
     sign, limit = _bound(threshold)
     value = float(getattr(series, threshold.statistic)) if series else math.nan
-    verdict, reason = _verdict(series, threshold.statistic, value, sign, limit)
+    exact = threshold.metric in measurement.scalars or threshold.statistic in {"min", "max"}
+    interval = Interval(value, value, 1.0) if exact else _interval(series, threshold.statistic)
+    verdict, reason = _verdict(series, value, interval, sign, limit)
     return GateResult(
         gate=describe(threshold),
         verdict=verdict,
@@ -76,13 +77,12 @@ def _decide(threshold: Threshold, measurement: Measurement) -> GateResult:
     )
 
 
-def _verdict(series: Series, statistic: str, value: float, sign: str, limit: float) -> tuple[str, str]:
+def _verdict(series: Series, value: float, interval: Interval, sign: str, limit: float) -> tuple[str, str]:
     if math.isnan(value):
         return INCONCLUSIVE, f"{series.name} was not measured"
     shown = f"{value:.4g} {series.unit}, n = {series.n}"
     if _keeps(value, sign, limit):
         return PASS, shown
-    interval = _interval(series, statistic, value)
     if _keeps(interval.high if sign == ">=" else interval.low, sign, limit):
         return INCONCLUSIVE, f"{shown}; the 95 % interval reaches back over the limit: measure more rounds"
     return FAIL, shown
@@ -92,22 +92,20 @@ def _keeps(value: float, sign: str, limit: float) -> bool:
     return value >= limit if sign == ">=" else value <= limit
 
 
-def _interval(series: Series, statistic: str, value: float) -> Interval:
-    if series.n == 1 or statistic in {"min", "max"}:
-        return Interval(value, value, 1.0)
+def _interval(series: Series, statistic: str) -> Interval:
     if statistic == "mean":
         return mean_interval(series.values)
     return percentile_interval(series.values, _PERCENTILES[statistic])
 
 
 def _unmatched(threshold: Threshold) -> GateResult:
-    asked = " / ".join(part for part in (threshold.model, threshold.profile) if part) or "any model"
+    asked = " / ".join(part for part in (threshold.model, threshold.profile) if part != "*") or "any model"
     return GateResult(
         gate=describe(threshold),
         verdict=INCONCLUSIVE,
         reason=f"nothing measured matches {asked}",
         metric=threshold.metric,
-        model=threshold.model or "",
-        profile=threshold.profile or "",
+        model=threshold.model,
+        profile=threshold.profile,
         limit=_bound(threshold)[1],
     )
