@@ -39,9 +39,15 @@ class ExitCode(IntEnum):
 
     OK = 0, "Everything passed; a verb did what it was asked to do."
     TESTS_FAILED = 1, "A test failed plainly. For verbs other than `run`: the machinery failed (file, network, server)."
-    INTERRUPTED = 2, "Ctrl-C. What had finished is stored; `--resume` goes on from there."
+    INTERRUPTED = (
+        2,
+        (
+            "Ctrl-C: what had finished is stored, `--resume` goes on from there. Or a test file could not be collected "
+            "(an unknown model name in a marker, an import that fails): nothing was run."
+        ),
+    )
     INTERNAL = 3, "An internal error of pytest or of a plugin."
-    USAGE = 4, "Wrong command line, configuration or model name; nothing was run."
+    USAGE = 4, "Wrong command line, setting or llmbench.yaml, or results cannot be kept; nothing was run."
     NO_TESTS = 5, "No tests were collected."
     GATE_FAILED = 10, "No test failed, but a gate did."
     INFRA_ERRORS = 11, "The share of tests that ended as infra errors is above `max_error_rate`."

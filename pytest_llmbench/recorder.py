@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -30,6 +32,7 @@ from pytest_llmbench.session import Identity, Session, TestContext
 from pytest_llmbench.testitems import context_of, message_of, needs_machine, relative
 
 _ERRORS_SHOWN = 10
+_DEATH_S = 5.0
 _PHASES = ("setup", "call", "teardown")
 _GOOD = (Outcome.RIGHT, Outcome.SKIPPED)
 
@@ -249,7 +252,9 @@ class Recorder:
         known = self._results.pop(report.nodeid, None)  # it may have died in its teardown
         for begun in [known] if known else self.session.begun():
             if begun.nodeid == report.nodeid:
-                report.llmbench = _never_told(begun, interrupted=False).as_dict()  # type: ignore[attr-defined]
+                report.llmbench = _never_told(  # type: ignore[attr-defined]
+                    begun, interrupted=False, ended=_how_it_ended(getattr(report, "node", None))
+                ).as_dict()
 
     def _write_reports(self, run: Run) -> None:
         folder = self.session.folder / "reports" / run.id
@@ -292,9 +297,21 @@ def _typed_by_the_user(config: pytest.Config, flag: str) -> bool:
     return hasattr(config, "workerinput") or any(flag in argument for argument in typed)
 
 
-def _never_told(unfinished: TestResult, *, interrupted: bool) -> TestResult:
+def _how_it_ended(node: Any) -> str:
+    """A dead worker's exit code or signal, in words; empty where xdist did not start it as a process of ours."""
+    process = getattr(getattr(getattr(node, "gateway", None), "_io", None), "popen", None)
+    if process is None:
+        return ""
+    try:
+        code = process.wait(timeout=_DEATH_S)
+    except subprocess.TimeoutExpired:
+        return ""
+    return f" ({signal.Signals(-code).name})" if code < 0 else f" (exit code {code})"
+
+
+def _never_told(unfinished: TestResult, *, interrupted: bool, ended: str = "") -> TestResult:
     category = Category.CANCELLED if interrupted else Category.LOCAL_WORKER_CRASH
-    message = "the session was interrupted" if interrupted else "the process that ran this test died"
+    message = "the session was interrupted" if interrupted else f"the process that ran this test died{ended}"
     return TestResult(
         unfinished.nodeid, unfinished.key, str(Outcome.INFRA_ERROR), message=message, category=str(category)
     )

@@ -78,6 +78,7 @@ def test_a_killed_worker_costs_the_one_test_it_was_on(pytester: pytest.Pytester)
     result = pytester.runpytest_subprocess("-n", "2", "--llmbench-max-error-rate", "0.5")
     run = stored_run(pytester)
     crashed = [r for r in run.results if r.outcome == "infra_error"]
+    assert crashed[0].message.endswith("died (SIGKILL)")
     assert [(r.key.rpartition("::")[2], r.category) for r in crashed] == [("test_killed", "local.worker_crash")]
     assert [r.outcome for r in run.results if r not in crashed] == ["right"] * 4
     assert result.ret == 0, result.stdout.str()

@@ -82,6 +82,7 @@ class Reply(Record):
         Raises:
             ReplyFormatError: the text is not JSON.
         """
+        __tracebackhide__ = True
         return _checked_json(_parse_json(self.text), "reply")
 
     def __str__(self) -> str:
@@ -102,13 +103,14 @@ class Reply(Record):
 
 
 def _parse_json(text: str) -> Any:
+    __tracebackhide__ = True  # the reply is at fault, not this code
     body = text.strip()
     if body.startswith("```"):
         body = body.split("\n", 1)[-1].rsplit("```", 1)[0]
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise ReplyFormatError(f"the reply is not JSON ({error}); it begins {text[:200]!r}") from error
+        raise ReplyFormatError(f"the reply is not JSON ({error}); it begins {text[:200]!r}") from None
 
 
 class _JsonObject(dict[str, Any]):
@@ -117,6 +119,7 @@ class _JsonObject(dict[str, Any]):
     where: str = "reply"
 
     def __missing__(self, key: str) -> Any:
+        __tracebackhide__ = True
         raise ReplyFormatError(f"{self.where} has no key {key!r}; it has {', '.join(map(repr, self)) or 'none'}")
 
 
@@ -126,6 +129,7 @@ class _JsonArray(list[Any]):
     where: str = "reply"
 
     def __getitem__(self, index: Any) -> Any:
+        __tracebackhide__ = True
         try:
             return super().__getitem__(index)
         except IndexError:
