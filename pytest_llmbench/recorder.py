@@ -28,6 +28,7 @@ from pytest_llmbench.reports import terminal
 from pytest_llmbench.results.gates import evaluate
 from pytest_llmbench.results.outcomes import classify
 from pytest_llmbench.results.verdict import Tally, exit_code
+from pytest_llmbench.servers.launch import die_with_parent
 from pytest_llmbench.session import Identity, Session, TestContext
 from pytest_llmbench.testitems import context_of, message_of, needs_machine, relative
 
@@ -67,6 +68,8 @@ class Recorder:
                 self.session.resume(resolved.settings.resume)
         except LlmbenchError as error:
             raise pytest.UsageError(str(error)) from error
+        if is_worker and os.getppid() == self.session.identity.controller_pid:
+            die_with_parent(os.getppid())  # else it would finish its test first, with nobody to tell
 
     def handed_to_workers(self) -> dict[str, Any]:
         """What a worker needs to belong to this run; builtin types only."""

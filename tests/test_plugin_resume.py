@@ -116,3 +116,30 @@ def test_no_process_is_left_ten_seconds_after_a_kill(pytester: pytest.Pytester, 
     gone, alive = psutil.wait_procs([server, supervisor], timeout=10)
     assert alive == []
     assert len(gone) == 2
+
+
+def test_a_killed_controller_takes_workers_and_servers_with_it(pytester: pytest.Pytester) -> None:
+    """kill -9 of the controller under xdist: no worker finishes its test, no server stays."""
+    pytester.makepyfile(
+        """
+        import os, pathlib, time, pytest
+
+        @pytest.mark.parametrize("n", [1, 2])
+        def test_it(llama_server, n):
+            pid = llama_server("smollm2-135m:Q4_1", context=512).server().pid
+            pathlib.Path(f"{n}.tmp").write_text(f"{os.getpid()} {pid}")
+            os.rename(f"{n}.tmp", f"pids-{n}")
+            time.sleep(60)
+        """
+    )
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "2"]
+    with subprocess.Popen(command, cwd=pytester.path, stdout=subprocess.DEVNULL) as session:
+        deadline = time.monotonic() + 60
+        while len(found := list(pytester.path.glob("pids-*"))) < 2:
+            assert time.monotonic() < deadline
+            assert session.poll() is None
+            time.sleep(0.05)
+        processes = [psutil.Process(int(pid)) for path in found for pid in path.read_text().split()]
+        session.kill()
+    assert len({process.pid for process in processes}) == 3
+    assert psutil.wait_procs(processes, timeout=10)[1] == []
