@@ -1,6 +1,6 @@
 """The first suite: is this small model quick enough to chat with here, and does it do as it is told?
 
-Run it with `llmbench run example_suites/quickstart` (or plain `pytest`). It fetches the model once (93 MB).
+Run it with `llmbench run example_suites/quickstart` (or plain `pytest`). It fetches the model once (98 MB).
 """
 
 import pytest

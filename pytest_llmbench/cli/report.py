@@ -26,6 +26,11 @@ def report(arguments: argparse.Namespace) -> int:
     path = Path(arguments.output).expanduser() if arguments.output else usual
     if path.exists() and not path.is_file():
         raise UsageError(f"{path} is not a file", hint="-o names the file to write; - is standard output")
+    if arguments.output and not path.parent.exists():
+        raise UsageError(
+            f"{path} cannot be written: there is no folder {path.parent}",
+            hint="make it first, or correct what -o names",
+        )
     screen.show_line(str(_written(run, arguments.format, path)))
     return ExitCode.OK
 

@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pytest_llmbench.cli import project, screen
@@ -41,8 +42,8 @@ def list_runs(arguments: argparse.Namespace) -> int:
     if arguments.json:
         screen.show_json([_headers(run) for run in runs])
         return ExitCode.OK
-    rows = [(run.id, run.started_at, _status(run), _revision(run), run.host.cpu_model) for run in runs]
-    screen.show_table(("run", "started", "exit code", "revision", "machine"), rows)
+    rows = [(run.id, _minute(run.started_at), _status(run), _revision(run), run.host.cpu_model) for run in runs]
+    screen.show_table(("run", "started (UTC)", "exit code", "revision", "machine"), rows, cut=("revision", "machine"))
     return ExitCode.OK
 
 
@@ -62,7 +63,7 @@ def show(arguments: argparse.Namespace) -> int:
 
 
 def remove(arguments: argparse.Namespace) -> int:
-    """Remove runs and their reports; asks first."""
+    """Remove runs, their reports and logs; asks first."""
     with opened(arguments) as (store, folder):
         ids = list(dict.fromkeys(store.load_run(name).id for name in arguments.runs))
         if not (arguments.yes or _agreed(ids)):
@@ -70,7 +71,8 @@ def remove(arguments: argparse.Namespace) -> int:
             return ExitCode.OK
         for run_id in ids:
             store.remove_run(run_id)
-            shutil.rmtree(folder / "reports" / Path(run_id).name, ignore_errors=True)
+            for kept in ("reports", "logs"):
+                shutil.rmtree(folder / kept / Path(run_id).name, ignore_errors=True)
             screen.show_line(f"removed {run_id}")
     return ExitCode.OK
 
@@ -84,6 +86,14 @@ def _agreed(ids: list[str]) -> bool:
 def _headers(run: Run) -> dict[str, object]:
     whole = run.as_dict()
     return {key: whole[key] for key in ("id", "started_at", "finished_at", "exit_code", "host", "environment")}
+
+
+def _minute(moment: str) -> str:
+    """`2026-11-21 05:20` in UTC, of a time in ISO 8601; a text that is none stays as it is."""
+    try:
+        return datetime.fromisoformat(moment).astimezone(UTC).strftime("%Y-%m-%d %H:%M")
+    except ValueError:
+        return moment
 
 
 def _status(run: Run) -> str:

