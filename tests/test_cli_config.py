@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 
 import pytest
+from terminals import on_a_terminal
 
 from pytest_llmbench import config
 from pytest_llmbench.cli import main, project
@@ -39,6 +41,66 @@ def test_show_tells_where_each_value_comes_from(folder, capsys, monkeypatch):
     assert values["threads"] == {"value": 2, "source": "pytest.ini"}
     assert values["rounds"] == {"value": 9, "source": "llmbench.yaml:3"}
     assert values["output_tokens"] == {"value": 64, "source": "default"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("pytest.ini", "[pytest]\naddopts = -q --llmbench-rounds=7\n  --llmbench-results-dir 'my runs'\n"),
+        (
+            "pyproject.toml",
+            "[tool.pytest.ini_options]\naddopts = \"--llmbench-rounds 7 --llmbench-results-dir='my runs'\"\n",
+        ),
+        ("pyproject.toml", "[tool.pytest]\naddopts = ['--llmbench-rounds=7', '--llmbench-results-dir', 'my runs']\n"),
+    ],
+)
+def test_show_knows_the_flags_that_pytest_adds(folder, capsys, monkeypatch, name, text):
+    """`addopts` counts as typed: above the environment, below what is really typed."""
+    (folder / "pytest.ini").unlink()
+    (folder / name).write_text(text)
+    monkeypatch.setenv("LLMBENCH_ROUNDS", "5")
+    values = shown(capsys)
+    assert values["rounds"] == {"value": 7, "source": f"addopts of {name}"}
+    assert values["results_dir"] == {"value": "my runs", "source": f"addopts of {name}"}
+    assert shown(capsys, "--rounds=8")["rounds"] == {"value": 8, "source": "--llmbench-rounds"}
+    monkeypatch.setenv("PYTEST_ADDOPTS", "--llmbench-rounds=6")
+    assert shown(capsys)["rounds"] == {"value": 6, "source": "PYTEST_ADDOPTS"}
+
+
+@pytest.mark.parametrize("name", ["rounds", "context"])
+def test_show_agrees_with_pytest_on_what_was_added(folder, pytester, monkeypatch, name):
+    """The last of two wins, and the variable wins over the file."""
+    pytester.makeini("[pytest]\naddopts = --llmbench-rounds=2 --llmbench-rounds 3 --llmbench-context=64")
+    monkeypatch.setenv("PYTEST_ADDOPTS", "--llmbench-context=128")
+    pytester.makeconftest(f"def pytest_configure(config): print('CHOSEN', config.getoption('llmbench_{name}'))")
+    arguments = argparse.Namespace(rootdir=None)
+    chosen = project.resolved(arguments).origins[name].value
+    pytester.runpytest_subprocess("--collect-only").stdout.fnmatch_lines([f"CHOSEN {chosen}"])
+
+
+@pytest.mark.parametrize(
+    ("added", "message"),
+    [
+        ("--llmbench-rounds 'x", "addopts of pytest.ini: cannot be split into words"),
+        ("--llmbench-llama-server=/bin/true", "may not choose what is executed"),
+    ],
+)
+def test_show_refuses_addopts_that_a_run_refuses(folder, capsys, added, message):
+    """A file may not name a program to run by that way either."""
+    (folder / "pytest.ini").write_text(f"[pytest]\naddopts = {added}\n")
+    assert main(["config", "show"]) == ExitCode.USAGE
+    assert message in capsys.readouterr().err
+
+
+def test_show_fits_a_terminal_of_80_columns(folder):
+    """A value is a line; only values are cut."""
+    (folder / "pytest.ini").write_text("[pytest]\naddopts = --llmbench-threads=2\n")
+    lines = on_a_terminal("import sys\nfrom pytest_llmbench.cli import main\nsys.exit(main(['config', 'show']))")
+    table = lines[lines.index("") + 1 :]
+    assert max(map(len, table)) <= 80
+    assert len(table) == 1 + len(OPTIONS) + 2 + 4
+    assert any(re.fullmatch(r"threads +2 +addopts of pytest\.ini *", line) for line in table)
+    assert any(re.search(r"sha256 +[0-9a-f]{20,}… +built in", line) for line in table)
 
 
 def test_show_tells_where_facts_come_from(folder, capsys):

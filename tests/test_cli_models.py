@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from gguf_samples import gguf
+from terminals import as_written, on_a_terminal
 
 from pytest_llmbench.cli import main, screen
 from pytest_llmbench.errors import ExitCode
@@ -53,6 +51,7 @@ def test_show_prints_the_files_header(folder, smollm2, capsys):
     assert rows["path"] == smollm2.path
     assert rows["sha256"] == smollm2.sha256
     assert rows["quantization"] == "Q4_1"
+    assert rows["kind"] == "with a chat template"
     assert rows["general.architecture"] == "llama"
     assert rows["llama.context_length"] == "8192"
     assert len(rows["tokenizer.chat_template"]) < 250
@@ -125,33 +124,9 @@ def test_quantize_refuses_what_cannot_be_made(folder, capsys):
     assert "Q8_0, Q5_0, Q4_0" in capsys.readouterr().err
 
 
-def on_a_terminal(code: str) -> str:
-    """What a process writes to the terminal it runs on, 80 columns wide."""
-    ours, theirs = pty.openpty()
-    environment = {**os.environ, "COLUMNS": "80", "TERM": "xterm-256color"}
-    process = subprocess.Popen(
-        [sys.executable, "-c", code], stdin=theirs, stdout=theirs, stderr=theirs, env=environment
-    )
-    os.close(theirs)
-    said = b""
-    while chunk := _read(ours):
-        said += chunk
-    os.close(ours)
-    assert process.wait(60) == ExitCode.OK
-    return said.decode()
-
-
-def _read(terminal: int) -> bytes:
-    try:
-        return os.read(terminal, 65536)
-    except OSError:
-        # Linux says EIO when the other side is closed.
-        return b""
-
-
 def test_a_terminal_gets_a_bar(folder):
     """With name, share and time left, redrawn in place."""
-    said = on_a_terminal(
+    said = as_written(
         "from pytest_llmbench.cli import screen\n"
         "with screen.progress() as update:\n"
         "    update(0, 1000, 'fetching [b]x'); update(1000, 1000, 'fetching [b]x')"
@@ -161,11 +136,41 @@ def test_a_terminal_gets_a_bar(folder):
     assert "1.0/1.0 kB" in said
 
 
+MODELS_LIST = "import sys\nfrom pytest_llmbench.cli import main\nsys.exit(main(['models', 'list']))"
+
+
 def test_a_terminal_gets_a_coloured_table(folder):
-    """Bold heads; long cells are folded, never cut."""
-    said = on_a_terminal("import sys\nfrom pytest_llmbench.cli import main\nsys.exit(main(['models', 'list']))")
+    """Bold heads."""
+    said = as_written(MODELS_LIST)
     assert "\x1b[1m" in said
     assert "mine:Q4_1" in said
+
+
+def test_a_terminal_of_80_columns_gets_a_line_a_model(folder):
+    """Only the sources are cut."""
+    lines = on_a_terminal(MODELS_LIST)
+    assert max(map(len, lines)) <= 80
+    assert [line.split()[0] for line in lines] == [
+        "model",
+        "far:Q8_0",
+        "gemma3-270m:Q4_K_M",
+        "mine:Q4_1",
+        "smollm2-135m:Q4_1",
+    ]
+    assert "pypi:a-package==1.0" in lines[1]
+    assert re.search(r" path:/\S+…$", lines[3].rstrip())
+
+
+def test_base_models_are_told_as_such(folder, capsys):
+    """Where a header has no chat template, list and show say what that makes of the model."""
+    base = folder / "base.gguf"
+    base.write_bytes(gguf())
+    (folder / "llmbench.yaml").write_text(f"models: {{base: {{quants: {{Q8_0: {{source: {base}}}}}}}}}\n")
+    assert main(["models", "list"]) == ExitCode.OK
+    rows = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert "here (base model, no chat template)" in rows["base:Q8_0"]
+    assert main(["models", "show", "base:Q8_0"]) == ExitCode.OK
+    assert re.search(r"^kind +base model, no chat template$", capsys.readouterr().out, re.MULTILINE)
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,9 @@ from pytest_llmbench.options import OPTIONS
 @pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
 def test_every_option_has_a_short_name(option):
     """`--rounds 5`, `--rounds=5` and the long name are the same."""
-    for words in ([f"{option.short_flag}=5"], [option.short_flag, "5"], [option.flag, "5"]):
-        assert pytest_arguments(words) == [f"{option.flag}=5"]
+    value = option.default_text or "5"
+    for words in ([f"{option.short_flag}={value}"], [option.short_flag, value], [option.flag, value]):
+        assert pytest_arguments(words) == [f"{option.flag}={value}"]
 
 
 def test_all_else_goes_to_pytest_as_it_is():
@@ -68,3 +69,29 @@ def test_the_exit_code_is_pytests(pytester, body, words, code):
     """0 to 5 mean what they mean to every CI system."""
     pytester.makepyfile(body)
     assert llmbench(pytester, "run", *words).ret == code
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--round", "3"), "nobody knows the option '--round'; did you mean '--rounds'?"),
+        (("--thraeds=3",), "nobody knows the option '--thraeds=3'; did you mean '--threads'?"),
+        (("--xyzzy",), "unrecognized arguments: --xyzzy"),
+        (("--rounds", "0"), "error: --rounds: '0' must be a whole number, 1 or more"),
+        (("--llmbench-rounds", "0"), "--llmbench-rounds: rounds = '0' must be a whole number, 1 or more"),
+    ],
+)
+def test_a_wrong_option_is_told_as_it_was_typed(pytester, words, message):
+    """With a near name where there is one, before any test runs."""
+    pytester.makefile(".yaml", llmbench="")
+    pytester.makepyfile("def test_a(): pass")
+    result = llmbench(pytester, "run", *words)
+    assert result.ret == ExitCode.USAGE
+    assert message in result.stderr.str()
+
+
+def test_an_option_of_a_plugin_is_not_taken_for_a_slip(pytester):
+    """`--rounding` is near to one of ours, and somebody takes it."""
+    pytester.makeconftest("def pytest_addoption(parser): parser.addoption('--rounding')")
+    pytester.makepyfile("def test_a(request): assert request.config.getoption('rounding') == '2'")
+    assert llmbench(pytester, "run", "--rounding=2").ret == ExitCode.OK

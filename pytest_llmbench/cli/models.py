@@ -16,6 +16,9 @@ from pytest_llmbench.servers.models import ModelEntry, ModelStore, default_folde
 _VALUE_WIDTH = 200
 """Characters of one metadata value; chat templates and vocabularies go on for pages."""
 
+_BASE_MODEL = "base model, no chat template"
+"""It continues texts; what it answers to a question is no measure of how well it does as it is told."""
+
 
 def list_models(arguments: argparse.Namespace) -> int:
     """Print every known model and whether its file is here."""
@@ -24,7 +27,7 @@ def list_models(arguments: argparse.Namespace) -> int:
         screen.show_json([dataclasses.asdict(entry) for entry in entries])
         return ExitCode.OK
     rows = [(entry.label, _whereabouts(entry), screen.size(entry.size_bytes), entry.source) for entry in entries]
-    screen.show_table(("model", "file", "size", "from"), rows)
+    screen.show_table(("model", "file", "size", "from"), rows, cut=("from",))
     return ExitCode.OK
 
 
@@ -61,6 +64,7 @@ def show(arguments: argparse.Namespace) -> int:
         ("parameters", f"{header.parameter_count:,}"),
         ("GGUF version", str(header.version)),
         ("tensors", str(header.tensor_count)),
+        ("kind", "with a chat template" if header.has_chat_template else _BASE_MODEL),
     ]
     screen.show_table(("key", "value"), [*facts, *header.shown(_VALUE_WIDTH)])
     return ExitCode.OK
@@ -91,4 +95,6 @@ def _is_number(value: object) -> bool:
 
 
 def _whereabouts(entry: ModelEntry) -> str:
-    return "here" if entry.present else "not fetched"
+    if not entry.present:
+        return "not fetched"
+    return f"here ({_BASE_MODEL})" if entry.has_chat_template is False else "here"

@@ -15,8 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_llmbench.cli import addopts
 from pytest_llmbench.errors import ConfigError
 from pytest_llmbench.options import OPTIONS, as_text
+from pytest_llmbench.settings import Origin
 
 if TYPE_CHECKING:
     from pytest_llmbench.config import Resolved
@@ -30,6 +32,8 @@ class Project:
     ini_name: str = "ini file"
     ini: Mapping[str, str] = field(default_factory=dict)
     """Option name → text."""
+    addopts: Mapping[str, Origin] = field(default_factory=dict)
+    """Option name → text and source, of the flags that the file adds to every call of pytest."""
 
 
 def resolved(arguments: argparse.Namespace) -> Resolved:
@@ -39,7 +43,8 @@ def resolved(arguments: argparse.Namespace) -> Resolved:
     given = {option.name: getattr(arguments, option.ini, None) for option in OPTIONS}
     project = find(Path(arguments.rootdir).absolute() if arguments.rootdir else Path.cwd())
     rootdir = Path(arguments.rootdir).absolute() if arguments.rootdir else project.rootdir
-    return resolve(given, os.environ, project.ini, rootdir, ini_name=project.ini_name)
+    added = {**project.addopts, **addopts.of_environment(os.environ)}
+    return resolve(given, os.environ, project.ini, rootdir, ini_name=project.ini_name, addopts=added)
 
 
 def find(start: Path) -> Project:
@@ -54,7 +59,7 @@ def find(start: Path) -> Project:
     for folder in folders:
         for name, read in _READERS.items():
             if (folder / name).is_file() and (table := _read(folder / name, read)) is not None:
-                return Project(folder, name, _ours(table))
+                return Project(folder, name, _ours(table), addopts.of_project(table, name))
     for marker in ("pyproject.toml", "setup.py"):
         for folder in folders:
             if (folder / marker).is_file():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,6 +13,11 @@ from pytest_llmbench.display import display_safe
 
 Progress = Callable[[int, int | None, str], None]
 """Called with what is done, the total where it is known, and what is being done."""
+
+_GAP = 2
+"""Columns between two columns of a table."""
+_NARROWEST = 7
+"""A cut cell still says something."""
 
 
 def show_json(value: Any) -> None:
@@ -25,13 +30,20 @@ def show_line(text: str) -> None:
     print(display_safe(text, keep=""))
 
 
-def show_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print rows under heads; cells are made safe to show."""
+def show_table(heads: Sequence[str], rows: Sequence[Sequence[str]], cut: Collection[str] = ()) -> None:
+    """Print rows under heads; cells are made safe to show.
+
+    Args:
+        heads: one a column.
+        rows: as many cells each.
+        cut: heads of the columns that a terminal may show shortened, where the others would not fit; without any, long
+            cells are folded. Nothing is cut when piped: a row is a line, as wide as it needs to be.
+    """
     cells = [[display_safe(cell, keep="") for cell in row] for row in rows]
-    if sys.stdout.isatty():
-        _show_rich(heads, cells)
-        return
     widths = [max(map(len, column)) for column in zip(heads, *cells, strict=True)]
+    if sys.stdout.isatty():
+        _show_rich(heads, cells, _limits(dict(zip(heads, widths, strict=True)), cut))
+        return
     for row in (heads, *cells):
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
@@ -99,12 +111,25 @@ def _bar() -> Iterator[Progress]:
         )
 
 
-def _show_rich(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def _limits(widths: Mapping[str, int], cut: Collection[str]) -> dict[str, int]:
+    """Widths for the columns that may be cut: the widest of them gives way first."""
+    limits = {head: width for head, width in widths.items() if head in cut}
+    excess = sum(widths.values()) + _GAP * (len(widths) - 1) - shutil.get_terminal_size().columns
+    while excess > 0 and max(limits.values(), default=0) > _NARROWEST:
+        limits[max(limits, key=limits.__getitem__)] -= 1
+        excess -= 1
+    return limits
+
+
+def _show_rich(heads: Sequence[str], rows: Sequence[Sequence[str]], limits: Mapping[str, int]) -> None:
     from rich.console import Console  # noqa: PLC0415  only a terminal needs rich
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    table = Table(*heads, box=None, header_style="bold", pad_edge=False)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for head in heads:
+        table.add_column(head, no_wrap=head in limits, max_width=limits.get(head))
     for row in rows:
-        table.add_row(*(Text(cell, overflow="fold") for cell in row))
+        cells = zip(heads, row, strict=True)
+        table.add_row(*(Text(cell, overflow="ellipsis" if head in limits else "fold") for head, cell in cells))
     Console().print(table)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, NoReturn
 
+from pytest_llmbench.cli.values import check
 from pytest_llmbench.errors import UsageError, did_you_mean
 from pytest_llmbench.options import BY_NAME, OPTIONS, TRUTH, Option
 
@@ -160,6 +161,9 @@ def perform(words: Sequence[str]) -> int:
     arguments, unknown = parser().parse_known_args(words)
     if unknown:
         raise _unknown_argument(arguments.verb, unknown[0])
+    for name in arguments.verb.settings:
+        if (text := getattr(arguments, BY_NAME[name].ini)) is not None:
+            check(BY_NAME[name], text)
     return _target(arguments.verb.target)(arguments)
 
 

@@ -21,6 +21,7 @@ from pytest_llmbench.errors import ConfigError
 from pytest_llmbench.settings import Origin, Settings
 
 __all__ = [
+    "ADDOPTS",
     "CATALOGUE",
     "FILE_NAME",
     "LlmbenchConfig",
@@ -38,6 +39,8 @@ __all__ = [
 ]
 
 FILE_NAME = "llmbench.yaml"
+ADDOPTS = ("addopts of ", "PYTEST_ADDOPTS")
+"""How the sources of flags begin that pytest adds by itself."""
 CATALOGUE = Path(__file__).parents[1] / "data" / "models.yaml"
 """The models every user has, in the same format."""
 
@@ -71,6 +74,7 @@ def resolve(
     rootdir: Path,
     *,
     ini_name: str = "ini file",
+    addopts: Mapping[str, Origin] | None = None,
 ) -> Resolved:
     """Find llmbench.yaml, read it, and merge all sources of options.
 
@@ -80,16 +84,21 @@ def resolve(
         ini: option name → text of the ini file or pyproject.
         rootdir: where llmbench.yaml is looked for, and what relative paths in files are relative to.
         ini_name: how to name the ini file.
+        addopts: option name → text of a flag that pytest adds by itself, and where it stands (`ADDOPTS` begins that
+            source); it counts as typed, below what is in `cli`.
 
     Raises:
         ConfigError: anything in any source is not valid.
     """
+    added = {name: origin for name, origin in (addopts or {}).items() if cli.get(name) is None}
+    cli = {**cli, **{name: origin.value for name, origin in added.items()}}
     choice = settings.merge(cli, environ, ini, {}, ini_name=ini_name)["config"]
     path = _file(choice, rootdir)
     document = strict_yaml.read(path, _shown(path)) if path else Document(FILE_NAME)
     config = _with_catalogue(_validated(document, path.parent if path else rootdir))
     merged = settings.merge(cli, environ, ini, config.defaults, ini_name=ini_name, yaml_name=document.name)
     origins = {name: _with_line(origin, document, name) for name, origin in merged.items()}
+    origins |= {name: replace(origins[name], source=origin.source) for name, origin in added.items()}
     return Resolved(rootdir, settings.typed(origins), origins, config, document, path)
 
 
@@ -122,7 +131,7 @@ def json_schema() -> dict[str, Any]:
 
 def anchored(choice: Origin, rootdir: Path) -> Path:
     """A chosen path made absolute: one typed or from the environment starts here, one from a file at the root."""
-    typed = choice.source.startswith(("--", "LLMBENCH_"))
+    typed = choice.source.startswith(("--", "LLMBENCH_", *ADDOPTS))
     return ((Path.cwd() if typed else rootdir) / _expanded(choice.value)).absolute()
 
 

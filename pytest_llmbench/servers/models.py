@@ -36,7 +36,7 @@ class ModelEntry:
     """As pinned, or as noted when the file was last checked; None: not checked yet."""
     requantized_from: str | None = None
     has_chat_template: bool | None = None
-    """Without one it is a base model: it continues texts and was not taught to answer. None: not here, or unreadable."""
+    """Without one it is a base model, which continues texts and was not taught to answer. None: not here or damaged."""
 
     @property
     def label(self) -> str:

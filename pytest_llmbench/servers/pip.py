@@ -107,13 +107,14 @@ class _Meter:
         self._folder = folder
         self._progress = progress
         self._announced: int | None = None
+        self._is_told = False
 
     def hear(self, line: str | None) -> None:
         """Take in a line, or a silence (None)."""
         if line is None:
             self._look()
         elif told := _PROGRESS.fullmatch(line):
-            self._announced = None
+            self._is_told = True
             self._progress(int(told[1]), int(told[2]) or None, self.what)
         elif line and not line.startswith(launch.STAMP):
             self.said.append(line[:500])
@@ -124,8 +125,9 @@ class _Meter:
             self._announced = round(float(announced["number"]) * _UNIT_BYTES[announced["unit"]])
 
     def _look(self) -> None:
-        if self._announced is not None:
-            self._progress(min(_written(self._folder), self._announced), self._announced, self.what)
+        if not self._is_told:
+            done = _written(self._folder)
+            self._progress(min(done, self._announced or done), self._announced, self.what)
 
 
 def _written(folder: Path) -> int:

@@ -1,0 +1,21 @@
+"""Values behind the short names of options, checked under the name that was typed."""
+
+from __future__ import annotations
+
+from pytest_llmbench.errors import UsageError
+from pytest_llmbench.options import Option
+
+
+def check(option: Option, text: str) -> None:
+    """Refuse a value that the option does not take.
+
+    Raises:
+        UsageError: with the short name, what is allowed, and the default.
+    """
+    try:
+        option.parse(text)
+    except ValueError as error:
+        default = f" (default: {option.default_text})" if option.default_text else ""
+        raise UsageError(
+            f"{option.short_flag}: {text[:80]!r} {error}", hint=f"{option.name}: {option.help}{default}"
+        ) from error
