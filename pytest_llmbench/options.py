@@ -4,21 +4,17 @@ The pytest parser, the `llmbench run` short flags, `Settings`, `llmbench config 
 derive from `OPTIONS`. An option marked `personal` (a path to a program) is refused in a project's files: they are data,
 and data must not choose what is executed.
 
-Imports the standard library only: pytest loads this module in every project. What merges the sources stands in
-settings.py.
+Imports the standard library only, and little of it: pytest loads this module in every project. What merges the sources
+stands in settings.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
-
-from pytest_llmbench.errors import did_you_mean
+from typing import Any, NamedTuple
 
 
-@dataclass(frozen=True)
-class Kind:
+class Kind(NamedTuple):
     """What values an option takes: how they are read, and how that is told to people and to editors."""
 
     allowed: str
@@ -37,11 +33,12 @@ class Kind:
         try:
             return self.read(text)
         except (ValueError, KeyError) as error:
+            from pytest_llmbench.errors import did_you_mean  # noqa: PLC0415 - only a wrong value pays for it
+
             raise ValueError(f"must be {self.allowed}{did_you_mean(text, self.choices)}") from error
 
 
-@dataclass(frozen=True)
-class Option:
+class Option(NamedTuple):
     """One row: how a choice is named, read and explained.
 
     `name` gives `--llmbench-NAME`, `LLMBENCH_NAME`, the ini key `llmbench_name` and `defaults: name:`.

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_llmbench import fixtures, options
-from pytest_llmbench.errors import ConfigError
 
 if TYPE_CHECKING:
     from pytest_llmbench.recorder import Recorder
@@ -192,6 +191,7 @@ def _check_quietly(config: pytest.Config) -> None:
     ini = {o.name: config.getini(o.ini) or None for o in options.OPTIONS if o.in_project_files}
     given = any(ini.values()) or any(os.environ.get(option.env) for option in options.OPTIONS)
     if given:
+        from pytest_llmbench.errors import ConfigError  # noqa: PLC0415 - only where something is set
         from pytest_llmbench.settings import merge  # noqa: PLC0415 - only where something is set
 
         try:

@@ -50,7 +50,6 @@ def test_a_project_that_does_not_use_it_loads_nothing_and_finds_no_file(
     ours = {name for name in loaded if name.startswith("pytest_llmbench")}
     assert ours == {
         "pytest_llmbench",
-        "pytest_llmbench.errors",
         "pytest_llmbench.fixtures",
         "pytest_llmbench.options",
         "pytest_llmbench.plugin",
