@@ -186,7 +186,7 @@ def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _with_repetitions(subject: Subject, profile: Profile, begun: Measurement, load: Load, book: Book) -> Measurement:
-    timer = _Timer(subject, load.output_tokens)
+    timer = _Timer(subject, load.output_tokens, begun.id)
     repetitions = list(begun.repetitions)
     with _no_collector_pauses():
         for timed in profile.drive(timer, load, {r.index for r in repetitions}):
@@ -230,14 +230,17 @@ def _length_notes(measurement: Measurement) -> list[str]:
 class _Timer:
     """Sends one request with a fresh prefix and no cache, and reads clocks around it."""
 
-    def __init__(self, subject: Subject, output_tokens: int) -> None:
+    def __init__(self, subject: Subject, output_tokens: int, seed: str) -> None:
         self._subject = subject
         self._output_tokens = output_tokens
+        self._seed = seed
         self._extra: Mapping[str, Any] = _LLAMA_CPP_FIELDS
         self.last: tuple[ChatRequest, Reply]
 
     def __call__(self, index: int, round_: int, prompt: str) -> Repetition:
-        fresh = f"[{secrets.token_hex(4)}] {prompt}"
+        # Fresh to the server, yet the same on a resume: a reply kept just before a kill is not kept twice.
+        prefix = hashlib.sha256(f"{self._seed}:{index}".encode()).hexdigest()[:8]
+        fresh = f"[{prefix}] {prompt}"
         server, endpoint = self._subject.server(), self._subject.endpoint()
         meter = ProcessMeter(server.pid) if server.pid is not None else None
         before = meter.cpu_s() if meter else None

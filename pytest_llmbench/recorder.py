@@ -309,7 +309,8 @@ def _how_it_ended(node: Any) -> str:
         code = process.wait(timeout=_DEATH_S)
     except subprocess.TimeoutExpired:
         return ""
-    return f" ({signal.Signals(-code).name})" if code < 0 else f" (exit code {code})"
+    names = {number.value: number.name for number in signal.Signals}
+    return f" ({names.get(-code, f'signal {-code}')})" if code < 0 else f" (exit code {code})"
 
 
 def _never_told(unfinished: TestResult, *, interrupted: bool, ended: str = "") -> TestResult:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,12 @@ import pytest
 from pytest_llmbench import config
 from pytest_llmbench.records import ModelFile
 from pytest_llmbench.servers.models import ModelStore, default_folder
+
+
+def pytest_configure() -> None:
+    """A background job of a plain shell ignores Ctrl-C, and so would every process that our tests interrupt."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

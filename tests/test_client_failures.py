@@ -232,3 +232,31 @@ def test_a_wrong_key_is_an_auth_error_and_the_right_one_passes():
     with DemoProvider(api_key="another") as provider, pytest.raises(WireError) as caught:
         ask_at(provider)
     assert caught.value.category is Category.AUTH
+
+
+@pytest.mark.parametrize("body", [b"{}", b'{"status": "ok"}', b'{"choices": []}'])
+def test_json_that_is_no_completion_is_no_empty_reply(body):
+    """A wrong address may well answer 200 with JSON."""
+    failure = failure_of(Page([Raw(body)], content_type="application/json"), stream=False)
+    assert failure.category is Category.STREAM_MALFORMED
+    assert "without choices" in str(failure)
+
+
+def test_a_stream_that_ends_without_any_choice_is_no_empty_reply():
+    """`[DONE]` alone says nothing."""
+    assert failure_of(Page([Raw(b"data: [DONE]\n\n")])).category is Category.STREAM_MALFORMED
+
+
+def test_a_number_beyond_all_floats_is_not_measured():
+    """It is left out, as any nonsense among the timings; it does not end in a Python error."""
+    timings = Raw(b'data: {"choices": [], "timings": {"prompt_n": ' + b"9" * 400 + b', "prompt_ms": 5}}\n\n')
+    finish = Event({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}, "finish")
+    reply = ask(Page([TOKEN, finish, timings, Raw(b"data: [DONE]\n\n")]))
+    assert reply.timing.server == {"prompt_ms": 5}
+
+
+def test_a_reply_that_finished_is_whole_though_the_server_then_hangs():
+    """The finish reason came; only the end of the stream did not."""
+    finish = Event({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}, "finish")
+    reply = ask(Page([TOKEN, finish, FOREVER]), deadlines=dataclasses.replace(PATIENT, idle_s=0.5))
+    assert (reply.text, reply.finish_reason) == ("word", "stop")

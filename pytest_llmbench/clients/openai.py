@@ -19,7 +19,9 @@ from pytest_llmbench.records import Reply, Timing
 PATH = "/v1/chat/completions"
 
 _MAX_ERROR_BYTES = 1024 * 1024
-_BROKEN_OFF = frozenset({Category.STREAM_TRUNCATED, Category.NETWORK_RESET})
+_BROKEN_OFF = frozenset(
+    {Category.STREAM_TRUNCATED, Category.NETWORK_RESET, Category.TIMEOUT_IDLE, Category.TIMEOUT_TOTAL}
+)
 
 
 async def chat(endpoint: Endpoint, request: ChatRequest, deadlines: Deadlines, *, keep_events: bool = False) -> Reply:

@@ -31,6 +31,8 @@ class Decoded:
     """A terminal frame was seen: a finish reason or `[DONE]`."""
     error: Mapping[str, Any] | None = None
     """The provider's error object, where it sent one."""
+    answered: bool = False
+    """A choice came, be it an empty one."""
     malformed: str = ""
     """What was no JSON, or not of the format; decoding stops there."""
     served_model: str = ""
@@ -60,6 +62,7 @@ class Decoded:
         self.usage = _member(payload, "usage", dict) or self.usage
         self.timings = _numbers(_member(payload, "timings", dict)) or self.timings
         for choice in _first_choice(payload):
+            self.answered = True
             self._add_delta(_delta(choice), arrived_at)
             self.finish_reason = _member(choice, "finish_reason", str) or self.finish_reason
         self.ended = self.ended or bool(self.finish_reason)
@@ -99,7 +102,7 @@ def decode_events(events: Iterable[Event]) -> Decoded:
             _take_in(decoded, event.data, event.arrived_at)
         if decoded.error is not None or decoded.malformed:
             break
-    return decoded
+    return _without_answer_malformed(decoded)
 
 
 def decode_body(body: bytes) -> Decoded:
@@ -107,6 +110,13 @@ def decode_body(body: bytes) -> Decoded:
     decoded = Decoded()
     _take_in(decoded, body, None)
     decoded.ended = not decoded.malformed and decoded.error is None
+    return _without_answer_malformed(decoded)
+
+
+def _without_answer_malformed(decoded: Decoded) -> Decoded:
+    """A wrong address may well answer 200 with JSON; what ends without any choice is no reply."""
+    if decoded.ended and not decoded.answered and decoded.error is None and not decoded.malformed:
+        decoded.malformed = "an answer without choices"
     return decoded
 
 
@@ -176,7 +186,10 @@ def _numbers(data: Mapping[str, Any] | None) -> dict[str, float]:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # an integer beyond all floats
+        return False
 
 
 def _count(value: Any) -> int | None:

@@ -112,6 +112,8 @@ def connect(folder: Path) -> Connection | None:
         ServerError: something answers there that is not ours.
     """
     try:
+        if not _is_private(folder.lstat()):
+            return None  # somebody else's, who only knows our name
         address = json.loads((folder / supervisor.ADDRESS_FILE).read_text())
         line = _dial(address["address"])
     except (FileNotFoundError, ConnectionRefusedError):
@@ -186,8 +188,12 @@ def _make_private(folder: Path) -> None:
         found = folder.lstat()
     except OSError as error:
         raise _trouble(f"{error.strerror}: {error.filename}") from error
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
+    if not _is_private(found):
         raise _trouble(f"{folder} is not a folder that only this user can write to")
+
+
+def _is_private(found: os.stat_result) -> bool:
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022
 
 
 def _trouble(reason: str) -> ServerError:

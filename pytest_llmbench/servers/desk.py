@@ -165,8 +165,8 @@ class Desk:
         for again in (Counter(keys) - Counter(needs.keys())).elements():
             self._ledger.take(client.number, {again: needs[again]}, [])
         try:
-            for key in leaving:
-                await self._servers[key].stop()
+            for server in self._known(leaving):
+                await server.stop()
             return [await self._server(order).ensure() for order in orders]
         except BaseException:
             self._ledger.give_back(client.number, keys)
@@ -180,7 +180,7 @@ class Desk:
         may_wait = wait and not self._ledger.holds(client.number)
         leaving = None if may_wait and self._queue else self._ledger.evictions(needs)
         if leaving is not None:
-            self._ledger.take(client.number, needs, leaving)
+            self._take(client.number, needs, leaving)
             return leaving
         if not may_wait:
             raise RefusedError(
@@ -208,8 +208,14 @@ class Desk:
                 return
             self._queue.pop(0)
             if not first.granted.done():
-                self._ledger.take(first.client, first.needs, leaving)
+                self._take(first.client, first.needs, leaving)
                 first.granted.set_result(leaving)
+
+    def _take(self, client: int, needs: dict[str, int], leaving: list[str]) -> None:
+        """Seats change hands and servers begin to leave in one step: a claim may be withdrawn at any later moment."""
+        self._ledger.take(client, needs, leaving)
+        for server in self._known(leaving):
+            server.leave()
 
     def _cancel(self, client: Client, message: Mapping[str, Any]) -> None:
         """Withdraw a claim; one that was granted in the same moment is given back."""
@@ -218,6 +224,10 @@ class Desk:
         else:
             self._ledger.give_back(client.number, message["keys"])
             self._grant_waiting()
+
+    def _known(self, keys: list[str]) -> list[ServerProcess]:
+        """Their servers; a seat whose claim was withdrawn in time never got one."""
+        return [self._servers[key] for key in keys if key in self._servers]
 
     def _server(self, order: Order) -> ServerProcess:
         return self._servers.setdefault(order.key, ServerProcess(order))

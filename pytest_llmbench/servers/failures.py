@@ -104,9 +104,12 @@ def _why_changed(log_tail: str) -> str:
 def _diagnose(facts: Mapping[str, Any], default: Category) -> tuple[Category, str]:
     if facts.get("out_of_memory"):
         return Category.LOCAL_OOM, "the kernel ran out of memory and killed it: ask for a smaller context or model"
+    told = f"{facts.get('message', '')}\n{facts.get('log_tail', '')}"
+    for pattern, category, hint in _SIGNS:  # before the signal: an allocation that fails ends in an abort
+        if category is Category.LOCAL_OOM and re.search(pattern, told, re.IGNORECASE):
+            return category, hint
     if (by_signal := _SIGNALS.get(-(facts.get("exit_code") or 0))) is not None:
         return default, by_signal
-    told = f"{facts.get('message', '')}\n{facts.get('log_tail', '')}"
     for pattern, category, hint in _SIGNS:
         if re.search(pattern, told, re.IGNORECASE):
             return category, hint

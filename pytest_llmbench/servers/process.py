@@ -85,6 +85,8 @@ class ServerProcess:
         """
         joined = self._lock.locked()
         async with self._lock:
+            if self._ending is not None:
+                await asyncio.shield(self._ending)
             self.reap()
             if self._process is None:
                 if joined and self._failure is not None:
@@ -97,11 +99,15 @@ class ServerProcess:
                     raise
             return self._info
 
-    async def stop(self) -> None:
-        """End the process tree: TERM, after 5 s KILL. Goes on when the caller is cancelled."""
+    def leave(self) -> asyncio.Task[None]:
+        """Begin to end the process tree: TERM, after 5 s KILL. A start that is asked for meanwhile comes after it."""
         if self._ending is None or self._ending.done():
             self._ending = asyncio.create_task(self._end())
-        await asyncio.shield(self._ending)
+        return self._ending
+
+    async def stop(self) -> None:
+        """End the process tree. Goes on when the caller is cancelled."""
+        await asyncio.shield(self.leave())
 
     def reap(self) -> None:
         """Notice that the process has ended, and end what it left in its group."""

@@ -20,6 +20,7 @@ if not __package__:
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import os
 import secrets
@@ -66,7 +67,8 @@ async def supervise(folder: Path, controller_pid: int, capacity_bytes: int, read
         (folder / ADDRESS_FILE).unlink(missing_ok=True)
         listener.close()
         await desk.stop()
-        remove_traces(folder, socket_path)
+        if not _has_successor(folder):
+            remove_traces(folder, socket_path)
         await desk.hang_up()
 
 
@@ -105,6 +107,20 @@ async def _listen(desk: Desk, folder: Path) -> tuple[asyncio.Server, str | int, 
     path.unlink(missing_ok=True)
     listener = await asyncio.start_unix_server(desk.serve, path, limit=MESSAGE_BYTES)
     return listener, str(path), path
+
+
+def _has_successor(folder: Path) -> bool:
+    """Whether another supervisor serves this folder by now, or is being started: stopping servers takes seconds."""
+    if (folder / ADDRESS_FILE).exists():
+        return True
+    try:
+        with (folder / LOCK_FILE).open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def remove_traces(folder: Path, socket_path: Path | None = None) -> None:
