@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -17,7 +18,7 @@ from pytest_llmbench.records import Measurement, Reply, ServerInfo, ServerSpec
 from pytest_llmbench.session import Session
 
 
-class ServedModel(Model):
+class ServedModel(Model, ABC):
     """A model behind an address that this session knows; its server is claimed at each use."""
 
     def __init__(self, session: Session, name: str) -> None:
@@ -31,13 +32,13 @@ class ServedModel(Model):
             keep=lambda request, reply: session.keep(request, reply, self.identity()),
         )
 
+    @abstractmethod
     def server(self) -> ServerInfo:
         """The server as it runs now."""
-        raise NotImplementedError
 
+    @abstractmethod
     def identity(self) -> Mapping[str, Any]:
         """What makes an answer of this model comparable with another."""
-        raise NotImplementedError
 
     def explain(self, error: WireError) -> InfraError:
         """The reason behind a broken exchange, where more is known than that it broke."""
