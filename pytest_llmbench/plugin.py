@@ -155,7 +155,8 @@ class Hooks:
     def pytest_report_teststatus(
         self, report: pytest.TestReport
     ) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
-        if getattr(report, "llmbench", {}).get("outcome") == "infra_error":
+        # "rerun": pytest-rerunfailures will try once more, and counts that itself.
+        if report.outcome != "rerun" and getattr(report, "llmbench", {}).get("outcome") == "infra_error":
             return "infra error", "I", ("INFRA ERROR", {"yellow": True})
         return None
 
