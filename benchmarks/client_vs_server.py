@@ -8,7 +8,8 @@ the same run, short ones that take turns with the long ones: the median of their
 the server says about a long request enters the client's figure for it.
 
 One user, one thread, fresh prefixes, prompt cache off and checked (`cache_n` = 0), a fixed number of output tokens.
-Exit status 1 where a median ratio is not within 5 %.
+Exit status 1 where a median ratio is not within 5 %, or the median overhead is over 1 ms; the latter needs a machine
+that does nothing else.
 
     python benchmarks/client_vs_server.py [--requests 12] [--tokens 64] [--words 150]
 """
@@ -32,12 +33,15 @@ from pytest_llmbench import clock, config, http
 from pytest_llmbench.clients import Endpoint, Model
 from pytest_llmbench.metrics import call_metrics
 from pytest_llmbench.records import Reply, ServerSpec
+from pytest_llmbench.secret import Secret
 from pytest_llmbench.servers import embedded
 from pytest_llmbench.servers.models import ModelStore, default_folder
 
 MODEL = "smollm2-135m:Q4_1"
 DEADLINES = http.Deadlines(connect_s=10, ttft_s=120, idle_s=60, total_s=300)
 TOLERANCE = 0.05
+OVERHEAD_S = 0.001
+"""On a quiet machine."""
 LOAD_TIMEOUT_S = 60
 
 
@@ -57,12 +61,12 @@ def main() -> int:
             long.append(ask(model, words=options.words, tokens=options.tokens))
     overheads_s = [call_metrics(reply.timing, reply.usage)["overhead_s"] for reply in short]
     overhead_s = statistics.median(overheads_s)
-    print(
-        f"overhead on {len(short)} short requests: median {overhead_s * 1000:.2f} ms, max {max(overheads_s) * 1000:.2f}"
-    )
+    near = overhead_s <= OVERHEAD_S
+    told = f"median {overhead_s * 1000:.2f} ms, max {max(overheads_s) * 1000:.2f} ms"
+    print(f"overhead on {len(short)} short requests: {told}: {'within' if near else 'NOT within'} 1 ms")
     decode = compare("decode tok/s", [decode_tps(reply) for reply in long])
     prompt = compare("prompt tok/s", [prompt_tps(reply, overhead_s) for reply in long])
-    return int(not (decode and prompt))
+    return int(not (near and decode and prompt))
 
 
 def ask(model: Model, *, words: int, tokens: int) -> Reply:
@@ -115,7 +119,7 @@ def server() -> Iterator[Endpoint]:
         log = Path(scratch, "server.log")
         with log.open("wb") as output, subprocess.Popen(command, stderr=output, env=environment) as process:
             try:
-                yield Endpoint(base_url=address_in(log, process), api_key=key, model_id=MODEL, name=MODEL)
+                yield Endpoint(base_url=address_in(log, process), api_key=Secret(key), model_id=MODEL, name=MODEL)
             finally:
                 process.kill()
 

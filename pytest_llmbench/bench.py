@@ -13,11 +13,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from pytest_llmbench import http
+from pytest_llmbench import clock, http
 from pytest_llmbench.clients import ChatRequest, Endpoint, chat
-from pytest_llmbench.errors import Category, InfraError, WireError
+from pytest_llmbench.clients.rounds import ATTEMPTS
+from pytest_llmbench.errors import Category, InfraError, ServerError, WireError
 from pytest_llmbench.metrics import METRICS, call_metrics
-from pytest_llmbench.records import Measurement, Repetition, Reply, ServerInfo
+from pytest_llmbench.records import FailedAttempt, Measurement, Repetition, Reply, ServerInfo
+from pytest_llmbench.servers.memory_learned import surprise
 from pytest_llmbench.servers.monitor import ProcessMeter
 from pytest_llmbench.store import Store
 
@@ -63,11 +65,13 @@ class Subject(Protocol):
     name: str
     deadlines: http.Deadlines
 
-    def endpoint(self) -> Endpoint: ...
-
     def server(self) -> ServerInfo: ...
 
+    def endpoint_at(self, info: ServerInfo) -> Endpoint: ...
+
     def identity(self) -> Mapping[str, Any]: ...
+
+    def gone(self, error: WireError) -> ServerError | None: ...
 
     def explain(self, error: WireError) -> InfraError: ...
 
@@ -134,12 +138,10 @@ def measure(
     if found is not None and found[1]:
         return found[0]
     begun = found[0] if found else _header(subject, profile.name, load, book, key)
-    server = subject.server()
-    begun = dataclasses.replace(begun, server=server.public())
+    timer = _Timer(subject, load, book, begun)
+    begun = dataclasses.replace(begun, server=timer.served_by())
     book.store.start_measurement(book.run_id, begun)
-    finished = _completed(
-        _with_repetitions(subject, profile, begun, load, book), server, resumed=len(begun.repetitions)
-    )
+    finished = _completed(_with_repetitions(timer, profile, begun, load, book), timer, resumed=len(begun.repetitions))
     word, sentence = profile.rate(finished)
     finished = dataclasses.replace(finished, rating=word, sentence=sentence)
     book.store.finish_measurement(finished)
@@ -185,36 +187,32 @@ def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {**settings, **settings.get("subject", {}), "subject": None}
 
 
-def _with_repetitions(subject: Subject, profile: Profile, begun: Measurement, load: Load, book: Book) -> Measurement:
-    timer = _Timer(subject, load.output_tokens, begun.id)
+def _with_repetitions(timer: _Timer, profile: Profile, begun: Measurement, load: Load, book: Book) -> Measurement:
     repetitions = list(begun.repetitions)
     with _no_collector_pauses():
-        for timed in profile.drive(timer, load, {r.index for r in repetitions}):
-            stored = _keep(timer.last, timed, begun, book)
-            book.store.save_repetition(begun.id, stored)
-            repetitions.append(stored)
+        drive = profile.drive(timer, load, {r.index for r in repetitions})
+        repetitions.extend(_keep(timer.last, timed, begun.id, book) for timed in drive)
     return dataclasses.replace(begun, repetitions=tuple(sorted(repetitions, key=lambda r: r.index)))
 
 
-def _keep(asked: tuple[ChatRequest, Reply], repetition: Repetition, measurement: Measurement, book: Book) -> Repetition:
+def _keep(asked: tuple[ChatRequest, Reply], timed: Repetition, measurement_id: str, book: Book) -> Repetition:
     if not book.keep_prompts:
-        return dataclasses.replace(repetition, prompt="")
+        return book.store.save_repetition(measurement_id, dataclasses.replace(timed, prompt=""))
     request, reply = asked
-    kept = book.store.save_reply(
-        book.run_id, f"measurement:{measurement.id}", repetition.index, request.as_dict(), reply
-    )
-    return dataclasses.replace(repetition, reply_id=kept.id)
+    return book.store.save_repetition(measurement_id, timed, reply=(request.as_dict(), reply))
 
 
-def _completed(measurement: Measurement, server: ServerInfo, *, resumed: int) -> Measurement:
+def _completed(measurement: Measurement, timer: _Timer, *, resumed: int) -> Measurement:
+    server = timer.server
     scalars: dict[str, float] = {}
     if server.load_s is not None:
         scalars["load_s"] = server.load_s
     if server.pid is not None and (peak := ProcessMeter(server.pid).peak_rss_bytes()) is not None:
         scalars["peak_rss_bytes"] = peak
     notes = [f"{resumed} repetitions were measured before an interruption"] if resumed else []
-    notes += [*measurement.notes, *_length_notes(measurement)]
-    return dataclasses.replace(measurement, scalars=scalars, notes=tuple(notes))
+    notes += [*measurement.notes, *timer.notes, *_length_notes(measurement)]
+    notes += surprise(server.estimated_bytes, scalars.get("peak_rss_bytes"))
+    return dataclasses.replace(measurement, scalars=scalars, notes=tuple(notes), server=timer.served_by())
 
 
 def _length_notes(measurement: Measurement) -> list[str]:
@@ -228,43 +226,118 @@ def _length_notes(measurement: Measurement) -> list[str]:
 
 
 class _Timer:
-    """Sends one request with a fresh prefix and no cache, and reads clocks around it."""
+    """Sends one request with a fresh prefix and no cache, and reads clocks around it.
 
-    def __init__(self, subject: Subject, output_tokens: int, seed: str) -> None:
+    A request whose server dies is asked once more of a new one, after the warm-up that a new server needs.
+    """
+
+    def __init__(self, subject: Subject, load: Load, book: Book, begun: Measurement) -> None:
+        self.notes: list[str] = []
+        self.server = subject.server()
+        """The last one that was asked."""
+        self._earlier = _earlier_servers(begun)
         self._subject = subject
-        self._output_tokens = output_tokens
-        self._seed = seed
+        self._load = load
+        self._book = book
+        self._measurement_id = begun.id
         self._extra: Mapping[str, Any] = _LLAMA_CPP_FIELDS
         self.last: tuple[ChatRequest, Reply]
 
+    def served_by(self) -> dict[str, Any]:
+        """The server, and under `earlier` those that measured before it in its place."""
+        now = self.server.public()
+        earlier = [server for server in self._earlier if _who(server) != _who(now)]
+        return {**now, "earlier": earlier} if earlier else now
+
     def __call__(self, index: int, round_: int, prompt: str) -> Repetition:
-        # Fresh to the server, yet the same on a resume: a reply kept just before a kill is not kept twice.
-        prefix = hashlib.sha256(f"{self._seed}:{index}".encode()).hexdigest()[:8]
-        fresh = f"[{prefix}] {prompt}"
-        server, endpoint = self._subject.server(), self._subject.endpoint()
-        meter = ProcessMeter(server.pid) if server.pid is not None else None
+        for number in range(1, ATTEMPTS + 1):
+            try:
+                self._meet_server(prompt)
+                return self._timed(index, round_, prompt)
+            except WireError as error:
+                self._give_up_or_note(error, index, number)
+        raise AssertionError("unreachable")
+
+    def _meet_server(self, prompt: str) -> None:
+        """Claim the server; one that was started again since the last request is warmed up."""
+        before, self.server = self.server, self._subject.server()
+        if _who(before.public()) == _who(self.server.public()):
+            return
+        self._earlier.append(_identity(before.public()))
+        self.notes.append(f"the server was started again (pid {before.pid} → {self.server.pid}) and warmed up")
+        for _ in range(self._load.warmup):
+            self._asked(_fresh(prompt))
+
+    def _timed(self, index: int, round_: int, prompt: str) -> Repetition:
+        fresh = _fresh(prompt)
+        meter = ProcessMeter(self.server.pid) if self.server.pid is not None else None
         before = meter.cpu_s() if meter else None
-        request, reply = self._asked(fresh, endpoint)
+        request, reply = self._asked(fresh)
         after = meter.cpu_s() if meter else None
         _refuse_cached(reply, self._subject.name)
         self.last = request, reply
         metrics = call_metrics(reply.timing, reply.usage) | _cpu_per_token(before, after, reply)
         return Repetition(index, round_, fresh, metrics, timing=reply.timing, usage=reply.usage)
 
-    def _asked(self, prompt: str, endpoint: Endpoint) -> tuple[ChatRequest, Reply]:
-        request = ChatRequest(
-            model=self._subject.name,
-            messages=({"role": "user", "content": prompt},),
-            max_tokens=self._output_tokens,
-            extra=self._extra,
-        )
+    def _asked(self, prompt: str) -> tuple[ChatRequest, Reply]:
+        request = self._request(prompt)
         try:
-            return request, http.run(chat(endpoint, request, self._subject.deadlines))
+            return request, http.run(chat(self._subject.endpoint_at(self.server), request, self._subject.deadlines))
         except WireError as error:
             if error.category is Category.INVALID_REQUEST and self._extra:
                 self._extra = {}  # a server that refuses fields it does not know is measured without them
-                return self._asked(prompt, endpoint)
+                return self._asked(prompt)
+            raise
+
+    def _request(self, prompt: str) -> ChatRequest:
+        message = {"role": "user", "content": prompt}
+        return ChatRequest(self._subject.name, (message,), max_tokens=self._load.output_tokens, extra=self._extra)
+
+    def _give_up_or_note(self, error: WireError, index: int, number: int) -> None:
+        died = self._subject.gone(error)
+        if died is None:
             raise self._subject.explain(error) from error
+        attempt = failed_attempt(
+            died, self._subject.name, f"repetition {index}", number, keep_text=self._book.keep_prompts
+        )
+        self._book.store.save_failed_attempt(self._book.run_id, f"measurement:{self._measurement_id}", attempt)
+        if number == ATTEMPTS:
+            raise died from error
+        what = f"repetition {index}" if index >= 0 else "the warm-up"
+        self.notes.append(f"{what} was repeated: its server died ({died.category})")
+
+
+def failed_attempt(error: ServerError, model: str, request_hash: str, number: int, *, keep_text: bool) -> FailedAttempt:
+    """A request under which the server died, as it is stored; without what had come where texts are not kept."""
+    return FailedAttempt(
+        model=model,
+        request_hash=request_hash,
+        number=number,
+        category=str(error.category),
+        message=error.message,
+        partial_text=error.partial_text if keep_text else "",
+        at=clock.now().isoformat(),
+    )
+
+
+def _fresh(prompt: str) -> str:
+    """A prompt that no cache knows; on a resume too: the server may have seen the one in flight when we were killed."""
+    return f"[{secrets.token_hex(4)}] {prompt}"
+
+
+def _earlier_servers(begun: Measurement) -> list[dict[str, Any]]:
+    """Who measured the repetitions that are there already."""
+    if not begun.repetitions:
+        return []
+    return [*begun.server.get("earlier", ()), _identity(begun.server)]
+
+
+def _identity(server: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: server.get(name) for name in ("pid", "started_at", "engine", "build", "binary", "load_s")}
+
+
+def _who(server: Mapping[str, Any]) -> tuple[Any, Any]:
+    return server.get("pid"), server.get("started_at")
 
 
 def _refuse_cached(reply: Reply, name: str) -> None:

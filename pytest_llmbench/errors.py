@@ -22,6 +22,10 @@ from enum import IntEnum, StrEnum
 from typing import Self
 
 
+_SHOWN = 200
+"""Characters of a broken reply in an error's text."""
+
+
 class ExitCode(IntEnum):
     """Every exit status of `pytest`, `llmbench run` and the other verbs; 0 to 5 are pytest's own.
 
@@ -92,14 +96,20 @@ class Category(StrEnum):
         "measurement.invalid",
         "The measurement broke its own conditions (a cached prompt, too few tokens).",
     )
-    LOCAL_SERVER_CRASH = "local.server_crash", "A local server died while it was used."
-    LOCAL_SERVER_START = "local.server_start", "A local server did not start."
+    LOCAL_SERVER_CRASH = "local.server_crash", "A local server crashed, while it was loading or in use."
+    LOCAL_SERVER_HANG = "local.server_hang", "A local server lived and did nothing any more; it was killed."
+    LOCAL_SERVER_START = "local.server_start", "A local server did not start, for a reason that only its log tells."
+    LOCAL_MISMATCH = "local.mismatch", "A local server runs with other settings than it was asked for."
     LOCAL_LOAD_TIMEOUT = "local.load_timeout", "A local server did not become ready before the deadline."
     LOCAL_OOM = "local.oom", "A local server ran out of memory, or would have."
     LOCAL_PORT = "local.port", "A local server could not listen at its address."
     LOCAL_CORRUPT_MODEL = "local.corrupt_model", "A model file is corrupt, or not the one that was pinned."
-    LOCAL_DISK_FULL = "local.disk_full", "No space left for a model file."
-    LOCAL_ENGINE_MISSING = "local.engine_missing", "No engine for local models is installed."
+    LOCAL_SOCKETS = "local.sockets", "This process or machine has no file or port left for another connection."
+    LOCAL_MODEL_UNSUPPORTED = "local.model_unsupported", "The engine does not know this kind of model."
+    LOCAL_DISK_FULL = "local.disk_full", "No space left on the disk for a model file, a log or the results."
+    LOCAL_ENGINE_MISSING = "local.engine_missing", "The engine for local models is not there."
+    LOCAL_ENGINE_UNUSABLE = "local.engine_unusable", "The engine does not run on this machine, or is no llama-server."
+    LOCAL_BAD_FLAG = "local.bad_flag", "The engine does not take a flag it was given, or its value."
     LOCAL_SUPERVISOR = "local.supervisor", "The process that starts servers cannot be reached."
     LOCAL_WORKER_CRASH = "local.worker_crash", "An xdist worker died during the test."
     LOCAL_REFUSED = "local.refused", "A server was refused because waiting for it would never end."
@@ -163,19 +173,29 @@ class ServerError(InfraError):
         category: one of the `local.*` categories.
         hint: what the reader can do next.
         exit_code: the process's exit status; negative for a signal, None while it lives.
-        log_tail: the last lines of its log.
+        log_tail: the last lines of its log, fit to be shown.
+        partial_text: what the model had said when the server died; kept for the log, never scored.
     """
 
     def __init__(
-        self, message: str, *, category: Category, hint: str = "", exit_code: int | None = None, log_tail: str = ""
+        self,
+        message: str,
+        *,
+        category: Category,
+        hint: str = "",
+        exit_code: int | None = None,
+        log_tail: str = "",
+        partial_text: str = "",
     ) -> None:
         super().__init__(message, category=category, hint=hint)
         self.exit_code = exit_code
         self.log_tail = log_tail
+        self.partial_text = partial_text
 
     def __str__(self) -> str:
+        said = f"\n  it had said, which is not scored: {self.partial_text[:_SHOWN]!r}" if self.partial_text else ""
         tail = f"\n  last lines of its log:\n{_indented(self.log_tail)}" if self.log_tail else ""
-        return super().__str__() + tail
+        return super().__str__() + said + tail
 
 
 class WireError(InfraError):

@@ -53,7 +53,7 @@ def _reaches_us(name: str, definitions: Sequence[Any]) -> bool:
 def llama_server(pytestconfig: pytest.Config) -> Callable[..., ServedModel]:
     """Start (or share) a llama.cpp server: `llama_server("smollm2-135m:Q4_1", context=4096)`.
 
-    Returns a model with `.ask(prompt)`, `.base_url`, `.api_key` and `.server()`. Settings: `context` (tokens per slot),
+    Returns a model with `.ask(prompt)`, `.base_url`, `.api_key.reveal()` and `.server()`. Settings: `context` (tokens per slot),
     `threads`, `slots`, `gpu_layers`, `kv_type`, `extra_args`, `engine`. Tests that ask for the same settings share one
     server, under pytest-xdist too; it starts at its first use and stops when the session ends.
     """
@@ -86,7 +86,7 @@ def model(request: pytest.FixtureRequest) -> Model:
 
 @pytest.fixture(scope="session")
 def bench(pytestconfig: pytest.Config) -> Callable[..., Measurement]:
-    """Measure a model: `bench(model, profile="interactive", rounds=4)`.
+    """Measure a model: `bench(model, profile="interactive", rounds=4)`; a model's name will do.
 
     Returns a measurement whose metrics are attributes: `chat.ttft_s.p95`, `chat.decode_tps.median`. A test that uses
     it, also through a fixture, has the machine to itself. In a module- or session-scoped fixture it is measured once a
@@ -97,7 +97,7 @@ def bench(pytestconfig: pytest.Config) -> Callable[..., Measurement]:
     session = pytestconfig.stash[SESSION]()
 
     def measure(
-        model: ServedModel,
+        model: ServedModel | str,
         profile: str = "interactive",
         *,
         rounds: int | None = None,

@@ -48,6 +48,7 @@ class Hooks:
         self._identity: dict[str, Any] = getattr(config, "workerinput", {}).get("llmbench") or {
             "run_id": f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.urandom(3).hex()}",
             "controller_pid": os.getpid(),
+            "nonce": os.urandom(8).hex(),
             "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         }
         self._is_worker = hasattr(config, "workerinput")
@@ -63,8 +64,10 @@ class Hooks:
         """
         if self._recorder is None:
             from pytest_llmbench.recorder import Recorder  # noqa: PLC0415 - not in sessions that do not use us
+            from pytest_llmbench.safe_reports import SafeReports  # noqa: PLC0415 - as above
 
             self._recorder = Recorder(self._config, self._identity, is_worker=self._is_worker)
+            self._config.pluginmanager.register(SafeReports(self._config, is_ours, self._recorder), "llmbench-safe")
         return self._recorder
 
     @pytest.hookimpl(trylast=True)
@@ -156,7 +159,7 @@ class Hooks:
         self, report: pytest.TestReport
     ) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
         # "rerun": pytest-rerunfailures will try once more, and counts that itself.
-        if report.outcome != "rerun" and getattr(report, "llmbench", {}).get("outcome") == "infra_error":
+        if str(report.outcome) != "rerun" and getattr(report, "llmbench", {}).get("outcome") == "infra_error":
             return "infra error", "I", ("INFRA ERROR", {"yellow": True})
         return None
 

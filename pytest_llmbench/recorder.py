@@ -6,6 +6,7 @@ controller it stores outcomes as they arrive and, at the end, decides gates and 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -20,7 +21,7 @@ import pytest
 
 from pytest_llmbench import config as configuration
 from pytest_llmbench import http, options, reports
-from pytest_llmbench.display import display_safe
+from pytest_llmbench.display import display_safe, terminal_safe
 from pytest_llmbench.errors import Category, ExitCode, InfraError, LlmbenchError, StoreError, UsageError
 from pytest_llmbench.fixtures import fixtures_of
 from pytest_llmbench.records import Outcome, Run, ServerSpec, TestResult
@@ -67,7 +68,7 @@ class Recorder:
             if resolved.settings.resume and not is_worker:
                 self.session.resume(resolved.settings.resume)
         except LlmbenchError as error:
-            raise pytest.UsageError(str(error)) from error
+            raise pytest.UsageError(terminal_safe(str(error))) from error
         if is_worker and os.getppid() == self.session.identity.controller_pid:
             die_with_parent(os.getppid())  # else it would finish its test first, with nobody to tell
 
@@ -94,7 +95,7 @@ class Recorder:
         try:
             _ = self.session.store
         except StoreError as error:
-            raise pytest.UsageError(str(error)) from error
+            raise pytest.UsageError(terminal_safe(str(error))) from error
 
     def begin(self, item: pytest.Item) -> None:
         """From here to `end` what is asked belongs to this test."""
@@ -271,11 +272,14 @@ class Recorder:
 
     def _say(self, text: str) -> None:
         reporter = self._config.pluginmanager.get_plugin("terminalreporter")
-        if reporter is not None:
-            reporter.ensure_newline()
-            reporter.write_line(f"llmbench: {text}", yellow=True)
-        elif sys.__stderr__ is not None:  # an xdist worker has no reporter, but its user's terminal
-            print(f"llmbench: {text}", file=sys.__stderr__, flush=True)
+        capture = self._config.pluginmanager.get_plugin("capturemanager")
+        # While a test is set up even the reporter's output is captured, and shown only if the test fails.
+        with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
+            if reporter is not None:
+                reporter.ensure_newline()
+                reporter.write_line(f"llmbench: {terminal_safe(text)}", yellow=True)
+            elif sys.__stderr__ is not None:  # an xdist worker has no reporter, but its user's terminal
+                print(f"llmbench: {terminal_safe(text)}", file=sys.__stderr__, flush=True)
 
 
 def _resolve(config: pytest.Config) -> configuration.Resolved:

@@ -7,15 +7,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pytest_llmbench.bench import Load, measure
-from pytest_llmbench.clients import Endpoint, Model
+from pytest_llmbench.clients import ChatRequest, Endpoint, Model
 from pytest_llmbench.clients.model import Prompt
+from pytest_llmbench.clients.rounds import GONE
 from pytest_llmbench.config import ServerDef
-from pytest_llmbench.errors import InfraError, UsageError, WireError, did_you_mean
+from pytest_llmbench.errors import Category, InfraError, ServerError, UsageError, WireError, did_you_mean
 from pytest_llmbench.profiles import PROFILES
 from pytest_llmbench.profiles.interactive import PROMPTS
 from pytest_llmbench.profiles.ratings import Step
 from pytest_llmbench.records import Measurement, Reply, ServerInfo, ServerSpec
+from pytest_llmbench.secret import Secret
+from pytest_llmbench.servers.claims import HANG_S
 from pytest_llmbench.session import Session
+
+SETTLE_S = 1.0
+"""How long after the end of a connection the end of its server may become known."""
+_WAITED = frozenset({Category.TIMEOUT_CONNECT, Category.TIMEOUT_TTFT, Category.TIMEOUT_IDLE, Category.TIMEOUT_TOTAL})
 
 
 class ServedModel(Model, ABC):
@@ -30,6 +37,7 @@ class ServedModel(Model, ABC):
             deadlines=session.deadlines,
             recall=lambda request: session.recall(request, self.identity()),
             keep=lambda request, reply: session.keep(request, reply, self.identity()),
+            lost=self._lost,
         )
 
     @abstractmethod
@@ -39,6 +47,10 @@ class ServedModel(Model, ABC):
     @abstractmethod
     def identity(self) -> Mapping[str, Any]:
         """What makes an answer of this model comparable with another."""
+
+    def gone(self, error: WireError) -> ServerError | None:  # noqa: ARG002 - for servers that are ours
+        """Why the server is gone under a broken exchange, where asking a new one helps."""
+        return None
 
     def explain(self, error: WireError) -> InfraError:
         """The reason behind a broken exchange, where more is known than that it broke."""
@@ -51,8 +63,16 @@ class ServedModel(Model, ABC):
             raise self.explain(error) from error
 
     def endpoint(self) -> Endpoint:
-        info = self.server()
+        return self.endpoint_at(self.server())
+
+    def endpoint_at(self, info: ServerInfo) -> Endpoint:
+        """How a server of this model is asked."""
         return Endpoint(base_url=info.base_url, api_key=info.api_key, model_id=self.model_id, name=self.name)
+
+    def _lost(self, request: ChatRequest, number: int, error: WireError) -> InfraError | None:
+        if (reason := self.gone(error)) is not None:
+            self.session.keep_failed(request, number, reason, self.identity())
+        return reason
 
     @property
     def model_id(self) -> str:
@@ -65,8 +85,8 @@ class ServedModel(Model, ABC):
         return self.server().base_url
 
     @property
-    def api_key(self) -> str:
-        """The key the server wants, for clients of your own."""
+    def api_key(self) -> Secret:
+        """The key the server wants; `api_key.reveal()` for clients of your own."""
         return self.server().api_key
 
 
@@ -80,8 +100,24 @@ class LocalModel(ServedModel):
     def server(self) -> ServerInfo:
         return self.session.served(self.spec)
 
+    def gone(self, error: WireError) -> ServerError | None:
+        """Not for one that let us wait: asking again would take as long again."""
+        if error.category not in GONE:
+            return None
+        died = self._death(error)
+        return None if died is None or died.category is Category.LOCAL_SUPERVISOR else died
+
     def explain(self, error: WireError) -> InfraError:
-        return self.session.supervisor.crash(self.spec) or error
+        if error.category in _WAITED:
+            self.session.supervisor.suspect(self.spec, bound_s=HANG_S)
+        return self._death(error) or error
+
+    def _death(self, error: WireError) -> ServerError | None:
+        broke = error.category in GONE
+        died = self.session.supervisor.crash(self.spec, settle_s=SETTLE_S if broke else 0)
+        if died is not None:
+            died.partial_text = error.partial_text
+        return died
 
     def identity(self) -> Mapping[str, Any]:
         spec = self.spec.as_dict()
@@ -121,7 +157,7 @@ def local_model(session: Session, name: str, **settings: Any) -> LocalModel:
 
 def run_bench(
     session: Session,
-    model: ServedModel,
+    model: ServedModel | str,
     profile: str,
     *,
     rounds: int | None,
@@ -138,6 +174,8 @@ def run_bench(
             f"no profile {profile!r}{did_you_mean(profile, PROFILES)}", hint=f"profiles: {', '.join(PROFILES)}"
         )
     session.require_exclusive()
+    if isinstance(model, str):
+        model = open_model(session, session.checked_external(model) or model)
     load = Load(
         rounds=session.settings.rounds if rounds is None else rounds,
         prompts=PROMPTS if prompts is None else tuple(prompts),

@@ -20,16 +20,19 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from pytest_llmbench import clock
-from pytest_llmbench.bench import Book
+from pytest_llmbench import clock, redaction
+from pytest_llmbench.bench import Book, failed_attempt
 from pytest_llmbench.clients import ChatRequest
 from pytest_llmbench.config import Resolved, ServerDef
-from pytest_llmbench.errors import UsageError
+from pytest_llmbench.errors import ServerError, UsageError
 from pytest_llmbench.http import Deadlines
 from pytest_llmbench.records import Host, ModelFile, Record, Reply, Run, ServerInfo, ServerSpec, TestResult
+from pytest_llmbench.secret import NO_KEY, Secret
 from pytest_llmbench.servers import host
 from pytest_llmbench.servers.claims import Supervisor
+from pytest_llmbench.servers.logs import forget_old_runs
 from pytest_llmbench.servers.machine import MachineLock
+from pytest_llmbench.servers.memory_learned import learned
 from pytest_llmbench.servers.models import ModelStore, default_folder
 from pytest_llmbench.store import Store
 
@@ -40,6 +43,8 @@ class Identity(Record):
 
     run_id: str
     controller_pid: int
+    nonce: str = ""
+    """What nobody can guess of the name of the folder in which the run's processes meet."""
     command: Sequence[str] = ()
     resuming: bool = False
 
@@ -78,6 +83,7 @@ class Session:
     """
 
     def __init__(self, resolved: Resolved, identity: Identity, say: Callable[[str], None]) -> None:
+        redaction.register_environment(os.environ)
         self.resolved = resolved
         self.settings = resolved.settings
         self.config = resolved.config
@@ -118,7 +124,7 @@ class Session:
     @cached_property
     def models(self) -> ModelStore:
         folder = self.resolved.models_dir or default_folder()
-        return ModelStore(folder, self.config.models, offline=self.settings.offline)
+        return ModelStore(folder, self.config.models, offline=self.settings.offline, lock=self.resolved.lock_path)
 
     @cached_property
     def host(self) -> Host:
@@ -131,7 +137,8 @@ class Session:
     @cached_property
     def supervisor(self) -> Supervisor:
         pid = self.identity.controller_pid
-        scratch = Path(tempfile.gettempdir()) / f"llmbench-{os.getuid()}-{pid}-{self.run_id[-6:]}"
+        forget_old_runs(self.folder / "logs")
+        scratch = Path(tempfile.gettempdir()) / f"llmbench-{os.getuid()}-{pid}-{self.identity.nonce}"
         return Supervisor(
             scratch,
             pid,
@@ -139,6 +146,7 @@ class Session:
             binary=self.settings.llama_server,
             load_timeout_s=self.settings.load_timeout_s,
             log_folder=self.folder / "logs" / self.run_id,
+            learned=lambda *build: learned(self.store.servers_measured(self.host.fingerprint), *build),
         )
 
     @cached_property
@@ -168,11 +176,11 @@ class Session:
         self.key_of(found[0])
         return name
 
-    def key_of(self, definition: ServerDef) -> str:
+    def key_of(self, definition: ServerDef) -> Secret:
         """The key of an external server, from the environment."""
         if not definition.key_env:
-            return ""
-        if not (key := os.environ.get(definition.key_env)):
+            return NO_KEY
+        if not (key := Secret(os.environ.get(definition.key_env, ""))):
             raise UsageError(f"the server {definition.url} needs its key in ${definition.key_env}, which is not set")
         return key
 
@@ -196,7 +204,7 @@ class Session:
 
     def model_file(self, name: str) -> ModelFile:
         """The file of a local model, fetched where it is missing."""
-        return self.models.ensure(self.local_name(name))
+        return self.models.ensure(self.local_name(name), announce=self._say)
 
     def local_name(self, name: str) -> str:
         """A local model's name as its store knows it.
@@ -280,6 +288,12 @@ class Session:
         kept = self.store.save_reply(self.run_id, place[0], ordinal, shown, body)
         self._note(kept)
         return dataclasses.replace(stored, id=kept.id)
+
+    def keep_failed(self, request: ChatRequest, number: int, error: ServerError, subject: Mapping[str, Any]) -> None:
+        """Store an attempt whose server died, with what had come of the reply; the request is asked once more."""
+        test_key, request_hash = self._place(request, subject)
+        attempt = failed_attempt(error, request.model, request_hash, number, keep_text=self.settings.keep_prompts)
+        self.store.save_failed_attempt(self.run_id, test_key, attempt)
 
     def resume(self, name: str) -> None:
         """Become the stored run of this id, prefix or "last".
@@ -366,7 +380,7 @@ def environment(root: Path, command: Sequence[str]) -> dict[str, Any]:
         "git_revision": _git(root, "rev-parse", "HEAD"),
         "git_dirty": None if changes is None else bool(changes),
         "versions": {"python": platform.python_version(), **_versions()},
-        "command": list(command),
+        "command": [redaction.redact(word) for word in command],
     }
 
 
@@ -380,7 +394,7 @@ def _git(root: Path, *arguments: str) -> str | None:
 
 def _versions() -> dict[str, str]:
     found = {}
-    for package in ("pytest-llmbench", "pytest", "pytest-xdist", "xllamacpp", "httpx"):
+    for package in ("pytest-llmbench", "pytest", "pytest-xdist", "xllamacpp", "httptools", "uvloop"):
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pytest_llmbench.fixtures import asked_of_us
+from pytest_llmbench.redaction import redact
 from pytest_llmbench.session import Session, TestContext
 
 MESSAGE_LIMIT = 4000
@@ -40,10 +41,15 @@ def message_of(error: BaseException | None, report: pytest.TestReport) -> str:
     """Why a test ended as it did, in its own words."""
     if report.outcome == "skipped":
         skipped = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr or "")
-        return str(getattr(report, "wasxfail", "") or skipped)[:MESSAGE_LIMIT]
+        return _kept(str(getattr(report, "wasxfail", "") or skipped))
     if error is not None:
-        return str(error)[:MESSAGE_LIMIT]
-    return str(report.longrepr)[:MESSAGE_LIMIT] if report.failed else ""
+        return _kept(str(error))
+    return _kept(str(report.longrepr)) if report.failed else ""
+
+
+def _kept(message: str) -> str:
+    """Redacted before it is cut: half a key is harder to find."""
+    return redact(message)[:MESSAGE_LIMIT]
 
 
 def relative(path: Path, root: Path | None = None) -> Path:

@@ -8,6 +8,7 @@ from pytest_llmbench import http
 from pytest_llmbench.clients import ChatRequest, Endpoint, Model, chat
 from pytest_llmbench.demo import DemoProvider, Reaction
 from pytest_llmbench.records import Reply
+from pytest_llmbench.secret import Secret
 
 PATIENT = http.Deadlines(connect_s=20, ttft_s=20, idle_s=20, total_s=60)
 KEY = "sk-very-secret-key"
@@ -15,7 +16,7 @@ KEY = "sk-very-secret-key"
 
 def endpoint_of(provider: DemoProvider) -> Endpoint:
     """The provider as an endpoint with a key."""
-    return Endpoint(base_url=provider.url, api_key=KEY, model_id="served-name", name="demo/name")
+    return Endpoint(base_url=provider.url, api_key=Secret(KEY), model_id="served-name", name="demo/name")
 
 
 def ask_at(

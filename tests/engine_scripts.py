@@ -32,10 +32,42 @@ OLD_HELP = """\
 """
 
 _SERVE = """
-import http.server, json, os
+import http.server, json, os, signal, threading, time
 
 class Answers(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if os.path.exists({hang!r}):
+            time.sleep(600)
+        text = asked["messages"][-1]["content"] if "messages" in asked else ""
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.end_headers()
+        for number in range(40):
+            if number == 5 and "die" in text.split() and not ("once" in text and os.path.exists({died!r})):
+                open({died!r}, "w").close()
+                os.kill(os.getpid(), signal.Signals[text.split()[-1]])
+                time.sleep(600)  # the signal may strike another thread, a moment later
+            self.said({{"choices": [{{"index": 0, "delta": {{"content": f"{{number}} "}}}}]}})
+            time.sleep({pause_s})
+        self.said({{
+            "choices": [{{"index": 0, "delta": {{}}, "finish_reason": "stop"}}],
+            "usage": {{"prompt_tokens": 9, "completion_tokens": 40}},
+        }})
+        self.wfile.write(b"data: [DONE]\\n\\n")
+
+    def said(self, event):
+        self.wfile.write(b"data: " + json.dumps(event).encode() + b"\\n\\n")
+        self.wfile.flush()
+
+    def log_message(self, *args):
+        pass
+
     def do_GET(self):
+        if {needs_key} and self.path != "/health":
+            if self.headers.get("Authorization") != "Bearer " + os.environ["LLAMA_API_KEY"]:
+                self.send_error(401)
+                return
         body = json.dumps({{
             "default_generation_settings": {{"n_ctx": {context}}}, "total_slots": {slots}, "model_path": "model.gguf",
         }}).encode()
@@ -45,6 +77,7 @@ class Answers(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+server.daemon_threads = True
 print(f"main: server is listening on http://127.0.0.1:{{server.server_port}} - starting the main loop", flush=True)
 server.serve_forever()
 """
@@ -58,8 +91,13 @@ def script(
     context: int = 512,
     slots: int = 1,
     help_text: str = OLD_HELP,
+    pause_s: float = 0.01,
+    needs_key: bool = False,
 ) -> Path:
-    """Write the program.
+    """Write the program. As a server it streams the numbers from 0 to 39.
+
+    A prompt that ends in `die SIGSEGV` kills it after five of them, `die once SIGSEGV` the first time only. While a
+    file `hang` stands beside it, it answers no request but GET.
 
     Args:
         folder: where to.
@@ -68,6 +106,8 @@ def script(
         context: what it says its context is.
         slots: how many slots it says it has.
         help_text: its `--help`.
+        pause_s: between two numbers.
+        needs_key: whether it refuses who does not have its key.
     """
     path = folder / "llama-server"
     path.write_text(
@@ -75,7 +115,18 @@ def script(
         "import sys\n"
         f"if '--help' in sys.argv:\n    print({help_text!r})\n    sys.exit(0)\n"
         "if '--version' in sys.argv:\n    print('version: 4242 (0a1b2c3d)', file=sys.stderr)\n    sys.exit(0)\n"
-        f"{before}\n" + (_SERVE.format(context=context, slots=slots) if serves else "")
+        f"{before}\n" + (_serve(folder, context, slots, pause_s, needs_key) if serves else "")
     )
     path.chmod(0o755)
     return path
+
+
+def _serve(folder: Path, context: int, slots: int, pause_s: float, needs_key: bool) -> str:
+    return _SERVE.format(
+        context=context,
+        slots=slots,
+        pause_s=pause_s,
+        needs_key=needs_key,
+        hang=str(folder / "hang"),
+        died=str(folder / "died"),
+    )

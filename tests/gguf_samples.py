@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import struct
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-UINT8, UINT32, FLOAT32, STRING, ARRAY = 0, 4, 6, 8, 9
+UINT8, UINT16, UINT32, INT32, FLOAT32, STRING, ARRAY = 0, 2, 4, 5, 6, 8, 9
 F32, F16, Q8_0 = 0, 1, 8
 
 LLAMA: Mapping[str, str | int] = {
@@ -72,6 +73,22 @@ def gguf(
         head += struct.pack("<IQ", kind, len(data))
         data += content + bytes(-len(content) % 32)
     return head + bytes(-len(head) % 32) + data
+
+
+def noisy(kilobytes: int, seed: int = 1, metadata: Mapping[str, str | float | bytes] = LLAMA) -> bytes:
+    """A GGUF file with about that many kilobytes of random weights."""
+    floats = 64 * 4 * kilobytes
+    return gguf(metadata, {f"noise.{seed}": ((64, 4 * kilobytes), F32, random.Random(seed).randbytes(4 * floats))})
+
+
+def split_gguf(count: int, kilobytes: int = 8) -> list[bytes]:
+    """The files of a model in several parts, as gguf-split writes them: the first one has the metadata."""
+    parts = []
+    for number in range(count):
+        told = {"split.no": struct.pack("<IH", UINT16, number), "split.count": struct.pack("<IH", UINT16, count)}
+        told["split.tensors.count"] = struct.pack("<Ii", INT32, count)
+        parts.append(noisy(kilobytes, number + 1, {**(LLAMA if number == 0 else {}), **told}))
+    return parts
 
 
 def wheel(folder: Path, package: str, files: Mapping[str, bytes], version: str = "1.0") -> Path:

@@ -24,17 +24,23 @@ SOURCE = "pypi:tiny-model==1.0"
 NAME = "tiny:Q8_0"
 
 
-def define(source: str, sha256: str | None = None, name: str = NAME) -> dict[str, ModelDef]:
+def define(source: str, sha256: str | tuple[str, ...] | None = None, name: str = NAME) -> dict[str, ModelDef]:
     """One model's definition, as llmbench.yaml would give it."""
     model, _, quant = name.partition(":")
     return {model: ModelDef(quants={quant: QuantDef(source=source, sha256=sha256)})}
 
 
 def store(
-    folder: Path, source: str = SOURCE, sha256: str | None = None, *, offline: bool = False, name: str = NAME
+    folder: Path,
+    source: str = SOURCE,
+    sha256: str | tuple[str, ...] | None = None,
+    *,
+    offline: bool = False,
+    name: str = NAME,
+    lock: Path | None = None,
 ) -> ModelStore:
     """A store that knows one model."""
-    return ModelStore(folder / "models", define(source, sha256, name), offline=offline)
+    return ModelStore(folder / "models", define(source, sha256, name), offline=offline, lock=lock)
 
 
 def files_in(folder: Path) -> list[str]:

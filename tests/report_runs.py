@@ -7,6 +7,7 @@ import random
 
 from pytest_llmbench.metrics import METRICS, call_metrics
 from pytest_llmbench.records import (
+    FailedAttempt,
     GateResult,
     Host,
     Measurement,
@@ -192,6 +193,18 @@ def mixed_run() -> Run:
         ),
         measurements=(*base.measurements, slow, remote),
         replies=(*base.replies, *_replies(slow)),
+        failed_attempts=(
+            FailedAttempt(
+                model=base.measurements[0].model,
+                request_hash="f" * 64,
+                number=1,
+                category="local.server_crash",
+                message="the server died (SIGSEGV)",
+                partial_text="The capital of",
+                at="2026-11-21T04:15:11+00:00",
+                test_key=f"{suite}::test_tools",
+            ),
+        ),
         gates=(
             *base.gates,
             GateResult(

@@ -36,7 +36,7 @@ supervisor = Supervisor(
     capacity_bytes=int(capacity) or None, log_folder=Path(folder + "-logs"),
 )
 info = supervisor.claim([ServerSpec.from_dict(json.loads(spec))], wait=True)[0]
-print(json.dumps(info.as_dict()), flush=True)
+print(json.dumps({**info.public(), "api_key": info.api_key.reveal()}), flush=True)
 sys.stdin.readline()
 """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pytest_llmbench.records import (
+    FailedAttempt,
     GateResult,
     Gpu,
     Host,
@@ -16,6 +17,7 @@ from pytest_llmbench.records import (
     Timing,
     Usage,
 )
+from pytest_llmbench.secret import Secret
 
 HOST = Host(
     cpu_model="A CPU",
@@ -73,6 +75,19 @@ def reply(text: str = "Hello.", request_hash: str = "h1") -> Reply:
     )
 
 
+def failed_attempt(number: int = 1) -> FailedAttempt:
+    return FailedAttempt(
+        model="tiny:Q4_1",
+        request_hash="h1",
+        number=number,
+        category="local.server_crash",
+        message="the server died (SIGSEGV)",
+        partial_text="Hel",
+        at="2025-01-01T00:00:01+00:00",
+        test_key="t1",
+    )
+
+
 def repetition(index: int) -> Repetition:
     return Repetition(
         index=index,
@@ -86,7 +101,7 @@ def repetition(index: int) -> Repetition:
 
 
 def measurement(measurement_id: str = "m1", key: str = "k1", repetitions: int = 0) -> Measurement:
-    server = ServerInfo("embedded", "http://127.0.0.1:1", api_key="secret", pid=3, build="b1", command=("x", "--y"))
+    server = ServerInfo("embedded", "http://127.0.0.1:1", Secret("secret"), pid=3, build="b1", command=("x", "--y"))
     return Measurement(
         id=measurement_id,
         key=key,

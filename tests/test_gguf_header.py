@@ -7,13 +7,14 @@ from pathlib import Path
 
 import gguf
 import pytest
-from gguf_samples import ARRAY, F16, F32, LLAMA, Q8_0, STRING, UINT8, UINT32, array, text
+from gguf_samples import F16, F32, LLAMA, Q8_0, STRING, UINT32, array, text
 from gguf_samples import gguf as gguf_bytes
 
 from pytest_llmbench.records import ModelFile
 from pytest_llmbench.servers.gguf import GgufHeader, read_header
 from pytest_llmbench.servers.gguf_bytes import LongArray
 from pytest_llmbench.servers.gguf_types import FILE_TYPES, TENSOR_TYPES
+from pytest_llmbench.servers.memory_layers import kv_bytes
 
 MIB = 1 << 20
 
@@ -63,26 +64,26 @@ def test_kv_memory_is_what_llama_cpp_allocates(
     smollm2: ModelFile, context: int, slots: int, kv_type: str, mib: float
 ) -> None:
     """The formula gives the sizes that llama-server logged for this model; a context is rounded up to 256 tokens."""
-    assert read_header(smollm2.path).kv_bytes(context, slots, kv_type) == mib * MIB
+    assert kv_bytes(read_header(smollm2.path), context, slots, kv_type) == mib * MIB
 
 
 def test_kv_memory_counts_the_heads_of_each_layer(tmp_path: Path) -> None:
     """A file may list KV heads layer by layer; a layer with none (recurrent) needs no cache."""
     heads = array(UINT32, [struct.pack("<I", n) for n in (4, 0)])
     header = header_of(tmp_path, gguf_bytes({**LLAMA, "llama.attention.head_count_kv": heads}))
-    assert header.kv_bytes(256) == 256 * (4 + 0) * (16 + 16) * 2
+    assert kv_bytes(header, 256) == 256 * (4 + 0) * (16 + 16) * 2
 
 
 @pytest.mark.parametrize("gone", ["llama.block_count", "llama.embedding_length", "general.architecture"])
 def test_kv_memory_is_unknown_where_the_header_does_not_tell(tmp_path: Path, gone: str) -> None:
     """Not known is None, not a guess."""
     known = {key: value for key, value in LLAMA.items() if key != gone}
-    assert header_of(tmp_path, gguf_bytes(known)).kv_bytes(4096) is None
+    assert kv_bytes(header_of(tmp_path, gguf_bytes(known)), 4096) is None
 
 
 def test_kv_memory_of_an_unknown_cache_type_is_unknown(tmp_path: Path) -> None:
     """A type that we have no size for gives None."""
-    assert header_of(tmp_path, gguf_bytes()).kv_bytes(4096, kv_type="q3_9") is None
+    assert kv_bytes(header_of(tmp_path, gguf_bytes()), 4096, kv_type="q3_9") is None
 
 
 def test_a_file_that_does_not_tell_its_quantization_is_named_after_most_of_its_bytes(tmp_path: Path) -> None:
@@ -108,11 +109,10 @@ def test_long_arrays_are_skipped_and_short_ones_kept(tmp_path: Path) -> None:
     assert header.metadata["after"] == 7
 
 
-def test_arrays_in_arrays_are_read(tmp_path: Path) -> None:
-    """The format allows them, if not many levels deep."""
-    inner = struct.pack("<IQ", UINT8, 2) + b"\x01\x02"
-    header = header_of(tmp_path, gguf_bytes({"nested": array(ARRAY, [inner, inner])}))
-    assert header.metadata["nested"] == ((1, 2), (1, 2))
+def test_text_that_is_not_utf_8_is_read_as_engines_read_it(tmp_path: Path) -> None:
+    """An author's name in Latin-1 is no reason to refuse a model that works."""
+    author = struct.pack("<I", STRING) + text("Jos\xe9".encode("latin-1"))
+    assert header_of(tmp_path, gguf_bytes({"general.author": author})).metadata["general.author"] == "Jos\ufffd"
 
 
 def test_a_file_says_what_it_was_requantized_from(tmp_path: Path) -> None:

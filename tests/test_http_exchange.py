@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import socket
-import ssl
 import threading
 from contextlib import contextmanager
 
@@ -153,15 +152,6 @@ def test_https_to_a_server_without_tls_is_a_matter_of_tls():
     with raw_server(b"HTTP/1.1 400 no TLS here\r\n\r\n") as address, pytest.raises(WireError) as caught:
         http.run(http.fetch(http.Request("GET", f"https://{address}/"), PATIENT))
     assert caught.value.category is Category.NETWORK_TLS
-
-
-def test_https_checks_certificates():
-    """The context of https verifies hosts; that of http trusts nobody at all."""
-    from pytest_llmbench.http.exchange import _tls
-
-    assert _tls("https").verify_mode == _tls("http").verify_mode == ssl.CERT_REQUIRED
-    assert _tls("https").check_hostname
-    assert _tls("http").get_ca_certs() == []
 
 
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1/", "127.0.0.1:80", "http://[broken"])

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import CancelledError
+from pathlib import Path
 
 import pytest
 
@@ -23,7 +24,8 @@ async def failure(error):
 
 
 def in_a_process(script: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    command, here = [sys.executable, "-W", "error", "-c", script], Path(__file__).parent
+    return subprocess.run(command, cwd=here, capture_output=True, text=True, timeout=60, check=False)
 
 
 def test_run_returns_what_the_coroutine_returns():
@@ -124,6 +126,46 @@ child = os.fork()
 assert http.run(who()) == os.getpid()
 if child:
     raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_measuring_path_loads_no_general_http_library():
+    """httpx fetches model files; here its share of each measured time would be larger than the network's."""
+    done = in_a_process(
+        """
+import sys
+from pytest_llmbench import http
+from pytest_llmbench.clients import chat
+from pytest_llmbench.demo import DemoProvider
+from asking import ask_at
+
+with DemoProvider() as provider:
+    assert ask_at(provider).text
+assert not {"httpx", "httpcore", "h11", "anyio", "requests", "aiohttp"} & sys.modules.keys()
+"""
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_uvloop_drives_our_own_loop_only(there):
+    """Where it is missing, asyncio's own does; the process's policy stays as it was."""
+    if there:
+        pytest.importorskip("uvloop")
+    done = in_a_process(
+        f"""
+import asyncio, sys
+if not {there}:
+    sys.modules["uvloop"] = None
+from pytest_llmbench import http
+
+async def module_of_loop():
+    return type(asyncio.get_running_loop()).__module__
+
+assert http.run(module_of_loop()).startswith("uvloop") == {there}
+assert asyncio.run(module_of_loop()).startswith("asyncio")
 """
     )
     assert done.returncode == 0, done.stderr

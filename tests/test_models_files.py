@@ -7,11 +7,11 @@ import os
 from pathlib import Path
 
 import pytest
-from gguf_samples import gguf
+from gguf_samples import gguf, split_gguf
 from model_stores import NAME, files_in, store
 
 from pytest_llmbench.errors import Category, ModelFileError
-from pytest_llmbench.servers import models
+from pytest_llmbench.servers import model_checks, models
 
 DATA = gguf()
 SHA256 = hashlib.sha256(DATA).hexdigest()
@@ -35,7 +35,7 @@ def test_a_file_named_in_the_configuration_is_used_in_place(tmp_path: Path, file
 def test_a_file_is_hashed_once(tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While size and time of change are as noted, finding it reads no more than the note."""
     first = store(tmp_path, f"path:{file}").find(NAME)
-    monkeypatch.setattr(models, "hash_file", lambda path: pytest.fail(f"hashed {path} again"))
+    monkeypatch.setattr(model_checks, "hash_file", lambda path: pytest.fail(f"hashed {path} again"))
     assert store(tmp_path, f"path:{file}").find(NAME) == first
 
 
@@ -110,3 +110,20 @@ def test_the_list_shows_what_is_known_without_reading_the_weights(tmp_path: Path
 def test_the_default_folder_is_the_users_cache() -> None:
     """All projects of a user share the files."""
     assert models.default_folder().parts[-2:] == ("pytest-llmbench", "models")
+
+
+def test_a_split_model_of_the_user_is_used_in_place(tmp_path: Path) -> None:
+    """Named by its first part; size and hash are over all, and a change in any of them is seen."""
+    parts = split_gguf(2)
+    files = [tmp_path / f"own-0000{number}-of-00002.gguf" for number in (1, 2)]
+    for file, part in zip(files, parts, strict=True):
+        file.write_bytes(part)
+    found = store(tmp_path, f"path:{files[0]}").find(NAME)
+    assert (found.path, found.size_bytes) == (str(files[0]), sum(map(len, parts)))
+    hashes = tuple(hashlib.sha256(part).hexdigest() for part in parts)
+    assert store(tmp_path, f"path:{files[0]}", hashes).find(NAME) == found
+    files[1].write_bytes(parts[1][:-1] + b"!")
+    assert store(tmp_path, f"path:{files[0]}").find(NAME).sha256 != found.sha256
+    files[1].unlink()
+    with pytest.raises(ModelFileError, match="1 of the 2 parts"):
+        store(tmp_path, f"path:{files[0]}").find(NAME)

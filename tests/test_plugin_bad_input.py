@@ -85,17 +85,31 @@ def test_ctrl_c_twice_leaves_no_process_and_a_whole_database(
 
 
 @pytest.mark.usefixtures("smollm2")
-def test_a_server_that_is_killed_is_an_infra_error_with_its_exit_code(pytester: pytest.Pytester) -> None:
-    """Not a wrong answer, not a truncated one; the next test gets a new server."""
+def test_a_server_that_is_killed_twice_is_an_infra_error_with_its_exit_code(pytester: pytest.Pytester) -> None:
+    """Not a wrong answer, not a truncated one; the next test gets a new server. Once alone it would be asked again."""
     pytester.makepyfile(
         """
-        import os, threading, pytest
+        import os, pytest, threading, time
+
+        def kill_two(model):
+            killed = set()
+            while len(killed) < 2:
+                pid = model.session.supervisor._served[model.spec].pid
+                if pid not in killed:
+                    time.sleep(0.5)
+                    os.kill(pid, 9)
+                    killed.add(pid)
+                time.sleep(0.05)
 
         @pytest.mark.models("smollm2-135m:Q4_1")
         def test_killed(model):
-            pid = model.server().pid
-            threading.Timer(0.5, os.kill, (pid, 9)).start()
-            model.ask("Tell me a very long story.", max_tokens=4000, ignore_eos=True)
+            model.server()
+            killer = threading.Thread(target=kill_two, args=(model,))
+            killer.start()
+            try:
+                model.ask("Tell me a very long story.", max_tokens=4000, ignore_eos=True)
+            finally:
+                killer.join()
 
         @pytest.mark.models("smollm2-135m:Q4_1")
         def test_next(model):

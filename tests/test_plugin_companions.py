@@ -87,7 +87,7 @@ def suite(pytester: pytest.Pytester, companions: Path, monkeypatch: pytest.Monke
     """The suite, its scripted server, and the plugins in reach."""
 
     def react(body: ChatBody) -> Answer | Failure:
-        return Failure(500) if "Break" in body["messages"][-1]["content"] else Answer("Paris, of course.")
+        return Failure(500) if "Break" in body["messages"][-1]["content"] else Answer("Paris, of course.", itl_s=0.005)
 
     monkeypatch.setenv("PYTHONPATH", str(companions))
     pytester.makepyfile(test_all=SUITE)

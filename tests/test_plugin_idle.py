@@ -9,6 +9,7 @@ import pytest
 
 HEAVY = (
     "pydantic",
+    "httptools",
     "httpx",
     "sqlalchemy",
     "alembic",

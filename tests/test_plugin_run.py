@@ -97,7 +97,7 @@ def test_nothing_in_the_files_of_a_run_holds_a_servers_key(pytester: pytest.Pyte
         def test_key(llama_server):
             server = llama_server("smollm2-135m:Q4_1", context=512)
             server.ask("Hi", max_tokens=2)
-            open("key.txt", "w").write(server.api_key)
+            open("key.txt", "w").write(server.api_key.reveal())
         """
     )
     assert pytester.runpytest_subprocess().ret == 0

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import collections
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import hostile_text
 import pytest
 import report_runs
-from playwright.sync_api import Browser, Page, sync_playwright
+from browsers import Opened, launched
+from playwright.sync_api import Browser, Page
 
 from pytest_llmbench import reports
 from pytest_llmbench.records import Run
@@ -18,26 +18,13 @@ from pytest_llmbench.records import Run
 pytestmark = pytest.mark.browser
 
 
-@dataclass
-class Opened:
-    """A page, and everything it did that a report must not do."""
-
-    page: Page
-    dialogs: list[str] = field(default_factory=list)
-    requests: list[str] = field(default_factory=list)
-    console: list[str] = field(default_factory=list)
-
-
 Visit = Callable[..., Opened]
 
 
 @pytest.fixture(scope="module")
 def browser(chromium: str) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--disable-gpu", "--disable-quic"]
-        launched = playwright.chromium.launch(executable_path=chromium, args=arguments)
-        yield launched
-        launched.close()
+    with launched(chromium) as browser:
+        yield browser
 
 
 @pytest.fixture
@@ -51,10 +38,6 @@ def visit(browser: Browser, tmp_path: Path) -> Iterator[Visit]:
         )
         contexts.append(context)
         opened = Opened(context.new_page())
-        opened.page.on("dialog", lambda dialog: (opened.dialogs.append(dialog.message), dialog.dismiss()))
-        opened.page.on("request", lambda request: opened.requests.append(request.url))
-        opened.page.on("console", lambda message: opened.console.append(message.text))
-        opened.page.on("pageerror", lambda error: opened.console.append(str(error)))
         opened.page.goto(path.as_uri())
         if scripts and run.measurements:
             opened.page.wait_for_selector("[data-chart=decode] svg")
@@ -64,6 +47,9 @@ def visit(browser: Browser, tmp_path: Path) -> Iterator[Visit]:
     yield open_
     for context in contexts:
         context.close()
+
+
+PAGES = 8
 
 
 def _elements(page: Page) -> collections.Counter[str]:
@@ -113,6 +99,25 @@ def test_hostile_text_in_every_field_runs_nothing(visit: Visit) -> None:
     assert hostile.dialogs == []
     assert [url for url in hostile.requests if not url.startswith("data:")] == [hostile.page.url]
     assert hostile.console == []
+
+
+@pytest.mark.parametrize("number", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, PAGES))])
+def test_every_payload_in_every_field_runs_nothing(visit: Visit, number: int) -> None:
+    """Two hundred of them: each text of the report is an eighth of the corpus, and in eight reports all of it."""
+    payloads = hostile_text.CORPUS[number::PAGES]
+    plain = visit(hostile_text.hostile_run((" ".join(f"word{i}" for i in range(len(payloads))),)))
+    hostile = visit(hostile_text.hostile_run((" ".join(payloads), " ".join(reversed(payloads)))))
+    _open_everything(plain.page)
+    _open_everything(hostile.page)
+    assert _elements(hostile.page) == _elements(plain.page)
+    assert hostile.page.evaluate("window.pwned") is None
+    assert hostile.dialogs == []
+    assert [url for url in hostile.requests if not url.startswith("data:")] == [hostile.page.url]
+    assert hostile.console == []
+
+
+def test_the_corpus_has_two_hundred_payloads() -> None:
+    assert len(set(hostile_text.CORPUS)) >= 200
 
 
 def test_the_policy_stops_what_would_slip_through(visit: Visit) -> None:

@@ -8,7 +8,7 @@ import io
 
 import hostile_text
 import report_runs
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_llmbench.display import display_safe
@@ -18,6 +18,7 @@ from pytest_llmbench.reports import csv_report
 _TRIGGERS = tuple("=+-@\t\r\n＝＋－＠")
 _NUMBERS = {
     "exit_code",
+    "failed_attempts",
     "physical_cores",
     *(name for name in csv_report.COLUMNS if name.endswith(("_s", "_bytes", "_n", "per_token"))),
 }
@@ -34,6 +35,7 @@ def test_there_is_one_row_per_model_quantization_and_profile() -> None:
     assert float(first["ttft_p50_s"]) == report_runs.mixed_run().measurements[0].series("ttft_s").p50
     assert second["requantized_from"] == "Q4_K_M"
     assert third["model"] == "lab/llama-3.2:3b"
+    assert {row["failed_attempts"] for row in (first, second, third)} == {"1"}
 
 
 def test_what_was_not_measured_is_an_empty_cell() -> None:
@@ -56,6 +58,7 @@ def test_no_text_of_a_hostile_run_is_a_formula() -> None:
             assert name in _NUMBERS or not row[name].lstrip(" ").startswith(_TRIGGERS), (name, row[name])
 
 
+@settings(deadline=None)
 @given(text=st.text() | st.sampled_from([f"{trigger}1+1" for trigger in _TRIGGERS]))
 def test_a_text_cell_never_begins_a_formula_and_loses_nothing(text: str) -> None:
     """An apostrophe in front is all that is added; what is behind it is the text as it may be shown."""

@@ -97,7 +97,7 @@ def test_kill_9_of_a_server_is_told_and_mended_by_the_next_claim(session: Server
     assert died is not None
     assert (died.category, died.exit_code) == (Category.LOCAL_SERVER_CRASH, -signal.SIGKILL)
     assert "model loaded" in died.log_tail
-    assert first.api_key not in str(died)
+    assert first.api_key.reveal() not in str(died)
     second = client.claim([spec_of(smollm2)], wait=True)[0]
     assert second.pid != first.pid
     assert second.log_path != first.log_path

@@ -176,6 +176,95 @@ def test_locks_are_for_all_users_of_the_machine(lock: MachineLock, tmp_path: Pat
     assert (tmp_path / "machine" / "machine.lock").stat().st_mode & 0o777 == 0o666
 
 
+def test_sessions_with_different_temporary_folders_share_one_lock(tmp_path: Path) -> None:
+    """There is one machine, whatever TMPDIR says."""
+    tell = "from pytest_llmbench.servers.machine import MachineLock; print(MachineLock().folder)"
+    folders = {
+        subprocess.run(
+            [sys.executable, "-c", tell], env={**os.environ, "TMPDIR": str(folder)}, capture_output=True, check=True
+        ).stdout
+        for folder in (tmp_path, Path(__file__).parent)
+    }
+    assert len(folders) == 1
+
+
+@pytest.mark.parametrize("step", ["chmod", "rename"])
+def test_a_kill_while_the_folder_is_made_locks_nobody_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """It comes into being with its rights, or not at all."""
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, step, _struck)
+        with pytest.raises(KeyboardInterrupt):
+            MachineLock(tmp_path / "machine").acquire(exclusive=True, timeout_s=1)
+    assert not (tmp_path / "machine").exists()
+    lock = MachineLock(tmp_path / "machine")
+    lock.acquire(exclusive=True, timeout_s=PATIENCE_S)
+    assert (tmp_path / "machine").stat().st_mode & 0o7777 == 0o1777
+    lock.release()
+
+
+def test_a_kill_while_a_lock_file_is_made_locks_nobody_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that only its creator may open would be the end of exclusion for all others."""
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fchmod", _struck)
+        with pytest.raises(KeyboardInterrupt):
+            MachineLock(tmp_path / "machine").acquire(exclusive=True, timeout_s=1)
+    assert not (tmp_path / "machine" / "gate.lock").exists()
+
+
+def test_many_who_come_first_at_once_make_one_folder(tmp_path: Path) -> None:
+    """None of them locks a file that another's has replaced."""
+    inside, most, barrier = [], [], threading.Barrier(6)
+
+    def measure() -> None:
+        lock = MachineLock(tmp_path / "machine")
+        barrier.wait()
+        lock.acquire(exclusive=True, timeout_s=PATIENCE_S)
+        inside.append(1)
+        most.append(len(inside))
+        clock.sleep(0.02)
+        inside.pop()
+        lock.release()
+
+    threads = [threading.Thread(target=measure) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1] * 6
+    assert sorted(path.name for path in (tmp_path / "machine").iterdir()) == ["gate.lock", "machine.lock"]
+
+
+def test_a_lock_file_that_was_removed_meanwhile_is_no_lock(
+    tmp_path: Path, lock: MachineLock, holder: Callable[[str], Holder]
+) -> None:
+    """Cleaners of temporary folders remove old files: who waited for one goes on to the one in its place."""
+    old = holder("exclusive")
+    assert old.line() == "has it"
+    waiter = holder("exclusive")
+    clock.sleep(1.0)
+    (tmp_path / "machine" / "machine.lock").rename(tmp_path / "removed")
+    (tmp_path / "machine" / "gate.lock").unlink()
+    lock.acquire(exclusive=True, timeout_s=PATIENCE_S)
+    old.let_go()
+    assert _readable([waiter], []) == []
+    clock.sleep(0.5)
+    assert _readable([waiter], []) == []
+    lock.release()
+    assert waiter.line() == "has it"
+
+
+def test_what_killed_holders_left_is_swept(tmp_path: Path, holder: Callable[[str], Holder], lock: MachineLock) -> None:
+    """Their notes, by the next who gets the machine."""
+    killed = holder("exclusive")
+    assert killed.line() == "has it"
+    killed.kill()
+    lock.acquire(exclusive=True, timeout_s=PATIENCE_S)
+    lock.release()
+    assert list((tmp_path / "machine").glob("holder-*")) == []
+
+
 def test_a_planted_link_is_not_followed(tmp_path: Path) -> None:
     """Somebody else's link in the shared folder must not make us touch our own files."""
     folder = tmp_path / "machine"
@@ -209,6 +298,10 @@ def test_four_processes_measure_one_after_the_other(holder: Callable[[str], Hold
         clock.sleep(0.1)
         assert _readable(waiting, has_it) == []
         now[0].let_go()
+
+
+def _struck(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _readable(waiting: list[Holder], done: list[Holder]) -> list[Holder]:

@@ -48,7 +48,7 @@ def test_a_file_that_is_no_database_is_refused(path: Path, content: bytes) -> No
 
     error = _refusal(path)
     assert "not an SQLite database" in error.message
-    assert "Move the file away" in error.hint
+    assert f"`llmbench db recover {path}`" in error.hint
 
 
 def test_a_foreign_sqlite_database_is_refused(tmp_path: Path) -> None:
@@ -70,6 +70,19 @@ def test_another_programs_alembic_database_is_refused(tmp_path: Path) -> None:
     assert "not one of pytest-llmbench" in _refusal(path).message
 
 
+@pytest.mark.parametrize("application_id", [0, 0x0F055112])
+def test_another_program_that_numbers_its_revisions_like_us_is_told_apart(tmp_path: Path, application_id: int) -> None:
+    """Revision 0001 is no proof: our tables, and from format 0002 on the id in the file's header, are."""
+    path = tmp_path / "other.db"
+    with closing(sqlite3.connect(path)) as foreign, foreign:
+        foreign.execute(f"PRAGMA application_id={application_id}")
+        foreign.execute("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
+        foreign.execute("INSERT INTO alembic_version VALUES ('0001')")
+        foreign.execute("CREATE TABLE runs (id)" if application_id else "CREATE TABLE invoices (id)")
+
+    assert "not one of pytest-llmbench" in _refusal(path).message
+
+
 def test_an_empty_file_is_refused(path: Path) -> None:
     """We never leave an empty file, so one was cut off: it is not silently begun anew."""
     path.write_bytes(b"")
@@ -77,7 +90,7 @@ def test_an_empty_file_is_refused(path: Path) -> None:
     assert "empty (0 bytes)" in _refusal(path).message
 
 
-@pytest.mark.parametrize("kept", [0.3, 0.9])
+@pytest.mark.parametrize("kept", [0.02, 0.1, 0.3, 0.5, 0.9, 0.999])
 def test_a_file_that_lost_its_end_is_refused(path: Path, kept: float) -> None:
     """A truncated copy is found when it is opened, not when a report is half written."""
     content = path.read_bytes()
@@ -92,7 +105,7 @@ def test_damage_inside_is_named_when_it_is_met(path: Path) -> None:
     content[4096:] = b"\xff" * (len(content) - 4096)
     path.write_bytes(bytes(content))
 
-    with pytest.raises(StoreError, match=r"damaged(.|\n)*\.recover"), Store.open(path) as store:
+    with pytest.raises(StoreError, match=r"damaged(.|\n)*llmbench db recover"), Store.open(path) as store:
         store.load_run("last")
 
 
@@ -187,10 +200,10 @@ def test_a_full_disk_is_its_own_category(path: Path) -> None:
 def test_where_wal_is_refused_it_warns_and_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """SQLite's dot-file locking knows no shared memory, as a network folder: one warning, then the rollback journal."""
     plain = sqlite_file.address
-    monkeypatch.setattr(sqlite_file, "address", lambda path: plain(path) + "&vfs=unix-dotfile")
+    monkeypatch.setattr(sqlite_file, "address", lambda path, **mode: plain(path, **mode) + "&vfs=unix-dotfile")
     path = tmp_path / "results.db"
 
-    with pytest.warns(RuntimeWarning, match="write-ahead logging is refused") as caught:
+    with pytest.warns(RuntimeWarning, match="no write-ahead logging, because its folder refuses it") as caught:
         store = Store.open(path)
     with store:
         store.ensure_run(samples.run())

@@ -9,14 +9,17 @@ from contextlib import closing
 from pathlib import Path
 
 import store_samples as samples
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, insert
 
-from pytest_llmbench.store import Store, database
-from pytest_llmbench.store.tables import metadata
+from pytest_llmbench.store import Store, database, sqlite_file
+from pytest_llmbench.store.check import check
+from pytest_llmbench.store.rows import row_of
+from pytest_llmbench.store.tables import metadata, runs
 
 
 def test_the_migrations_make_the_tables_that_the_code_expects(tmp_path: Path) -> None:
@@ -47,6 +50,68 @@ def test_an_older_database_is_migrated_when_it_is_opened(tmp_path: Path) -> None
     with Store.open(path) as store:
         store.ensure_run(samples.run())
         assert store.load_run("last").id == "run-1"
+
+
+def _of_format(version: str, path: Path) -> None:
+    """A database as the version of this package that had this format left it, with a run in it."""
+    sqlite_file.create_blank(path)
+    config = Config()
+    config.set_main_option("script_location", str(Path(database.__file__).with_name("migrations")))
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, version)
+        connection.execute(insert(runs).values(row_of(runs, samples.run())))
+    engine.dispose()
+
+
+def test_a_database_of_the_first_format_keeps_its_runs(tmp_path: Path) -> None:
+    """What 0001 stored is read by today's code, which adds its tables and its mark in the header."""
+    path = tmp_path / "results.db"
+    _of_format("0001", path)
+    assert check(path).is_older
+
+    with Store.open(path) as store:
+        assert store.runs() == [samples.run()]
+        store.save_failed_attempt("run-1", "t1", samples.failed_attempt())
+    found = check(path)
+    assert (found.problems, found.format_version, found.is_older) == ((), database.FORMAT_VERSION, False)
+    assert path.read_bytes()[68:72] == b"LLMB"
+
+
+OPENER = """
+import sys, warnings
+from pathlib import Path
+from pytest_llmbench.store import Store
+import alembic.command
+print("ready", flush=True)
+sys.stdin.readline()
+with Store.open(Path(sys.argv[1])) as store:
+    print(store.load_run("last").id)
+"""
+
+
+def test_four_processes_that_open_an_older_database_at_once_migrate_it_once(tmp_path: Path) -> None:
+    """Whoever has the write lock first migrates, the others find it done: no error, no table made twice."""
+    path = tmp_path / "results.db"
+    _of_format("0001", path)
+    openers = [
+        subprocess.Popen(
+            [sys.executable, "-W", "error", "-c", OPENER, str(path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(4)
+    ]
+    for opener in openers:
+        assert opener.stdout is not None
+        assert opener.stdout.readline() == "ready\n"
+    told = [opener.communicate("go\n", timeout=120) for opener in openers]
+
+    assert told == [("run-1\n", "")] * 4
+    assert check(path).problems == ()
 
 
 def test_a_migration_that_fails_changes_nothing(tmp_path: Path) -> None:

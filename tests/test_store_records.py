@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ import store_samples as samples
 
 from pytest_llmbench import clock
 from pytest_llmbench.errors import Category, StoreError
+from pytest_llmbench.records import Run
 from pytest_llmbench.store import Store
 
 
@@ -39,6 +41,8 @@ def test_a_run_comes_back_whole(store: Store) -> None:
     store.finish_measurement(samples.measurement())
     store.save_result("run-1", samples.result())
     store.save_gates("run-1", [samples.gate(), samples.gate("fail")])
+    for number in (1, 2):
+        store.save_failed_attempt("run-1", "t1", samples.failed_attempt(number))
 
     loaded = store.load_run("run-1")
 
@@ -48,7 +52,23 @@ def test_a_run_comes_back_whole(store: Store) -> None:
         replies=[dataclasses.replace(samples.reply(), id=kept.id)],
         measurements=[samples.measurement(repetitions=2)],
         gates=[samples.gate(), samples.gate("fail")],
+        failed_attempts=[samples.failed_attempt(1), samples.failed_attempt(2)],
     )
+
+
+def test_a_whole_run_crosses_as_json_and_comes_back_equal() -> None:
+    """Records inside records, in tuples too; keys that a newer version added are ignored."""
+    run = dataclasses.replace(
+        samples.run(),
+        results=(samples.result(),),
+        measurements=(samples.measurement(repetitions=2),),
+        replies=(samples.reply(),),
+        gates=(samples.gate(),),
+        failed_attempts=(samples.failed_attempt(),),
+    )
+    sent = json.dumps(run.as_dict() | {"added_later": 1})
+
+    assert Run.from_dict(json.loads(sent)) == run
 
 
 def test_what_was_not_measured_stays_not_measured(store: Store) -> None:

@@ -83,6 +83,7 @@ def test_removing_a_run_takes_all_of_its_rows_and_no_others(store: Store, path: 
         store.start_measurement(run_id, samples.measurement(f"m-{run_id}"))
         store.save_repetition(f"m-{run_id}", samples.repetition(0))
         store.save_gates(run_id, [samples.gate()])
+        store.save_failed_attempt(run_id, "t1", samples.failed_attempt())
     other = store.load_run(IDS[1])
 
     store.remove_run(IDS[0])
@@ -90,7 +91,7 @@ def test_removing_a_run_takes_all_of_its_rows_and_no_others(store: Store, path: 
     assert [run.id for run in store.runs()] == [IDS[2], IDS[1]]
     assert store.load_run(IDS[1]) == other
     with closing(sqlite3.connect(path)) as plain:
-        for table in ("results", "replies", "measurements", "repetitions", "gates"):
+        for table in ("results", "replies", "measurements", "repetitions", "gates", "failed_attempts"):
             assert plain.execute(f"SELECT count(*) FROM {table}").fetchone() == (1,), table
 
 

@@ -49,7 +49,7 @@ def _print_in_any_locale() -> None:
 
 
 def _failed(error: LlmbenchError) -> int:
-    from pytest_llmbench.display import display_safe  # noqa: PLC0415  only errors pay for it
+    from pytest_llmbench.display import terminal_safe  # noqa: PLC0415  only errors pay for it
 
-    print(f"llmbench: error: {display_safe(str(error))}", file=sys.stderr)
+    print(f"llmbench: error: {terminal_safe(str(error))}", file=sys.stderr)
     return ExitCode.USAGE if isinstance(error, UsageError) else ExitCode.TESTS_FAILED

@@ -7,10 +7,12 @@ import dataclasses
 import math
 from collections.abc import Callable
 
-from pytest_llmbench.cli import project, screen
+from pytest_llmbench.cli import model_memory, project, screen
 from pytest_llmbench.errors import ExitCode
 from pytest_llmbench.records import ModelFile
-from pytest_llmbench.servers.gguf import GgufHeader, read_header
+from pytest_llmbench.servers import chat_template
+from pytest_llmbench.servers.gguf import GgufHeader
+from pytest_llmbench.servers.gguf_split import read_model
 from pytest_llmbench.servers.models import ModelEntry, ModelStore, default_folder
 
 _VALUE_WIDTH = 200
@@ -22,7 +24,8 @@ _BASE_MODEL = "base model, no chat template"
 
 def list_models(arguments: argparse.Namespace) -> int:
     """Print every known model and whether its file is here."""
-    entries = _store(arguments).entries()
+    store = store_of(arguments)
+    entries = store.entries()
     if arguments.json:
         screen.show_json([dataclasses.asdict(entry) for entry in entries])
         return ExitCode.OK
@@ -32,27 +35,40 @@ def list_models(arguments: argparse.Namespace) -> int:
 
 
 def pull(arguments: argparse.Namespace) -> int:
-    """Fetch models; all names are checked before the first is fetched."""
-    store = _store(arguments)
-    for name in [store.check_name(name) for name in arguments.names]:
-        _announce(_with_progress(lambda update, name=name: store.pull(name, update)))  # type: ignore[misc]
-    return ExitCode.OK
+    """Fetch models, some at a time; all names are checked before the first is fetched."""
+    store = store_of(arguments)
+    with screen.progress_of_many() as progress_of:
+        pulled = store.pull_all(arguments.names, arguments.jobs, progress_of, update=arguments.update)
+    if len(pulled) == 1 and pulled[0].error:
+        raise pulled[0].error
+    for one in pulled:
+        if one.file:
+            _announce(one.file)
+    failed = [one for one in pulled if one.error]
+    for one in failed:
+        screen.show_problem(f"{one.name}: {one.error}")
+    if failed:
+        screen.show_problem(f"{len(failed)} of {len(pulled)} models could not be pulled")
+    return ExitCode.TESTS_FAILED if failed else ExitCode.OK
 
 
 def quantize(arguments: argparse.Namespace) -> int:
     """Make a smaller file of a model."""
-    store = _store(arguments)
+    store = store_of(arguments)
     _announce(_with_progress(lambda update: store.quantize(arguments.name, arguments.quant, update)))
     return ExitCode.OK
 
 
 def show(arguments: argparse.Namespace) -> int:
     """Print where a model's file is and what its header says; the header is read, never the weights."""
-    store = _store(arguments)
+    store = store_of(arguments)
     file = store.find(store.check_name(arguments.name))
-    header = read_header(file.path)
+    header = read_model(file.path)
+    reaches = chat_template.suspicions(header)
+    memory = model_memory.expected(project.resolved(arguments), file)
     if arguments.json:
-        screen.show_json({"file": file.as_dict(), "metadata": _metadata(header)})
+        told = {"file": file.as_dict(), "chat_template_sha256": header.chat_template_sha256, "suspicions": reaches}
+        screen.show_json({**told, "memory": memory, "metadata": _metadata(header)})
         return ExitCode.OK
     facts = [
         ("model", file.label),
@@ -64,15 +80,20 @@ def show(arguments: argparse.Namespace) -> int:
         ("parameters", f"{header.parameter_count:,}"),
         ("GGUF version", str(header.version)),
         ("tensors", str(header.tensor_count)),
+        ("memory", model_memory.sentence(memory)),
         ("kind", "with a chat template" if header.has_chat_template else _BASE_MODEL),
+        *([("chat template", f"sha256 {header.chat_template_sha256}")] if header.has_chat_template else []),
+        *([("warning", f"its chat template reaches for {', '.join(reaches)}")] if reaches else []),
     ]
     screen.show_table(("key", "value"), [*facts, *header.shown(_VALUE_WIDTH)])
     return ExitCode.OK
 
 
-def _store(arguments: argparse.Namespace) -> ModelStore:
+def store_of(arguments: argparse.Namespace) -> ModelStore:
+    """The models that this project knows."""
     found = project.resolved(arguments)
-    return ModelStore(found.models_dir or default_folder(), found.config.models, offline=found.settings.offline)
+    folder = found.models_dir or default_folder()
+    return ModelStore(folder, found.config.models, offline=found.settings.offline, lock=found.lock_path)
 
 
 def _with_progress(work: Callable[[screen.Progress], ModelFile]) -> ModelFile:

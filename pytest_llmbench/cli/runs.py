@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pytest_llmbench.cli import project, screen
+from pytest_llmbench.cli.consent import agreed
 from pytest_llmbench.errors import ExitCode, UsageError
 from pytest_llmbench.records import Run
 from pytest_llmbench.reports import terminal
@@ -57,7 +57,8 @@ def show(arguments: argparse.Namespace) -> int:
     page = folder / "reports" / run.id / "report.html"
     screen.show_line(f"run {run.id}, started {run.started_at}, exit code {_status(run)}, revision {_revision(run)}")
     print()
-    for line in terminal.summary(run, width=screen.width(), report_path=str(page) if page.exists() else None):
+    summary = terminal.summary(run, width=screen.width(), report_path=str(page) if page.exists() else None)
+    for line in (*summary, *terminal.servers(run, width=screen.width())):
         screen.show_styled((text, terminal.MARKUP[style]) for text, style in line)
     return ExitCode.OK
 
@@ -66,7 +67,7 @@ def remove(arguments: argparse.Namespace) -> int:
     """Remove runs, their reports and logs; asks first."""
     with opened(arguments) as (store, folder):
         ids = list(dict.fromkeys(store.load_run(name).id for name in arguments.runs))
-        if not (arguments.yes or _agreed(ids)):
+        if not (arguments.yes or agreed(f"remove {', '.join(ids)}")):
             print("nothing removed")
             return ExitCode.OK
         for run_id in ids:
@@ -75,12 +76,6 @@ def remove(arguments: argparse.Namespace) -> int:
                 shutil.rmtree(folder / kept / Path(run_id).name, ignore_errors=True)
             screen.show_line(f"removed {run_id}")
     return ExitCode.OK
-
-
-def _agreed(ids: list[str]) -> bool:
-    if not sys.stdin.isatty():
-        raise UsageError(f"would remove {', '.join(ids)} for good", hint="pass --yes where nobody can be asked")
-    return input(f"remove {', '.join(ids)} for good? [y/N] ").strip().lower() in {"y", "yes"}
 
 
 def _headers(run: Run) -> dict[str, object]:

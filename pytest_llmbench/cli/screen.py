@@ -7,9 +7,12 @@ import shutil
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pytest_llmbench.display import display_safe
+from pytest_llmbench.display import display_safe, terminal_safe
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
 
 Progress = Callable[[int, int | None, str], None]
 """Called with what is done, the total where it is known, and what is being done."""
@@ -28,6 +31,11 @@ def show_json(value: Any) -> None:
 def show_line(text: str) -> None:
     """Print one line, made safe to show."""
     print(display_safe(text, keep=""))
+
+
+def show_problem(text: str) -> None:
+    """Print what went wrong, on standard error and made safe to show; the command goes on."""
+    print(f"llmbench: error: {terminal_safe(text)}", file=sys.stderr)
 
 
 def show_table(heads: Sequence[str], rows: Sequence[Sequence[str]], cut: Collection[str] = ()) -> None:
@@ -75,11 +83,23 @@ def size(count: int | None) -> str:
 @contextmanager
 def progress() -> Iterator[Progress]:
     """A bar on a terminal; when piped, a line at every tenth."""
-    if sys.stderr.isatty():
-        with _bar() as update:
-            yield update
-    else:
-        yield _Lines().update
+    with progress_of_many() as progress_of:
+        yield progress_of("")
+
+
+@contextmanager
+def progress_of_many() -> Iterator[Callable[[str], Progress]]:
+    """A bar for each thing that goes on, or lines of all of them when piped; they may be told from any thread."""
+    if not sys.stderr.isatty():
+        yield lambda _name: _Lines().update
+        return
+    with _bars() as bars:
+
+        def progress_of(name: str) -> Progress:
+            task = bars.add_task(_shown(name), total=None)
+            return lambda done, total, what: bars.update(task, completed=done, total=total, description=_shown(what))
+
+        yield progress_of
 
 
 class _Lines:
@@ -93,22 +113,24 @@ class _Lines:
         if (what, tenth) != self._last:
             self._last = (what, tenth)
             share = f" {tenth * 10} % of {size(total)}" if total else ""
-            print(f"{display_safe(what, keep='')}{share}", file=sys.stderr, flush=True)
+            # In one piece: other threads write lines, too.
+            sys.stderr.write(f"{display_safe(what, keep='')}{share}\n")
+            sys.stderr.flush()
 
 
-@contextmanager
-def _bar() -> Iterator[Progress]:
+def _bars() -> RichProgress:
     from rich.console import Console  # noqa: PLC0415  only a terminal needs rich
-    from rich.markup import escape  # noqa: PLC0415
     from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn  # noqa: PLC0415
     from rich.progress import Progress as RichProgress  # noqa: PLC0415
 
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with RichProgress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda done, total, what: bar.update(
-            task, completed=done, total=total, description=escape(display_safe(what, keep=""))
-        )
+    return RichProgress(*columns, console=Console(stderr=True))
+
+
+def _shown(text: str) -> str:
+    from rich.markup import escape  # noqa: PLC0415  only a terminal needs rich
+
+    return escape(display_safe(text, keep=""))
 
 
 def _limits(widths: Mapping[str, int], cut: Collection[str]) -> dict[str, int]:

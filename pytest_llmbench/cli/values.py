@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+
 from pytest_llmbench.errors import UsageError
 from pytest_llmbench.options import Option
 
@@ -19,3 +21,10 @@ def check(option: Option, text: str) -> None:
         raise UsageError(
             f"{option.short_flag}: {text[:80]!r} {error}", hint=f"{option.name}: {option.help}{default}"
         ) from error
+
+
+def at_least_one(text: str) -> int:
+    """A number of things that cannot be none; for argparse."""
+    if not text.isascii() or not text.isdigit() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text[:80]!r} is not a whole number from 1 on")
+    return int(text)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, NoReturn
 
-from pytest_llmbench.cli.values import check
+from pytest_llmbench.cli.values import at_least_one, check
 from pytest_llmbench.errors import UsageError, did_you_mean
 from pytest_llmbench.options import BY_NAME, OPTIONS, TRUTH, Option
 
@@ -51,7 +51,9 @@ _ROOTDIR = Argument(
     ("--rootdir",), "the project's root directory (default: found as pytest finds it)", {"metavar": "DIR"}
 )
 _MODEL = Argument(("name",), "the model: name:QUANT, or the path of a GGUF file", {"metavar": "MODEL"})
+_YES = Argument(("-y", "--yes"), "do not ask", {"action": "store_true"})
 _RUN = Argument(("run",), "its id, the beginning of it, or last", {"metavar": "RUN"})
+_DATABASE = Argument(("file",), "the database (default: the project's results.db)", {"metavar": "FILE", "nargs": "?"})
 _MODEL_SETTINGS = ("config", "models_dir", "offline")
 _RESULT_SETTINGS = ("config", "results_dir")
 
@@ -82,21 +84,81 @@ VERBS: tuple[Verb, ...] = (
         ("models", "pull"),
         "fetch models into the cache",
         "models:pull",
-        (Argument(("names",), "the models: name:QUANT", {"metavar": "MODEL", "nargs": "+"}), _ROOTDIR),
+        (
+            Argument(("names",), "the models: name:QUANT", {"metavar": "MODEL", "nargs": "+"}),
+            Argument(
+                ("--jobs",),
+                "how many at once (default: 4)",
+                {"metavar": "N", "type": at_least_one, "default": 4},
+            ),
+            Argument(
+                ("--update",),
+                "take what the sources have now, and pin that in llmbench.lock",
+                {"action": "store_true"},
+            ),
+            _ROOTDIR,
+        ),
         _MODEL_SETTINGS,
     ),
     Verb(
         ("models", "show"),
-        "print where a model's file is and what its header says",
+        "print where a model's file is, what its header says and what memory it will need",
         "models:show",
         (_MODEL, _JSON, _ROOTDIR),
-        _MODEL_SETTINGS,
+        (*_MODEL_SETTINGS, "context", "engine", "llama_server", "results_dir"),
     ),
     Verb(
         ("models", "quantize"),
         "make a smaller file of a model",
         "models:quantize",
         (_MODEL, Argument(("quant",), "Q8_0, Q5_0 or Q4_0", {"metavar": "QUANT"}), _ROOTDIR),
+        _MODEL_SETTINGS,
+    ),
+    Verb(
+        ("models", "scan"),
+        "find GGUF files below a folder, and tell which models they are",
+        "model_scan:scan_folder",
+        (
+            Argument(("folder",), "where to look", {"metavar": "DIR"}),
+            Argument(("--hash",), "read the files whole, to tell them by sha256", {"action": "store_true"}),
+            _JSON,
+            _ROOTDIR,
+        ),
+        _MODEL_SETTINGS,
+    ),
+    Verb(
+        ("models", "verify"),
+        "read models' files whole, and tell whether they are what they were; ends with 1 where one is not",
+        "model_files:verify_models",
+        (
+            Argument(("names",), "the models (default: all that are here)", {"metavar": "MODEL", "nargs": "*"}),
+            _JSON,
+            _ROOTDIR,
+        ),
+        _MODEL_SETTINGS,
+    ),
+    Verb(
+        ("models", "rm"),
+        "remove models from the models folder",
+        "model_files:remove",
+        (Argument(("names",), "the models: name:QUANT", {"metavar": "MODEL", "nargs": "+"}), _YES, _ROOTDIR),
+        _MODEL_SETTINGS,
+    ),
+    Verb(
+        ("models", "prune"),
+        "remove leftovers from the models folder: half downloads, notes on files that are gone",
+        "model_files:prune",
+        (
+            Argument(("-n", "--dry-run"), "only tell what would be removed", {"action": "store_true"}),
+            Argument(("--all",), "models that nothing names here, too", {"action": "store_true"}),
+            Argument(
+                ("--older-than",),
+                "only what was not written to for so long: 12h, 30d, 4w (default: 0h)",
+                {"metavar": "AGE", "default": "0h"},
+            ),
+            _YES,
+            _ROOTDIR,
+        ),
         _MODEL_SETTINGS,
     ),
     Verb(("runs", "list"), "list stored runs, newest first", "runs:list_runs", (_JSON, _ROOTDIR), _RESULT_SETTINGS),
@@ -107,7 +169,26 @@ VERBS: tuple[Verb, ...] = (
         "runs:remove",
         (
             Argument(("runs",), "ids of the runs", {"metavar": "RUN", "nargs": "+"}),
-            Argument(("-y", "--yes"), "do not ask", {"action": "store_true"}),
+            _YES,
+            _ROOTDIR,
+        ),
+        _RESULT_SETTINGS,
+    ),
+    Verb(
+        ("db", "check"),
+        "examine the results database; ends with 1 where it is not sound",
+        "db:check",
+        (_DATABASE, _JSON, _ROOTDIR),
+        _RESULT_SETTINGS,
+    ),
+    Verb(
+        ("db", "recover"),
+        "save what can be read of a damaged results database in a new one, and put the damaged file aside",
+        "db:recover",
+        (
+            _DATABASE,
+            Argument(("--to",), "make the new database there, and leave all else as it is", {"metavar": "TARGET"}),
+            _JSON,
             _ROOTDIR,
         ),
         _RESULT_SETTINGS,
@@ -138,6 +219,7 @@ GROUPS: Mapping[str, str] = {
     "config": "show, begin and check the configuration",
     "models": "local model files",
     "runs": "stored runs",
+    "db": "the results database as a file",
 }
 
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Any
 
 from pytest_llmbench import http
-from pytest_llmbench.clients.openai import chat
 from pytest_llmbench.clients.request import ChatRequest, Endpoint, Message
+from pytest_llmbench.clients.rounds import Keep, Lost, ask_each
 from pytest_llmbench.errors import UsageError
 from pytest_llmbench.records import Reply
 
@@ -28,6 +25,8 @@ class Model:
         recall: gives the stored reply to a request, or None: then nothing is asked.
         keep: stores a reply the moment it is complete and returns it with its id; called in a thread of its own, one
             reply at a time.
+        lost: tells, in the same thread, why the server of a broken exchange is gone; what it explains is asked once
+            more, at a new endpoint.
     """
 
     def __init__(
@@ -37,13 +36,15 @@ class Model:
         endpoint: Callable[[], Endpoint],
         deadlines: http.Deadlines,
         recall: Callable[[ChatRequest], Reply | None] | None = None,
-        keep: Callable[[ChatRequest, Reply], Reply] | None = None,
+        keep: Keep | None = None,
+        lost: Lost | None = None,
     ) -> None:
         self.name = name
         self._endpoint = endpoint
         self._deadlines = deadlines
         self._recall = recall
         self._keep = keep
+        self._lost = lost
 
     def __repr__(self) -> str:
         return f"Model({self.name!r})"
@@ -100,7 +101,14 @@ class Model:
         replies = [self._recall(request) if self._recall else None for request in requests]
         missing = [index for index, reply in enumerate(replies) if reply is None]
         if missing:
-            answers = self._ask_missing([requests[index] for index in missing], concurrency)
+            answers = ask_each(
+                [requests[index] for index in missing],
+                endpoint=self._endpoint,
+                deadlines=self._deadlines,
+                concurrency=concurrency,
+                keep=self._keep,
+                lost=self._lost,
+            )
             for index, answer in zip(missing, answers, strict=True):
                 replies[index] = answer
         return [reply for reply in replies if reply is not None]
@@ -111,32 +119,6 @@ class Model:
             messages.insert(0, {"role": "system", "content": system})
         fields = {name: options.pop(name) for name in _FIELDS & options.keys()}
         return ChatRequest(self.name, tuple(messages), **fields, extra=options)
-
-    def _ask_missing(self, requests: Sequence[ChatRequest], concurrency: int) -> list[Reply]:
-        endpoint = self._endpoint()
-        # The keeper outlives a cancelled wait: leaving its block stores what was complete, Ctrl-C or not.
-        with ThreadPoolExecutor(1, thread_name_prefix="llmbench-keep") as keeper:
-            return http.run(self._answer_all(endpoint, requests, concurrency, keeper))
-
-    async def _answer_all(
-        self, endpoint: Endpoint, requests: Sequence[ChatRequest], concurrency: int, keeper: ThreadPoolExecutor
-    ) -> list[Reply]:
-        turn = asyncio.Semaphore(concurrency)
-
-        async def answer(request: ChatRequest) -> Reply:
-            async with turn:
-                reply = await chat(endpoint, request, self._deadlines)
-            if self._keep is None:
-                return reply
-            keeping = asyncio.get_running_loop().run_in_executor(keeper, partial(self._keep, request, reply))
-            return await asyncio.shield(keeping)
-
-        try:
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(answer(request)) for request in requests]
-        except ExceptionGroup as failures:
-            raise failures.exceptions[0] from None
-        return [task.result() for task in tasks]
 
 
 _FIELDS = frozenset({"max_tokens", "temperature", "seed", "stream"})

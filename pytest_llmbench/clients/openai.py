@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-from contextlib import aclosing
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from pytest_llmbench import clock, sse
-from pytest_llmbench.clients.openai_decode import DONE, Decoded, decode_body, decode_events, may_tell_error
+from pytest_llmbench import clock
+from pytest_llmbench.clients.openai_decode import Decoded, decode_body
 from pytest_llmbench.clients.openai_errors import classify, refusal, shorten
+from pytest_llmbench.clients.openai_stream import StreamRecord
 from pytest_llmbench.clients.request import ChatRequest, Endpoint
 from pytest_llmbench.errors import Category, WireError
 from pytest_llmbench.http import Deadlines, Exchange, Request, Stamps, open_exchange, read_body
 from pytest_llmbench.records import Reply, Timing
+from pytest_llmbench.secret import Secret
 
 PATH = "/v1/chat/completions"
 
@@ -46,7 +48,7 @@ async def chat(endpoint: Endpoint, request: ChatRequest, deadlines: Deadlines, *
             await received.read(exchange, endpoint.api_key)
     except WireError as error:
         failure = error
-    decoded = decode_events(received.events) if received.whole is None else decode_body(received.whole)
+    decoded = await received.decoded()
     if failure is None or (decoded.ended and failure.category in _BROKEN_OFF):
         failure = _failure(outgoing.shown, received, decoded, endpoint.api_key)
     if failure is not None:
@@ -61,38 +63,46 @@ class _Received:
 
     status: int = 0
     stamps: Stamps | None = None
-    events: list[sse.Event] = field(default_factory=list)
-    whole: bytes | None = None
-    """The body, where it was not streamed."""
-    ended_at: float | None = None
+    stream: StreamRecord | None = None
+    """None where the body was not streamed."""
+    whole: bytes = b""
+    whole_at: float | None = None
 
-    async def read(self, exchange: Exchange, secret: str) -> None:
+    async def read(self, exchange: Exchange, secret: Secret) -> None:
         self.status, self.stamps = exchange.status, exchange.stamps
         if not 200 <= exchange.status < 300:
-            body = await read_body(exchange, _MAX_ERROR_BYTES)
-            raise refusal(exchange.shown, exchange.status, exchange.headers, body, secret)
-        if exchange.headers.get("content-type", "").startswith("text/event-stream"):
-            await self._read_stream(exchange)
+            raise refusal(exchange.shown, exchange.status, exchange.headers, await _error_body(exchange), secret)
+        media_type = exchange.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if media_type == "text/event-stream":
+            self.stream = StreamRecord(exchange)
+            await exchange.deliver(self.stream)
         else:
             self.whole = await read_body(exchange)
-            self.ended_at = clock.monotonic()
+            self.whole_at = clock.monotonic()
 
-    async def _read_stream(self, exchange: Exchange) -> None:
-        parser, begun = sse.Parser(exchange.shown), False
-        async with aclosing(exchange.chunks()) as chunks:
-            async for arrived_at, data in chunks:
-                for event in parser.feed(arrived_at, data):
-                    self.events.append(event)
-                    self.ended_at = arrived_at
-                    over = event.data == DONE
-                    if not begun or may_tell_error(event):
-                        seen = decode_events([event])
-                        begun = begun or bool(seen.token_times)
-                        over = over or bool(seen.error or seen.malformed)
-                    if over:
-                        return
-                    if begun:
-                        exchange.answer_moved()
+    async def decoded(self) -> Decoded:
+        """What the response said, as far as it came.
+
+        Raises:
+            WireError: `stream.too_large`.
+        """
+        if self.stream is not None:
+            return await self.stream.decoded()
+        return decode_body(self.whole) if self.whole_at is not None else Decoded()
+
+    @property
+    def ended_at(self) -> float | None:
+        return self.whole_at if self.stream is None else self.stream.ended_at
+
+
+async def _error_body(exchange: Exchange) -> bytes:
+    """The body of an error, as far as it came: the status tells the category, however the body breaks off."""
+    body = bytearray()
+    with suppress(WireError):
+        async for arrived_at, data in exchange.chunks(_MAX_ERROR_BYTES):
+            exchange.answer_moved(arrived_at)
+            body += data
+    return bytes(body)
 
 
 def _outgoing(endpoint: Endpoint, request: ChatRequest) -> Request:
@@ -103,13 +113,13 @@ def _outgoing(endpoint: Endpoint, request: ChatRequest) -> Request:
         body["stream_options"] = {"include_usage": True}
     headers = {"content-type": "application/json"}
     if endpoint.api_key:
-        headers["authorization"] = f"Bearer {endpoint.api_key}"
+        headers["authorization"] = f"Bearer {endpoint.api_key.reveal()}"
     return Request("POST", endpoint.url(PATH), headers, json.dumps({**body, **request.extra}).encode())
 
 
-def _failure(shown: str, received: _Received, decoded: Decoded, secret: str) -> WireError | None:
+def _failure(shown: str, received: _Received, decoded: Decoded, secret: Secret) -> WireError | None:
     """What is wrong with a response that came without a broken connection; None where it is a reply."""
-    status, streamed = received.status, received.whole is None
+    status, streamed = received.status, received.stream is not None
     if decoded.error is not None:
         told = shorten(str(decoded.error.get("message") or "an error without a message"), secret)
         category = Category.STREAM_ERROR_EVENT if streamed else classify(status, decoded.error)
@@ -119,7 +129,7 @@ def _failure(shown: str, received: _Received, decoded: Decoded, secret: str) -> 
         hint = "" if streamed else "is this the address of an OpenAI-compatible server?"
         return WireError(told, category=Category.STREAM_MALFORMED, status=status, hint=hint)
     if not decoded.ended:
-        told = f"{shown}: the stream ended after {len(received.events)} events without a finish reason or [DONE]"
+        told = f"{shown}: the stream ended after {decoded.events} events without a finish reason or [DONE]"
         return WireError(told, category=Category.STREAM_TRUNCATED, status=status)
     return None
 
@@ -136,9 +146,13 @@ def _reply(
         usage=decoded.tokens(),
         timing=_timing(received, decoded),
         request_hash=request.hash(),
-        streamed=received.whole is None,
-        events=tuple(event.data.decode("utf-8", "replace") for event in received.events) if keep_events else (),
+        streamed=received.stream is not None,
+        events=_raw(received.stream) if keep_events and received.stream is not None else (),
     )
+
+
+def _raw(stream: StreamRecord) -> tuple[str, ...]:
+    return tuple(event.data.decode("utf-8", "replace") for event in stream.events())
 
 
 def _timing(received: _Received, decoded: Decoded) -> Timing:

@@ -9,7 +9,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, Self, TypeVar
 
 from pytest_llmbench.clients.openai_errors import error_in
 from pytest_llmbench.records import Usage
@@ -40,6 +40,8 @@ class Decoded:
     timings: Mapping[str, float] = field(default_factory=dict)
     token_times: list[float] = field(default_factory=list)
     """When each event with generated text of any kind arrived."""
+    events: int = 0
+    """How many were taken in."""
     answer_at: float | None = None
     """When the first text that is not reasoning arrived."""
 
@@ -51,16 +53,38 @@ class Decoded:
     def thought(self) -> str:
         return _joined(self.reasoning)
 
-    def add(self, payload: Mapping[str, Any], arrived_at: float | None = None) -> None:
-        """Take in one event (with its stamp) or the one body of a reply that was not streamed.
+    def take(self, event: Event) -> bool:
+        """Take in one event; returns whether what follows is of no interest: an error came, or nonsense."""
+        self.events += 1
+        if event.data.strip() == DONE:
+            self.ended = True
+        else:
+            self.take_in(event.data, event.arrived_at)
+        return self.error is not None or bool(self.malformed)
 
-        Raises:
-            _FormatError: the format does not allow it.
+    def take_in(self, data: bytes, arrived_at: float | None) -> None:
+        """Take in one event's data, with its stamp, or the one body of a reply that was not streamed."""
+        try:
+            self._add(_parse(data), arrived_at)
+        except _FormatError as nonsense:
+            self.malformed = str(nonsense)
+
+    def closed(self) -> Self:
+        """The same, when nothing more will come: what ends without any choice is no reply.
+
+        A wrong address may well answer 200 with JSON.
         """
+        if self.ended and not self.answered and self.error is None and not self.malformed:
+            self.malformed = "an answer without choices"
+        return self
+
+    def _add(self, payload: Mapping[str, Any], arrived_at: float | None) -> None:
         self.error = error_in(payload)
         self.served_model = _member(payload, "model", str) or self.served_model
-        self.usage = _member(payload, "usage", dict) or self.usage
-        self.timings = _numbers(_member(payload, "timings", dict)) or self.timings
+        if "usage" in payload:
+            self.usage = _member(payload, "usage", dict) or self.usage
+        if "timings" in payload:
+            self.timings = _numbers(_member(payload, "timings", dict)) or self.timings
         for choice in _first_choice(payload):
             self.answered = True
             self._add_delta(_delta(choice), arrived_at)
@@ -96,41 +120,17 @@ def decode_events(events: Iterable[Event]) -> Decoded:
     """What a stream said, up to its end, the provider's error, or the first nonsense."""
     decoded = Decoded()
     for event in events:
-        if event.data == DONE:
-            decoded.ended = True
-        else:
-            _take_in(decoded, event.data, event.arrived_at)
-        if decoded.error is not None or decoded.malformed:
+        if decoded.take(event):
             break
-    return _without_answer_malformed(decoded)
+    return decoded.closed()
 
 
 def decode_body(body: bytes) -> Decoded:
     """What a reply that was not streamed said; the object's own end is its terminal frame."""
     decoded = Decoded()
-    _take_in(decoded, body, None)
+    decoded.take_in(body, None)
     decoded.ended = not decoded.malformed and decoded.error is None
-    return _without_answer_malformed(decoded)
-
-
-def _without_answer_malformed(decoded: Decoded) -> Decoded:
-    """A wrong address may well answer 200 with JSON; what ends without any choice is no reply."""
-    if decoded.ended and not decoded.answered and decoded.error is None and not decoded.malformed:
-        decoded.malformed = "an answer without choices"
-    return decoded
-
-
-def may_tell_error(event: Event) -> bool:
-    """Whether the event is worth decoding while the stream runs; cheap, because it is asked of each."""
-    # Within a JSON string the quotes would be escaped, so no generated text can look like this key.
-    return b'"error"' in event.data
-
-
-def _take_in(decoded: Decoded, data: bytes, arrived_at: float | None) -> None:
-    try:
-        decoded.add(_parse(data), arrived_at)
-    except _FormatError as nonsense:
-        decoded.malformed = str(nonsense)
+    return decoded.closed()
 
 
 class _FormatError(Exception):
@@ -140,7 +140,7 @@ class _FormatError(Exception):
 def _parse(data: bytes) -> Mapping[str, Any]:
     text = data.decode("utf-8", "replace")
     try:
-        payload = json.loads(text, parse_constant=_no_number)
+        payload = _JSON.decode(text)
     except (ValueError, RecursionError) as error:
         raise _FormatError(f"not JSON ({error}): {text[:80]!r}") from error
     if not isinstance(payload, dict):
@@ -150,6 +150,9 @@ def _parse(data: bytes) -> Mapping[str, Any]:
 
 def _no_number(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON number")
+
+
+_JSON = json.JSONDecoder(parse_constant=_no_number)
 
 
 def _member(data: Mapping[str, Any], name: str, kind: type[_T]) -> _T | None:
@@ -172,6 +175,8 @@ def _delta(choice: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _texts(delta: Mapping[str, Any]) -> tuple[str, str, str]:
     """Content, reasoning and tool-call arguments of one event."""
+    if len(delta) == 1 and isinstance(lone := delta.get("content"), str):  # nearly all events are of this form
+        return lone, "", ""
     content = _member(delta, "content", str) or ""
     reasoning = _member(delta, "reasoning_content", str) or _member(delta, "reasoning", str) or ""
     arguments = ""

@@ -11,9 +11,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from pytest_llmbench import redaction
 from pytest_llmbench.errors import Category, WireError
+from pytest_llmbench.secret import Secret
 
 _LONGEST_MESSAGE = 300
+_READ = 20_000
 
 _BY_CODE = (
     (Category.QUOTA_EXHAUSTED, re.compile(r"insufficient_quota|credit_balance|spend_limit|billing")),
@@ -74,7 +77,7 @@ def classify(status: int, error: Mapping[str, Any]) -> Category:
     return _BY_STATUS.get(status) or (Category.SERVER if status >= 500 else Category.INVALID_REQUEST)
 
 
-def refusal(shown: str, status: int, headers: Mapping[str, str], body: bytes, secret: str) -> WireError:
+def refusal(shown: str, status: int, headers: Mapping[str, str], body: bytes, secret: Secret) -> WireError:
     """The error for a response that is no success.
 
     Args:
@@ -98,10 +101,11 @@ def refusal(shown: str, status: int, headers: Mapping[str, str], body: bytes, se
     return WireError(f"{shown}: HTTP {status}: {told}", category=category, status=status, hint=_HINTS.get(category, ""))
 
 
-def shorten(text: str, secret: str) -> str:
+def shorten(text: str, secret: Secret) -> str:
     """Hostile text made fit for a message: one printable line of bounded length, without the key."""
-    if secret:
-        text = text.replace(secret, "[key]")
+    if secret:  # however short: the redactor leaves short ones alone
+        text = text.replace(secret.reveal(), redaction.MARK)
+    text = redaction.redact(text[:_READ])
     line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
     return line if len(line) <= _LONGEST_MESSAGE else line[:_LONGEST_MESSAGE] + "…"
 

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from pytest_llmbench.errors import UsageError
 from pytest_llmbench.records import Record
+from pytest_llmbench.secret import NO_KEY, Secret
 
 Message = Mapping[str, Any]
 """One message of a conversation: `{"role": "user", "content": "..."}`."""
@@ -24,7 +25,7 @@ class Endpoint:
 
     base_url: str
     """Without /v1, as `http://127.0.0.1:8080`; a trailing slash or /v1 is read over."""
-    api_key: str = field(default="", repr=False)
+    api_key: Secret = NO_KEY
     model_id: str
     """What the server calls the model."""
     name: str

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from pytest_llmbench import settings
-from pytest_llmbench.config import strict_yaml
+from pytest_llmbench.config import source_forms, strict_yaml
 from pytest_llmbench.config.schema import LlmbenchConfig, ModelDef, QuantDef, RatingStep, ServerDef, Threshold
 from pytest_llmbench.config.strict_yaml import Document, KeyPath
 from pytest_llmbench.errors import ConfigError
@@ -24,6 +24,7 @@ __all__ = [
     "ADDOPTS",
     "CATALOGUE",
     "FILE_NAME",
+    "LOCK_NAME",
     "LlmbenchConfig",
     "ModelDef",
     "QuantDef",
@@ -39,6 +40,7 @@ __all__ = [
 ]
 
 FILE_NAME = "llmbench.yaml"
+LOCK_NAME = "llmbench.lock"
 ADDOPTS = ("addopts of ", "PYTEST_ADDOPTS")
 """How the sources of flags begin that pytest adds by itself."""
 CATALOGUE = Path(__file__).parents[1] / "data" / "models.yaml"
@@ -60,6 +62,11 @@ class Resolved:
     @property
     def results_dir(self) -> Path:
         return anchored(self.origins["results_dir"], self.rootdir)
+
+    @property
+    def lock_path(self) -> Path | None:
+        """llmbench.lock, beside llmbench.yaml; None without that file: the built-in models are pinned already."""
+        return self.config_path.with_name(LOCK_NAME) if self.config_path else None
 
     @property
     def models_dir(self) -> Path | None:
@@ -177,9 +184,9 @@ def _anchored_model(model: ModelDef, folder: Path) -> ModelDef:
 
 
 def _anchored_source(source: str, folder: Path) -> str:
-    if source.startswith("pypi:"):
+    if source_forms.prefix_of(source) != source_forms.PATH:
         return source
-    return f"path:{(folder / _expanded(source.removeprefix('path:'))).absolute()}"
+    return f"{source_forms.PATH}{(folder / _expanded(source.removeprefix(source_forms.PATH))).absolute()}"
 
 
 _TYPE_MESSAGES = {

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
+from pytest_llmbench.config import source_forms
 from pytest_llmbench.errors import did_you_mean
 from pytest_llmbench.metrics import METRICS
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
-_PACKAGE = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?(?:==[A-Za-z0-9.!_-]+)?"
-_PYPI_SOURCE = re.compile(rf"pypi:{_PACKAGE}(?:\+{_PACKAGE})*(?:/[^/\\]+\.gguf)?", re.ASCII)
 
 
 def name(text: str) -> str:
@@ -26,14 +25,7 @@ def metric(text: str) -> str:
 
 
 def source(text: str) -> str:
-    if text.startswith("pypi:"):
-        if not _PYPI_SOURCE.fullmatch(text):
-            raise ValueError(f"{text!r} is not of the form pypi:package[==version][+package ...][/file.gguf]")
-    elif not text.removeprefix("path:").strip():
-        raise ValueError("must name a file: path:FILE, or pypi:package[==version][/file.gguf]")
-    elif re.match(r"(?!path:)[A-Za-z][A-Za-z0-9+]+:", text):
-        raise ValueError(f"{text!r}: no such kind of source (allowed: path:FILE, pypi:package[==version][/file.gguf])")
-    return text
+    return source_forms.check(text)
 
 
 def server_url(text: str) -> str:
@@ -52,10 +44,19 @@ def server_url(text: str) -> str:
     return text.rstrip("/").removesuffix("/v1")
 
 
-def sha256(text: str) -> str:
-    if not re.fullmatch(r"[0-9a-f]{64}", text.lower(), re.ASCII):
+def sha256(value: object) -> str | tuple[str, ...] | None:
+    """One hash, or one for each part of a split file."""
+    if isinstance(value, list | tuple) and value:
+        return tuple(_one_sha256(item) for item in value)
+    return None if value is None else _one_sha256(value)
+
+
+def _one_sha256(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("must be text; quote it")  # noqa: TRY004  pydantic turns only ValueError into a sentence
+    if not re.fullmatch(r"[0-9a-f]{64}", value.lower(), re.ASCII):
         raise ValueError("must be 64 hexadecimal digits")
-    return text.lower()
+    return value.lower()
 
 
 def variable(text: str) -> str:

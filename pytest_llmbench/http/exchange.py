@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
-import functools
-import ssl
+import logging
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
-
-import httpx
 
 from pytest_llmbench import clock
 from pytest_llmbench.errors import Category, UsageError, WireError
-from pytest_llmbench.http.failures import wire_error
+from pytest_llmbench.http import address
+from pytest_llmbench.http.connection import Connection, Sink, Stamps, connect
+from pytest_llmbench.http.deadlines import Deadlines, Watch
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 """A response longer than this is refused: no model writes that much, and memory is shared with what is measured."""
 
-
-@dataclass(frozen=True, slots=True)
-class Deadlines:
-    """How long each part of an exchange may take, in seconds."""
-
-    connect_s: float
-    ttft_s: float
-    """Request written → first generated token (streams only)."""
-    idle_s: float
-    """The longest silence once the answer has begun."""
-    total_s: float
-    """The whole exchange, connecting included."""
+_log = logging.getLogger(__name__)
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,20 +33,7 @@ class Request:
     @property
     def shown(self) -> str:
         """Method, host and path for messages; no query, no user name, no password."""
-        url = httpx.URL(self.url)
-        return f"{self.method} {url.copy_with(userinfo=b'', query=None, fragment=None)}"
-
-
-@dataclass(slots=True)
-class Stamps:
-    """Readings of `clock.monotonic`; None where that point was not reached."""
-
-    started_at: float
-    connected_at: float | None = None
-    """TCP connected and, for https, the TLS handshake done."""
-    written_at: float | None = None
-    """The last byte of the request was handed to the socket."""
-    headers_at: float | None = None
+        return f"{self.method} {address.parse(self.url).shown}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +51,14 @@ class Fetched:
 class Exchange:
     """A response whose headers have come; made by `open_exchange`."""
 
-    def __init__(self, response: httpx.Response, stamps: Stamps, watch: _Watch, shown: str) -> None:
-        self.status = response.status_code
-        self.headers = {name.lower(): value for name, value in response.headers.items()}
-        self.stamps = stamps
+    def __init__(self, connection: Connection, watch: Watch, shown: str) -> None:
+        self.status = connection.response.status
+        self.headers: Mapping[str, str] = connection.response.headers
+        """Names in lower case."""
+        self.stamps = connection.stamps
         self.shown = shown
-        self._response = response
         self._watch = watch
+        self._connection = connection
 
     async def chunks(self, max_bytes: int = MAX_BODY_BYTES) -> AsyncGenerator[tuple[float, bytes], None]:
         """The body as it arrives: `(arrived_at, data)`, stamped with `clock.monotonic` before anything else.
@@ -92,24 +68,43 @@ class Exchange:
         """
         self._refuse_compression()
         received = 0
-        async for data in self._response.aiter_raw():
-            arrived_at = clock.monotonic()
-            received += len(data)
+        while (piece := await self._connection.next_piece()) is not None:
+            received += len(piece[1])
             if received > max_bytes:
-                raise WireError(
-                    f"{self.shown}: the response is larger than {max_bytes} bytes",
-                    category=Category.STREAM_TOO_LARGE,
-                    status=self.status,
-                )
-            yield arrived_at, data
+                raise self.too_large(f"{max_bytes} bytes")
+            yield piece
 
-    def answer_moved(self) -> None:
-        """Tell the deadlines that the answer has begun or gone on: from now on `idle_s` counts, from this moment."""
-        self._watch.enter(Category.TIMEOUT_IDLE)
+    async def deliver(self, sink: Sink) -> None:
+        """Hand the body to `sink(arrived_at, data)` the moment it arrives, until it returns True or the body ends.
+
+        No task is woken and nothing is limited on the way: `sink` runs within the event loop's callback, has to be
+        quick, and bounds what it keeps. It may raise a `WireError`.
+
+        Raises:
+            WireError: a deadline passed, the connection broke, or `sink` raised it.
+        """
+        self._refuse_compression()
+        await self._connection.deliver(sink)
+
+    def too_large(self, limit: str) -> WireError:
+        """The error of a body larger than `limit`, which tells its unit."""
+        return WireError(
+            f"{self.shown}: the response is larger than {limit}",
+            category=Category.STREAM_TOO_LARGE,
+            status=self.status,
+        )
+
+    def answer_moved(self, at: float | None = None) -> None:
+        """Tell the deadlines that the answer has begun or gone on: from there `idle_s` counts.
+
+        Args:
+            at: a reading of `clock.monotonic`; None is now.
+        """
+        self._watch.moved(clock.monotonic() if at is None else at)
 
     def _refuse_compression(self) -> None:
         encoding = self.headers.get("content-encoding", "identity")
-        if encoding != "identity":
+        if encoding.lower() != "identity":
             raise WireError(
                 f"{self.shown}: the response is compressed ({encoding[:40]!r}), which was not asked for",
                 category=Category.STREAM_MALFORMED,
@@ -132,24 +127,25 @@ async def open_exchange(request: Request, deadlines: Deadlines, *, streamed: boo
 
     Raises:
         WireError: with the category of what failed; a deadline names the one that passed.
+        UsageError: the URL or a header cannot be sent.
     """
-    client = _client(request)
-    stamps = Stamps(started_at=clock.monotonic())
-    watch = _Watch(deadlines, streamed=streamed)
+    target, shown = address.parse(request.url), request.shown
+    outgoing = _head(request, target, shown) + request.body
+    watch = Watch(deadlines, streamed=streamed)
     try:
-        async with watch.timer, client:
+        async with watch.timer:
             watch.enter(Category.TIMEOUT_CONNECT)
-            response = await _send(client, request, stamps, watch)
+            connection = await connect(target, shown)
             try:
-                yield Exchange(response, stamps, watch, request.shown)
+                yield await _sent(connection, outgoing, watch, shown)
             finally:
-                await response.aclose()
+                await connection.close()
     except TimeoutError:
         if not watch.timer.expired():
             raise
-        raise watch.error(request.shown) from None
-    except (httpx.HTTPError, httpx.StreamError) as error:
-        raise wire_error(error, request.shown, headers_came=stamps.headers_at is not None) from error
+        raise watch.error(shown) from None
+    finally:
+        watch.stop()
 
 
 async def fetch(request: Request, deadlines: Deadlines, *, max_bytes: int = MAX_BODY_BYTES) -> Fetched:
@@ -157,6 +153,7 @@ async def fetch(request: Request, deadlines: Deadlines, *, max_bytes: int = MAX_
 
     Raises:
         WireError: nothing usable came back.
+        UsageError: the URL or a header cannot be sent.
     """
     async with open_exchange(request, deadlines, streamed=False) as exchange:
         body = await read_body(exchange, max_bytes)
@@ -170,86 +167,39 @@ async def read_body(exchange: Exchange, max_bytes: int = MAX_BODY_BYTES) -> byte
         WireError: see `Exchange.chunks`.
     """
     body = bytearray()
-    async for _, data in exchange.chunks(max_bytes):
-        exchange.answer_moved()
+    async for arrived_at, data in exchange.chunks(max_bytes):
+        exchange.answer_moved(arrived_at)
         body += data
     return bytes(body)
 
 
-class _Watch:
-    """The deadline in force: that of the present phase, or the total where it is nearer."""
+async def _sent(connection: Connection, outgoing: bytes, watch: Watch, shown: str) -> Exchange:
+    """The exchange, once the request is on its way and the response's headers are here."""
+    watch.enter(Category.TIMEOUT_TTFT)
+    connection.send(outgoing, lambda: watch.enter(Category.TIMEOUT_TTFT))
+    await connection.headers()
+    _log.debug("%s: HTTP %d", shown, connection.response.status)
+    return Exchange(connection, watch, shown)
 
-    def __init__(self, deadlines: Deadlines, *, streamed: bool) -> None:
-        self._now = asyncio.get_running_loop().time
-        self._ends_at = self._now() + deadlines.total_s
-        self._limits_s = {
-            Category.TIMEOUT_CONNECT: deadlines.connect_s,
-            Category.TIMEOUT_TTFT: deadlines.ttft_s if streamed else deadlines.total_s,
-            Category.TIMEOUT_IDLE: deadlines.idle_s,
-            Category.TIMEOUT_TOTAL: deadlines.total_s,
-        }
-        self._in_force = Category.TIMEOUT_TOTAL
-        self.timer = asyncio.timeout_at(self._ends_at)
 
-    def enter(self, phase: Category) -> None:
-        phase_ends_at = self._now() + self._limits_s[phase]
-        self._in_force = phase if phase_ends_at < self._ends_at else Category.TIMEOUT_TOTAL
-        self.timer.reschedule(min(phase_ends_at, self._ends_at))
+def _head(request: Request, target: address.Address, shown: str) -> bytes:
+    """The request's head. A connection serves one exchange: servers close after a stream, whatever they advertise."""
+    headers = {"host": target.host_header, "connection": "close", "accept": "*/*", "accept-encoding": "identity"}
+    headers |= {"user-agent": "pytest-llmbench"}
+    if target.basic_auth:
+        headers["authorization"] = target.basic_auth
+    headers |= {name.lower(): value for name, value in request.headers.items()}
+    if request.body or request.method not in {"GET", "HEAD"}:
+        headers["content-length"] = str(len(request.body))
+    for name, value in headers.items():
+        _check_header(shown, name, value)
+    lines = [f"{request.method} {target.target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    return "\r\n".join([*lines, "", ""]).encode("ascii")
 
-    def error(self, shown: str) -> WireError:
-        phase = self._in_force
-        late_for = {
-            Category.TIMEOUT_CONNECT: "no connection",
-            Category.TIMEOUT_TTFT: "no generated token",
-            Category.TIMEOUT_IDLE: "nothing more of the answer",
-            Category.TIMEOUT_TOTAL: "not finished",
-        }[phase]
-        option = phase.value.removeprefix("timeout.")
-        return WireError(
-            f"{shown}: {late_for} within {self._limits_s[phase]:g} s",
-            category=phase,
-            hint=f"raise it with --llmbench-{option}-timeout-s if the model is only slow",
+
+def _check_header(shown: str, name: str, value: str) -> None:
+    if not (_TOKEN.fullmatch(name) and value.isascii() and value.isprintable()):
+        raise UsageError(  # the value may be a key: it is not shown
+            f"{shown}: the header {name!r} holds a character that HTTP headers cannot carry",
+            hint="a line break or a typographic quote may have been copied with the key",
         )
-
-
-def _client(request: Request) -> httpx.AsyncClient:
-    """A client for one exchange: servers close after a stream, whatever they advertise, so none is used again."""
-    try:
-        scheme = httpx.URL(request.url).scheme
-    except httpx.InvalidURL as error:
-        raise UsageError(f"{request.url!r} is not a URL: {error}") from error
-    for name, value in request.headers.items():
-        if not (value.isascii() and value.isprintable()):
-            raise UsageError(  # the value may be a key: it is not shown
-                f"{request.shown}: the header {name} holds a character that HTTP headers cannot carry",
-                hint="a line break or a typographic quote may have been copied with the key",
-            )
-    timeout = httpx.Timeout(None)  # our own deadlines hold, each with its category
-    return httpx.AsyncClient(verify=_tls(scheme), trust_env=False, timeout=timeout, follow_redirects=False)
-
-
-@functools.cache
-def _tls(scheme: str) -> ssl.SSLContext:
-    """Reading the CA certificates takes tens of ms, so only https pays for it; the bare context trusts nobody."""
-    return httpx.create_ssl_context() if scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-
-
-async def _send(client: httpx.AsyncClient, request: Request, stamps: Stamps, watch: _Watch) -> httpx.Response:
-    async def trace(event: str, _info: Mapping[str, Any]) -> None:
-        now = clock.monotonic()
-        if event.endswith(("connect_tcp.complete", "start_tls.complete")):
-            stamps.connected_at = now
-        elif event.endswith("send_request_headers.started"):
-            watch.enter(Category.TIMEOUT_TTFT)
-        elif event.endswith("send_request_body.complete"):
-            stamps.written_at = now
-            watch.enter(Category.TIMEOUT_TTFT)
-        elif event.endswith("receive_response_headers.complete"):
-            stamps.headers_at = now
-
-    headers = {"accept-encoding": "identity", **request.headers}
-    extensions = {"trace": trace}
-    outgoing = client.build_request(
-        request.method, request.url, headers=headers, content=request.body or None, extensions=extensions
-    )
-    return await client.send(outgoing, stream=True)

@@ -8,10 +8,11 @@ process boundary or be stored as JSON.
 from pytest_llmbench.records.machine import Gpu, Host, ModelFile, ServerInfo, ServerSpec
 from pytest_llmbench.records.measurement import Measurement, Repetition, Series
 from pytest_llmbench.records.record import Record
-from pytest_llmbench.records.reply import Reply, Timing, Usage
+from pytest_llmbench.records.reply import FailedAttempt, Reply, Timing, Usage
 from pytest_llmbench.records.run import GateResult, Outcome, Run, TestResult
 
 __all__ = [
+    "FailedAttempt",
     "GateResult",
     "Gpu",
     "Host",

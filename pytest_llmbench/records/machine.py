@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Self
+import json
+from dataclasses import dataclass
+from typing import Any
 
 from pytest_llmbench.records.record import Record
+from pytest_llmbench.secret import NO_KEY, Secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +40,6 @@ class Host(Record):
     """Why `gpus` is empty, when it could not be asked ("NVML not present")."""
     fingerprint: str = ""
     """Hash over what makes runs comparable (CPU model, cores, memory class, GPUs); no host name in it."""
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        host = super(Host, cls).from_dict(data)
-        return dataclasses.replace(host, gpus=tuple(Gpu.from_dict(gpu) for gpu in data.get("gpus", ())))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,16 +77,6 @@ class ServerSpec(Record):
     engine: str = "auto"
     """`auto`, `llama-server` (a binary) or `embedded` (xllamacpp)."""
 
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        return cls(
-            **{
-                **data,
-                "model": ModelFile.from_dict(data["model"]),
-                "extra_args": tuple(data.get("extra_args", ())),
-            }
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class ServerInfo(Record):
@@ -100,25 +86,27 @@ class ServerInfo(Record):
     """`llama-server`, `embedded` or `external`."""
     base_url: str
     """Ends without a slash and without /v1: `http://127.0.0.1:34881`."""
-    api_key: str = field(default="", repr=False)
+    api_key: Secret = NO_KEY
     pid: int | None = None
     """The server's process; None for an external server."""
+    started_at: str = ""
+    """When that process was started (ISO, UTC): with `pid` the one process it was."""
+    model_sha256: str = ""
     build: str = ""
+    binary: str = ""
+    """The program or library that serves, with its folder."""
     load_s: float | None = None
     """Process start to first healthy answer."""
+    estimated_bytes: int | None = None
+    """The memory it was expected to need, by formula and before any correction; None where that cannot be told."""
     context: int | None = None
     slots: int | None = None
     log_path: str = ""
     model_path: str = ""
     command: tuple[str, ...] = ()
 
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        info = super(ServerInfo, cls).from_dict(data)
-        return dataclasses.replace(info, command=tuple(info.command))
-
     def public(self) -> dict[str, Any]:
-        """What may be stored and shown: everything but the key."""
-        shown = self.as_dict()
+        """What may be stored and shown, as builtin types: everything but the key (`as_dict` refuses it)."""
+        shown = dataclasses.asdict(self)
         del shown["api_key"]
-        return shown
+        return json.loads(json.dumps(shown))  # type: ignore[no-any-return]

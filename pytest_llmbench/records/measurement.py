@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import statistics
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any
 
 from pytest_llmbench.records.record import Record
 from pytest_llmbench.records.reply import Timing, Usage
@@ -108,15 +107,6 @@ class Repetition(Record):
     timing: Timing = field(default_factory=Timing)
     usage: Usage = field(default_factory=Usage)
 
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        repetition = super(Repetition, cls).from_dict(data)
-        return dataclasses.replace(
-            repetition,
-            timing=Timing.from_dict(data.get("timing", {})),
-            usage=Usage.from_dict(data.get("usage", {})),
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class Measurement(Record):
@@ -157,12 +147,3 @@ class Measurement(Record):
         if name.startswith("_") or name not in self.units:
             raise AttributeError(f"a measurement has no metric {name!r}; it has {', '.join(sorted(self.units))}")
         return self.series(name)
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        measurement = super(Measurement, cls).from_dict(data)
-        return dataclasses.replace(
-            measurement,
-            repetitions=tuple(Repetition.from_dict(r) for r in data.get("repetitions", ())),
-            notes=tuple(data.get("notes", ())),
-        )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
-from typing import Any, Self
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import Any, Self, get_args, get_origin, get_type_hints
 
 
 class Record:
@@ -17,6 +18,23 @@ class Record:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """The record from `as_dict`'s form; unknown keys are ignored, so older code reads newer rows."""
-        known = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
-        return cls(**{key: value for key, value in data.items() if key in known})
+        """The record from `as_dict`'s form, records inside it too; unknown keys are ignored, so older code reads newer
+        rows."""
+        readers = _readers(cls)  # type: ignore[arg-type]
+        return cls(**{name: read(data[name]) for name, read in readers.items() if name in data})
+
+
+@cache
+def _readers(record: type[Record]) -> Mapping[str, Callable[[Any], Any]]:
+    """Field → what makes its value from builtin types."""
+    types = get_type_hints(record)
+    return {field.name: _reader(types[field.name]) for field in dataclasses.fields(record)}  # type: ignore[arg-type]
+
+
+def _reader(kind: Any) -> Callable[[Any], Any]:
+    if isinstance(kind, type) and issubclass(kind, Record):
+        return kind.from_dict
+    if get_origin(kind) in {tuple, Sequence}:
+        read = _reader(get_args(kind)[0])
+        return lambda items: tuple(map(read, items))
+    return lambda value: value

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any
 
 from pytest_llmbench.errors import ReplyFormatError
 from pytest_llmbench.records.record import Record
@@ -43,11 +42,6 @@ class Timing(Record):
     """Raw gaps between events with generated text; an event may carry several tokens."""
     server: Mapping[str, float] = field(default_factory=dict)
     """The server's own timings as it told them (`prompt_ms`, `predicted_ms`, `cache_n`, ...)."""
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        timing = super(Timing, cls).from_dict(data)
-        return dataclasses.replace(timing, gaps_s=tuple(timing.gaps_s))
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -91,15 +85,23 @@ class Reply(Record):
     def __repr__(self) -> str:
         return f"Reply({self.text!r}, model={self.model!r}, finish_reason={self.finish_reason!r})"
 
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        reply = super(Reply, cls).from_dict(data)
-        return dataclasses.replace(
-            reply,
-            usage=Usage.from_dict(data.get("usage", {})),
-            timing=Timing.from_dict(data.get("timing", {})),
-            events=tuple(data.get("events", ())),
-        )
+
+@dataclass(frozen=True, slots=True)
+class FailedAttempt(Record):
+    """A request that failed and was asked once more: kept for the account of what went wrong, never scored."""
+
+    model: str
+    request_hash: str
+    number: int
+    """Which attempt at the same request it was, from 1."""
+    category: str
+    message: str
+    partial_text: str
+    """What had arrived of the reply; empty where prompts and replies are not kept."""
+    at: str
+    """When it failed; ISO 8601, UTC."""
+    test_key: str = ""
+    """The test that asked, filled when a run is read back from the store."""
 
 
 def _parse_json(text: str) -> Any:

@@ -6,12 +6,12 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any
 
 from pytest_llmbench.records.machine import Host
 from pytest_llmbench.records.measurement import Measurement
 from pytest_llmbench.records.record import Record
-from pytest_llmbench.records.reply import Reply
+from pytest_llmbench.records.reply import FailedAttempt, Reply
 
 
 class Outcome(StrEnum):
@@ -44,13 +44,6 @@ class TestResult(Record):
     duration_s: float | None = None
     measurement_ids: tuple[str, ...] = ()
     reply_ids: tuple[str, ...] = ()
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        result = super(TestResult, cls).from_dict(data)
-        return dataclasses.replace(
-            result, measurement_ids=tuple(result.measurement_ids), reply_ids=tuple(result.reply_ids)
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +81,7 @@ class Run(Record):
     measurements: Sequence[Measurement] = ()
     replies: Sequence[Reply] = ()
     gates: Sequence[GateResult] = ()
+    failed_attempts: Sequence[FailedAttempt] = ()
 
     def current(self) -> Run:
         """The run without measurements that no result refers to: outdated by a resume, or broken off by an error.

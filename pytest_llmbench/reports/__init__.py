@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pytest_llmbench.errors import UsageError, did_you_mean
 from pytest_llmbench.records import Run
+from pytest_llmbench.redaction import redact_exact
 from pytest_llmbench.reports import csv_report, html_report, json_report
 
 WRITERS: dict[str, Callable[[Run], str]] = {
@@ -35,7 +36,7 @@ def write(run: Run, fmt: str, path: Path) -> Path:
     """
     if fmt not in WRITERS:
         raise UsageError(f"no report format {fmt!r}{did_you_mean(fmt, WRITERS)}", hint=f"formats: {', '.join(WRITERS)}")
-    text = WRITERS[fmt](run)
+    text = redact_exact(WRITERS[fmt](run))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _replace(path, text)

@@ -27,6 +27,7 @@ _RUN_COLUMNS: Mapping[str, Callable[[Run], Any]] = {
     "memory_bytes": lambda run: run.host.memory_bytes,
     "host_fingerprint": lambda run: run.host.fingerprint,
     "git_revision": lambda run: run.environment.get("git_revision"),
+    "failed_attempts": lambda run: len(run.failed_attempts),
 }
 
 _MODEL_COLUMNS: Mapping[str, Callable[[ModelRow], Any]] = {

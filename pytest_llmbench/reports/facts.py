@@ -63,6 +63,38 @@ def settings_facts(settings: Mapping[str, Any]) -> tuple[Fact, ...]:
     )
 
 
+def server_facts(server: Mapping[str, Any]) -> tuple[Fact, ...]:
+    """Which process of which build of which engine served a measurement, with which model and settings.
+
+    Args:
+        server: as a measurement keeps it; empty for one that nobody served.
+    """
+    if not server:
+        return ()
+    facts = [
+        Fact("engine", " ".join(_told(server, "engine", "build"))),
+        Fact("address", _shown(server.get("base_url"))),
+    ]
+    if server.get("engine") != "external":
+        facts += [
+            Fact("process", _process(server)),
+            Fact("program", _shown(server.get("binary"))),
+            Fact("command", _command(server.get("command"))),
+            Fact("model sha256", _shown(server.get("model_sha256"))),
+        ]
+    earlier = [entry for entry in server.get("earlier") or () if isinstance(entry, Mapping)]
+    return (*facts, *(Fact("earlier process", f"{_process(entry)} ({_told(entry, 'build')[0]})") for entry in earlier))
+
+
+def _process(server: Mapping[str, Any]) -> str:
+    pid, started_at = _told(server, "pid", "started_at")
+    return f"pid {pid}, started {started_at}"
+
+
+def _told(server: Mapping[str, Any], *names: str) -> list[str]:
+    return [str(server.get(name) or NOT_MEASURED) for name in names]
+
+
 def _cores(host: Host) -> str:
     physical, logical = host.physical_cores, host.logical_cores
     if not physical and not logical:

@@ -68,6 +68,21 @@ def summary(run: Run, *, width: int = 80, report_path: str | None = None) -> lis
     return lines
 
 
+def servers(run: Run, *, width: int = 80) -> list[Line]:
+    """Who served each measurement of a run; lines as those of `summary`."""
+    lines: list[Line] = []
+    for model in view(run).models:
+        if model.server:
+            lines += [
+                [],
+                [("server".ljust(_TITLE_WIDTH), "dim"), (clipped(one_line(model.name), width - _TITLE_WIDTH), "")],
+            ]
+            for fact in model.server:
+                texts = wrapped(one_line(f"{fact.name}: {fact.value}"), max(width, _TABLE_WIDTH) - _TITLE_WIDTH)
+                lines += [[(" " * _TITLE_WIDTH, ""), (text, "dim")] for text in texts]
+    return lines
+
+
 def _titled(title: str, texts: Sequence[Span], width: int) -> Iterator[Line]:
     """Wrapped texts beside a title in the margin."""
     lines = [(part, style) for text, style in texts for part in wrapped(text, width - _TITLE_WIDTH)]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from pytest_llmbench.metrics import METRICS
 from pytest_llmbench.records import GateResult, Measurement, Outcome, Run, Series, TestResult
-from pytest_llmbench.reports.facts import Fact, environment_facts, host_facts, host_line, settings_facts
+from pytest_llmbench.reports.facts import Fact, environment_facts, host_facts, host_line, server_facts, settings_facts
 from pytest_llmbench.reports.replies import ReplyGroup, reply_groups
 from pytest_llmbench.reports.verdict import Verdict, verdict
 
@@ -84,6 +84,8 @@ class ModelRow:
     profile: str
     engine: str
     build: str
+    server: tuple[Fact, ...]
+    """The process that was measured; and those before it, where it was started again."""
     load_s: float | None
     ttft_p50_s: float | None
     ttft_p95_s: float | None
@@ -226,6 +228,7 @@ def _model_row(measurement: Measurement) -> ModelRow:
         profile=measurement.profile,
         engine=str(measurement.server.get("engine") or ""),
         build=str(measurement.server.get("build") or ""),
+        server=server_facts(measurement.server),
         load_s=_read(measurement.series("load_s"), "p50"),
         ttft_p50_s=_read(ttft, "p50"),
         ttft_p95_s=_read(ttft, "p95"),

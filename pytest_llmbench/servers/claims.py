@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,14 @@ from typing import Any
 from pytest_llmbench import clock
 from pytest_llmbench.errors import Category, ServerError
 from pytest_llmbench.records import ServerInfo, ServerSpec
-from pytest_llmbench.servers import engines, failures, supervisor
+from pytest_llmbench.secret import Secret
+from pytest_llmbench.servers import engines, failures, orphans, supervisor
 from pytest_llmbench.servers.connection import Connection, LostError, connect, connect_or_start
+from pytest_llmbench.servers.memory_learned import Correction
 
 STOP_S = 10.0
+HANG_S = 30.0
+"""How long a server that let somebody wait may take to show that it works."""
 _POLL_S = 0.05
 
 
@@ -45,6 +49,7 @@ class Supervisor:
         load_timeout_s: how long a server may take to be ready.
         capacity_bytes: memory for all servers; by default what is free when the first one starts.
         log_folder: where servers and supervisor write their logs; by default `folder`.
+        learned: what earlier servers of an engine and build needed here beyond their estimates, if anything is known.
     """
 
     def __init__(
@@ -57,6 +62,7 @@ class Supervisor:
         load_timeout_s: float,
         capacity_bytes: int | None = None,
         log_folder: Path | None = None,
+        learned: Callable[[str, str], Correction | None] = lambda _engine, _build: None,
     ) -> None:
         self._folder = folder.absolute()
         self._log_folder = (log_folder or folder).absolute()
@@ -65,6 +71,7 @@ class Supervisor:
         self._binary = binary
         self._load_timeout_s = load_timeout_s
         self._capacity_bytes = capacity_bytes
+        self._learned = functools.cache(learned)
         self._connection: Connection | None = None
         self._connecting = threading.Lock()
         self._commands: dict[ServerSpec, engines.Command] = {}
@@ -100,7 +107,7 @@ class Supervisor:
             granted = self._ask(lambda line: self._granted(line, orders, wait))
         except _AnswerError as error:
             raise self._claim_failed(specs, orders, error.facts) from None
-        infos = [_info(command, told) for command, told in zip(commands, granted, strict=True)]
+        infos = [_info(*each) for each in zip(specs, commands, granted, strict=True)]
         self._served.update(zip(specs, infos, strict=True))
         return infos
 
@@ -121,9 +128,26 @@ class Supervisor:
         if line is None or spec not in self._commands:
             return ServerStatus("unknown")
         try:
-            return ServerStatus(**line.ask("status", key=self._key(spec)))
+            info = self._served.get(spec)
+            return ServerStatus(**line.ask("status", key=self._key(spec), pid=info.pid if info else None))
         except LostError:
             raise _supervisor_died(spec.model.label) from None
+
+    def suspect(self, spec: ServerSpec, *, bound_s: float = HANG_S) -> None:
+        """Have the server that this process was last given looked at, because it let somebody wait.
+
+        It is killed where it does nothing any more; `crash` then tells so.
+
+        Args:
+            spec: the server.
+            bound_s: how long it may take to show that it works.
+        """
+        line, info = self._connection, self._served.get(spec)
+        if line is None or info is None:
+            return
+        with contextlib.suppress(LostError, TimeoutError):
+            found = line.send("suspect", key=self._key(spec), pid=info.pid, bound_s=bound_s)[1]
+            found.result(bound_s + STOP_S)
 
     def crash(self, spec: ServerSpec, *, settle_s: float = 1.0) -> ServerError | None:
         """Why the server that this process was last given is gone; None while it lives.
@@ -149,17 +173,23 @@ class Supervisor:
             clock.sleep(_POLL_S)
 
     def shutdown(self) -> None:
-        """Stop every server of the session and the supervisor; returns when they are gone (or after 10 s)."""
+        """Stop every server of the session and the supervisor; returns when they are gone.
+
+        One that has not ended after 10 s is killed, and so is what its servers left outside its reach.
+        """
         with self._connecting:
-            line = self._connection if self._connection and not self._connection.lost else connect(self._folder)
-            self._connection = None
-        if line is None:
+            line, self._connection = self._connection, None
+            if line is None or line.lost:
+                line = connect(self._folder, patience_s=STOP_S)
+        if line is not None:
+            with contextlib.suppress(LostError):
+                line.send("shutdown")
+                if not line.wait_closed(STOP_S):
+                    line.end_supervisor()
+            line.close()
+        if self._folder.exists():
+            orphans.end_orphans()
             supervisor.remove_traces(self._folder)
-            return
-        with contextlib.suppress(LostError):
-            line.send("shutdown")
-            line.wait_closed(STOP_S)
-        line.close()
 
     def close(self) -> None:
         """End this process's claims. The servers end with the controller."""
@@ -188,7 +218,7 @@ class Supervisor:
     def _granted(self, line: Connection, orders: list[dict[str, Any]], wait: bool) -> list[dict[str, Any]]:
         number, answer = line.send("claim", orders=orders, wait=wait)
         try:
-            told = _result(answer)
+            told = line.wait(answer)
         except KeyboardInterrupt:
             with contextlib.suppress(LostError):
                 line.send("cancel", request=number, keys=[order["key"] for order in orders])
@@ -214,7 +244,7 @@ class Supervisor:
         return {
             "key": key,
             "argv": list(command.argv),
-            "need_bytes": engines.need_bytes(spec, command.engine),
+            "need_bytes": engines.need_bytes(spec, command.engine, self._learned(command.engine, command.build)),
             "log": str(self._log_folder / f"{name}-{key[:6]}"),
             "load_timeout_s": self._load_timeout_s,
             "context": spec.context,
@@ -243,21 +273,18 @@ class _AnswerError(Exception):
         self.facts = facts
 
 
-def _result(answer: Future[dict[str, Any]]) -> dict[str, Any]:
-    """Wait without a limit in short steps, so that Ctrl-C is heard on every system."""
-    while True:
-        with contextlib.suppress(TimeoutError):
-            return answer.result(0.5)
-
-
-def _info(command: engines.Command, told: Mapping[str, Any]) -> ServerInfo:
+def _info(spec: ServerSpec, command: engines.Command, told: Mapping[str, Any]) -> ServerInfo:
     return ServerInfo(
         engine=command.engine,
         base_url=f"http://127.0.0.1:{told['port']}",
-        api_key=told["api_key"],
+        api_key=Secret(told["api_key"]),
         pid=told["pid"],
+        started_at=told["started_at"],
+        model_sha256=spec.model.sha256,
         build=command.build,
+        binary=command.binary,
         load_s=told["load_s"],
+        estimated_bytes=engines.estimate(spec, command.engine).total_bytes,
         context=told["context"],
         slots=told["slots"],
         log_path=told["log_path"],

@@ -9,33 +9,42 @@ import contextlib
 import itertools
 import json
 import os
+import signal
 import socket
-import stat
+import struct
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
+from pytest_llmbench import redaction
 from pytest_llmbench.errors import Category, ServerError
-from pytest_llmbench.servers import supervisor
+from pytest_llmbench.servers import orphans, supervisor
 
 START_S = 60.0
 ANSWER_S = 30.0
+"""A supervisor answers at once, also while it loads a large model. One that is silent for so long is stuck."""
+STEP_S = 0.5
+_SEND_S = 10
+_STUCK = "it did not answer and was ended"
 
 
 class LostError(Exception):
-    """The supervisor is gone: the connection broke."""
+    """The supervisor is gone: the connection broke, or it was stuck and had to be ended."""
 
 
 class Connection:
     """An open line. All claims made over it end when it closes."""
 
     def __init__(self, line: socket.socket) -> None:
+        self.supervisor_pid = 0
         self._line = line
+        _bound_sending(line)
         self._numbers = itertools.count(1)
         self._waiting: dict[int, Future[dict[str, Any]]] = {}
         self._lock = threading.Lock()
@@ -74,10 +83,38 @@ class Connection:
         Raises:
             LostError: the supervisor is gone, ending, or does not answer.
         """
-        try:
-            return self.send(op, **content)[1].result(ANSWER_S)["ok"]
-        except (TimeoutError, KeyError) as error:
-            raise LostError from error
+        answer = self.send(op, **content)[1]
+        for _ in range(max(1, round(ANSWER_S / STEP_S))):
+            with contextlib.suppress(TimeoutError):
+                return _result(answer.result(STEP_S))
+        self.end_supervisor()
+        raise LostError(_STUCK)
+
+    def wait(self, answer: Future[dict[str, Any]]) -> dict[str, Any]:
+        """Wait for an answer that may take long, for as long as the supervisor shows that it is at work.
+
+        In short steps, so that Ctrl-C is heard on every system. Steps are counted, not seconds: where this process
+        was stopped for a while itself, that is not the supervisor's silence.
+
+        Raises:
+            LostError: the supervisor is gone, or did not answer for `ANSWER_S` and was ended.
+        """
+        ping, silent_s = self.send("ping")[1], 0.0
+        while silent_s < ANSWER_S:
+            with contextlib.suppress(TimeoutError):
+                return answer.result(STEP_S)
+            silent_s += STEP_S
+            if ping.done():
+                ping, silent_s = self.send("ping")[1], 0.0
+        self.end_supervisor()
+        raise LostError(_STUCK)
+
+    def end_supervisor(self) -> None:
+        """kill -9 of a supervisor that does not answer; on Linux the kernel kills its servers with it."""
+        if self.supervisor_pid and not self._lost:  # the line is open: no other process can have its pid
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.supervisor_pid, signal.SIGKILL)
+        self._lost = True
 
     def wait_closed(self, timeout_s: float) -> bool:
         """Wait until the other side hangs up; whether it did."""
@@ -96,7 +133,7 @@ class Connection:
                 for line in lines:
                     answer = json.loads(line)
                     self._waiting.pop(answer["id"]).set_result(answer)
-        except (OSError, ValueError, KeyError):  # a broken line reads like a closed one
+        except (OSError, ValueError, KeyError, TypeError):  # a broken line reads like a closed one
             pass
         finally:
             with self._lock:
@@ -105,29 +142,45 @@ class Connection:
                 waiting.set_exception(LostError())
 
 
-def connect(folder: Path) -> Connection | None:
+def connect(folder: Path, *, patience_s: float | None = None) -> Connection | None:
     """The line to the supervisor that serves this folder; None where none does.
+
+    Args:
+        folder: the session's.
+        patience_s: how long it may be silent before it is ended; by default `ANSWER_S`.
 
     Raises:
         ServerError: something answers there that is not ours.
     """
+    address = supervisor.read_address(folder)
     try:
-        if not _is_private(folder.lstat()):
+        if not address or not supervisor.is_private(folder.lstat()):
             return None  # somebody else's, who only knows our name
-        address = json.loads((folder / supervisor.ADDRESS_FILE).read_text())
-        line = _dial(address["address"])
+        line = Connection(_dial(address["address"]))
     except (FileNotFoundError, ConnectionRefusedError):
         return None
-    connection = Connection(line)
+    redaction.register(address["token"])
     try:
-        answer = connection.send("hello", token=address["token"])[1].result(ANSWER_S)
-    except (LostError, TimeoutError):
-        connection.close()
+        answer = line.send("hello", token=address["token"])[1].result(patience_s or ANSWER_S)
+    except TimeoutError:
+        _end_silent(line, address)
+        return None
+    except LostError:
+        line.close()
         return None
     if "error" in answer:
-        connection.close()
+        line.close()
         raise _trouble(f"{folder} names a supervisor that does not know this session")
-    return connection
+    line.supervisor_pid = answer["ok"]["pid"]
+    return line
+
+
+def _end_silent(line: Connection, address: Mapping[str, Any]) -> None:
+    """End a supervisor that lets one connect and then says nothing: it is in the way of the next."""
+    if address.get("supervisor") == orphans.identity(address["pid"]):
+        line.supervisor_pid = address["pid"]
+        line.end_supervisor()
+    line.close()
 
 
 def connect_or_start(folder: Path, log_folder: Path, controller_pid: int, capacity_bytes: int) -> Connection:
@@ -154,7 +207,7 @@ def connect_or_start(folder: Path, log_folder: Path, controller_pid: int, capaci
 
 
 def _start(folder: Path, log_path: Path, controller_pid: int, capacity_bytes: int) -> None:
-    arguments = [str(folder), str(controller_pid), str(capacity_bytes)]
+    arguments = [str(folder), str(controller_pid), str(capacity_bytes), str(log_path.absolute())]
     try:
         with log_path.open("ab") as log:
             subprocess.run(
@@ -188,12 +241,19 @@ def _make_private(folder: Path) -> None:
         found = folder.lstat()
     except OSError as error:
         raise _trouble(f"{error.strerror}: {error.filename}") from error
-    if not _is_private(found):
+    if not supervisor.is_private(found):
         raise _trouble(f"{folder} is not a folder that only this user can write to")
 
 
-def _is_private(found: os.stat_result) -> bool:
-    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022
+def _bound_sending(line: socket.socket) -> None:
+    """Sending to a stopped supervisor fails after a while; by default it waits for ever once buffers are full."""
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", _SEND_S, 0))
+
+
+def _result(answer: Mapping[str, Any]) -> Any:
+    if "error" in answer:
+        raise LostError(answer["error"].get("message", ""))
+    return answer["ok"]
 
 
 def _trouble(reason: str) -> ServerError:

@@ -24,6 +24,8 @@ class Limits:
     memory_bytes: int | None = None
     memory_available_bytes: int | None = None
     """The limit less what is used and cannot be dropped (the page cache can)."""
+    processes: int | None = None
+    """How many processes and threads all of the group may have."""
 
 
 def limits(proc: Path = PROC, mount: Path = MOUNT) -> Limits:
@@ -37,10 +39,12 @@ def limits(proc: Path = PROC, mount: Path = MOUNT) -> Limits:
     unified = [mount, mount / "unified"]
     cpu = [*_folders(unified, groups.get("")), *_folders(_mounts(mount, "cpu"), groups.get("cpu"))]
     memory = [*_folders(unified, groups.get("")), *_folders([mount / "memory"], groups.get("memory"))]
+    pids = [*_folders(unified, groups.get("")), *_folders([mount / "pids"], groups.get("pids"))]
     return Limits(
         cpus=_least(_quota(folder) for folder in cpu),
         memory_bytes=_least(_memory_limit(folder) for folder in memory),
         memory_available_bytes=_least(_memory_left(folder) for folder in memory),
+        processes=_least(_number(word) for folder in pids for word in _words(folder / "pids.max")),
     )
 
 

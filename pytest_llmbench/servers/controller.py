@@ -7,7 +7,8 @@ import os
 import select
 import sys
 from collections.abc import Callable
-from pathlib import Path
+
+from pytest_llmbench.servers.orphans import identity, is_over
 
 _POLL_S = 0.5
 
@@ -51,24 +52,6 @@ else:
 
 
 async def _poll(pid: int) -> None:
-    born = _birth(pid)
-    while await asyncio.sleep(_POLL_S, result=_alive(pid) and _birth(pid) == born):
+    name = identity(pid)
+    while await asyncio.sleep(_POLL_S, result=not is_over(name)):
         pass
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _birth(pid: int) -> str:
-    """The start time of a process, which a later process with the same pid does not share; "" where unknown."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except OSError:
-        return ""

@@ -19,6 +19,9 @@ from pytest_llmbench.errors import MissingExtraError, UsageError
 from pytest_llmbench.records import ServerSpec
 
 INSTALL = "pip install 'pytest-llmbench[local]'"
+CHECKPOINTS = 2
+"""Saved states a slot keeps of a model with sliding windows: as many as a request makes. llama.cpp would keep 32, which
+is more memory than the model's own caches take."""
 
 
 def available() -> bool:
@@ -31,8 +34,14 @@ def build() -> str:
     return f"xllamacpp {metadata.version('xllamacpp')}"
 
 
-def arguments(spec: ServerSpec) -> tuple[str, ...]:
-    """The command line that serves the specification.
+def library() -> str:
+    """The file of the engine; "" where it cannot be told."""
+    found = importlib.util.find_spec("xllamacpp")
+    return (found.origin or "") if found else ""
+
+
+def arguments(spec: ServerSpec, *, check_tensors: bool = False) -> tuple[str, ...]:
+    """The command line that serves the specification; `check_tensors` as for the binary.
 
     Raises:
         MissingExtraError: the engine is not installed.
@@ -52,6 +61,7 @@ def arguments(spec: ServerSpec) -> tuple[str, ...]:
         "threads": spec.threads,
         "gpu_layers": spec.gpu_layers,
         "kv_type": spec.kv_type,
+        "check_tensors": check_tensors,
     }
     return (sys.executable, "-P", "-m", "pytest_llmbench.servers.embedded", json.dumps(chosen))
 
@@ -63,8 +73,9 @@ def main(argv: list[str]) -> int:
 
         chosen = json.loads(argv[0])
         server = xllamacpp.Server(_parameters(xllamacpp, chosen))
-    except (ImportError, RuntimeError, ValueError) as error:
-        print(f"llmbench: the embedded server cannot start: {error}", file=sys.stderr)
+    except (ImportError, RuntimeError, ValueError, MemoryError) as error:
+        reason = str(error) or ("out of memory" if isinstance(error, MemoryError) else type(error).__name__)
+        print(f"llmbench: the embedded server cannot start: {reason}", file=sys.stderr)
         return 1
     print(f"llmbench: listening on {server.listening_address}", file=sys.stderr, flush=True)
     while True:
@@ -88,7 +99,9 @@ def _parameters(engine: Any, chosen: dict[str, Any]) -> Any:
     parameters.api_keys = [os.environ["LLAMA_API_KEY"]]
     for name in ("fit_params", "ui", "kv_unified", "ctx_shift", "cache_idle_slots"):
         setattr(parameters, name, False)
-    parameters.cache_ram_mib = 0
+    parameters.cache_ram_mib, parameters.n_ctx_checkpoints = 0, CHECKPOINTS
+    parameters.verbosity = chosen.get("verbosity", parameters.verbosity)
+    parameters.check_tensors = chosen.get("check_tensors", False)
     parameters.endpoint_metrics = parameters.endpoint_slots = True
     return parameters
 

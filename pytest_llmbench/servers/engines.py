@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import functools
+import resource
 from dataclasses import dataclass
-from pathlib import Path
 
 from pytest_llmbench.errors import Category, ServerError
 from pytest_llmbench.records import ServerSpec
-from pytest_llmbench.servers import embedded, gguf, host, llama
+from pytest_llmbench.servers import container, embedded, host, llama, memory
+from pytest_llmbench.servers.gguf_split import read_model
+from pytest_llmbench.servers.memory import MemoryEstimate
+from pytest_llmbench.servers.memory_learned import Correction
 
 LLAMA_SERVER = "llama-server"
 EMBEDDED = "embedded"
-OVERHEAD_BYTES = {LLAMA_SERVER: 128 * 2**20, EMBEDDED: 192 * 2**20}
-"""Program, vocabulary, compute buffers and HTTP threads, above weights and KV cache."""
+CHECK_THREADS = 4096
+"""llama.cpp checks weights with a thread for each tensor; where fewer can be started they are not checked."""
 MARGIN = 1.05
 USABLE_SHARE = 0.9
 """Of the memory that is free when the session's first server starts; the rest is the user's."""
@@ -26,6 +29,8 @@ class Command:
     engine: str
     argv: tuple[str, ...]
     build: str
+    binary: str
+    """The program or library that serves, with its folder."""
 
 
 def command(spec: ServerSpec, *, engine: str, binary: str) -> Command:
@@ -46,28 +51,53 @@ def command(spec: ServerSpec, *, engine: str, binary: str) -> Command:
     chosen = spec.engine if spec.engine != "auto" else engine
     found = llama.find(binary) if chosen != EMBEDDED else None
     if found is not None:
-        return Command(LLAMA_SERVER, llama.arguments(found, spec), llama.capabilities(found).build)
+        argv = llama.arguments(found, spec, check_tensors=_may_check_tensors())
+        return Command(LLAMA_SERVER, argv, llama.capabilities(found).build, str(found))
     if chosen == LLAMA_SERVER:
         raise ServerError(
             "no llama-server on PATH",
             category=Category.LOCAL_ENGINE_MISSING,
             hint=f"install llama.cpp, set LLMBENCH_LLAMA_SERVER, or use the embedded engine: {embedded.INSTALL}",
         )
-    return Command(EMBEDDED, embedded.arguments(spec), embedded.build())
+    argv = embedded.arguments(spec, check_tensors=_may_check_tensors())
+    return Command(EMBEDDED, argv, embedded.build(), embedded.library())
+
+
+def _may_check_tensors() -> bool:
+    """Whether a server may start as many threads at once as its model has tensors."""
+    limits = [container.limits().processes, *resource.getrlimit(resource.RLIMIT_NPROC)]
+    if any(limit is not None and 0 <= limit < CHECK_THREADS for limit in limits):
+        return False
+    return resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY  # each thread maps a stack
 
 
 @functools.lru_cache(maxsize=64)
-def need_bytes(spec: ServerSpec, engine: str) -> int:
-    """What a server will need in memory, from its model's header.
+def estimate(spec: ServerSpec, engine: str) -> MemoryEstimate:
+    """What a server will need in memory, from its model's header and the flags that change it.
 
     Layers on a graphics card are counted as if they were in main memory: an upper bound.
 
     Raises:
         ModelFileError: the file is missing or not a whole GGUF.
     """
-    header = gguf.read_header(Path(spec.model.path))
-    kv_bytes = header.kv_bytes(spec.context, spec.slots, spec.kv_type) or 0
-    return int(MARGIN * (header.weights_bytes + kv_bytes)) + OVERHEAD_BYTES[engine]
+    asked = memory.asked_by(spec.extra_args)
+    settings = {"context": spec.context, "slots": spec.slots, "kv_type": spec.kv_type, **asked}
+    return memory.estimate(read_model(spec.model.path), engine=engine, **settings)
+
+
+def need_bytes(spec: ServerSpec, engine: str, learned: Correction | None = None) -> int:
+    """What the ledger sets aside for a server: its estimate, corrected by what was learned here, and a margin.
+
+    Where the header does not tell the size of the caches, they are taken to be no larger than the weights.
+
+    Raises:
+        ModelFileError: the file is missing or not a whole GGUF.
+    """
+    expected = estimate(spec, engine)
+    total = expected.total_bytes
+    if total is None:
+        return int(MARGIN * (expected.at_least_bytes + expected.weights_bytes))
+    return int(MARGIN * (total + (learned.bytes_for(total) if learned else 0)))
 
 
 def free_bytes() -> int:

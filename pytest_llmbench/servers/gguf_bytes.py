@@ -1,7 +1,8 @@
-"""The bytes of a GGUF header, read without trust: every count, length and depth has a cap, and so has the whole.
+"""The bytes of a GGUF header, read without trust: every count and length has a cap, and so has the whole.
 
 The caps are several times what the largest published models need (a vocabulary of 262 144 tokens with its merges makes
-a header of about 20 MB), and small enough that no file makes the reader use much memory or time.
+a header of about 20 MB), and small enough that no file makes the reader use more than 64 MiB of memory, or more time
+than it takes to step over 4 million short texts.
 """
 
 from __future__ import annotations
@@ -14,10 +15,15 @@ from pytest_llmbench.servers.gguf_types import ARRAY, SCALARS, STRING, TYPE_NAME
 
 MAX_HEADER_BYTES = 64 << 20
 MAX_STRING_BYTES = 1 << 20
+MAX_KEY_BYTES = (1 << 16) - 1
+MAX_NAME_BYTES = 255
+"""Of a tensor's name; llama.cpp itself takes 63."""
+MAX_KEPT_TEXT_BYTES = 8 << 20
+"""All texts that are kept: keys, names, values, items of short arrays."""
 MAX_KEYS = 1 << 14
 MAX_TENSORS = 1 << 16
 MAX_ARRAY_ITEMS = 1 << 22
-MAX_DEPTH = 4
+"""Of one array, and of all arrays whose items have to be stepped over one by one."""
 MAX_DIMENSIONS = 4
 KEPT_ITEMS = 1 << 11
 """Arrays up to this long are kept; of longer ones (vocabularies) only type and length."""
@@ -43,7 +49,8 @@ class LongArray:
         return f"{self.count} × {self.kind}"
 
 
-Value = bool | int | float | str | LongArray | tuple["Value", ...]
+Scalar = bool | int | float | str
+Value = Scalar | LongArray | tuple[Scalar, ...]
 
 
 class Cursor:
@@ -58,7 +65,9 @@ class Cursor:
         self._block = b""
         self._at = 0
         self._block_start = 0
-        self._kept = 0
+        self._kept_items = 0
+        self._kept_text_bytes = 0
+        self._stepped = 0
 
     @property
     def position(self) -> int:
@@ -86,53 +95,61 @@ class Cursor:
         return int(_U64.unpack(self.take(8))[0])
 
     def string(self) -> str:
-        """A length and that many bytes of UTF-8; what is not UTF-8 becomes U+FFFD."""
-        return self.take(self._string_bytes()).decode("utf-8", "replace")
+        """A length and that many bytes of UTF-8; what is not UTF-8 becomes U+FFFD, as engines take it too."""
+        return self._text(MAX_STRING_BYTES).decode("utf-8", "replace")
 
-    def value(self, kind: int, depth: int = 0) -> Value:
+    def name(self, what: str, limit: int) -> str:
+        """A text that something is found by; one that two readers could read differently is refused.
+
+        Args:
+            what: whose name it is, for errors.
+            limit: the longest allowed, in bytes.
+        """
+        data = self._text(limit)
+        if not data or b"\0" in data:
+            raise BadGgufError(f"the name of {what} is empty or holds a NUL at byte {self.position}")
+        try:
+            return data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise BadGgufError(f"the name of {what} is not UTF-8 at byte {self.position}") from error
+
+    def value(self, kind: int) -> Value:
         """A metadata value of type `kind`."""
+        return self._array() if kind == ARRAY else self._single(kind)
+
+    def _single(self, kind: int) -> Scalar:
         if kind == STRING:
             return self.string()
-        if kind == ARRAY:
-            return self._array(depth + 1)
         scalar = self._scalar(kind)
         (number,) = scalar.unpack(self.take(scalar.size))
         return number  # type: ignore[no-any-return]
 
-    def _array(self, depth: int) -> Value:
-        if depth > MAX_DEPTH:
-            raise BadGgufError(f"arrays are nested more than {MAX_DEPTH} deep at byte {self.position}")
+    def _array(self) -> Value:
         kind, count = self.u32(), self.u64()
+        if kind == ARRAY:
+            raise BadGgufError(f"an array of arrays at byte {self.position}, which llama.cpp does not take")
         if count > MAX_ARRAY_ITEMS:
             raise BadGgufError(
                 f"an array claims {count} items at byte {self.position} (most allowed: {MAX_ARRAY_ITEMS})"
             )
-        if kind == ARRAY:
-            return self._nested(count, depth)
-        self._kept += count if count <= KEPT_ITEMS else 0
-        if count <= KEPT_ITEMS and self._kept <= KEPT_ITEMS_TOTAL:
-            return tuple(self.value(kind) for _ in range(count))
+        if count <= KEPT_ITEMS and self._kept_items + count <= KEPT_ITEMS_TOTAL:
+            self._kept_items += count
+            return tuple(self._single(kind) for _ in range(count))
         self._skip_items(kind, count)
         return LongArray(TYPE_NAMES[kind], count)
 
-    def _nested(self, count: int, depth: int) -> Value:
-        self._kept += count
-        if self._kept > KEPT_ITEMS_TOTAL:
-            raise BadGgufError(f"arrays in arrays hold too many items at byte {self.position}")
-        return tuple(self._array(depth + 1) for _ in range(count))
-
     def _skip_items(self, kind: int, count: int) -> None:
         if kind == STRING:
+            self._stepped += count
+            if self._stepped > MAX_ARRAY_ITEMS:
+                raise BadGgufError(f"its arrays claim {self._stepped} texts (most allowed: {MAX_ARRAY_ITEMS})")
             for _ in range(count):
-                size = self._string_bytes()
-                self._have(size)
-                self._at += size
+                self._advance(self._text_bytes(MAX_STRING_BYTES))
             return
         left = self._scalar(kind).size * count
         while left:
             step = min(left, _BLOCK_BYTES)
-            self._have(step)
-            self._at += step
+            self._advance(step)
             left -= step
 
     def _scalar(self, kind: int) -> struct.Struct:
@@ -141,13 +158,24 @@ class Cursor:
             raise BadGgufError(f"unknown value type {kind} at byte {self.position}")
         return scalar
 
-    def _string_bytes(self) -> int:
+    def _text(self, limit: int) -> bytes:
+        size = self._text_bytes(limit)
+        self._kept_text_bytes += size
+        if self._kept_text_bytes > MAX_KEPT_TEXT_BYTES:
+            raise BadGgufError(f"its texts are longer than {MAX_KEPT_TEXT_BYTES >> 20} MiB together")
+        return self.take(size)
+
+    def _text_bytes(self, limit: int) -> int:
         self._have(8)
         size = int(_U64.unpack_from(self._block, self._at)[0])
         self._at += 8
-        if size > MAX_STRING_BYTES:
-            raise BadGgufError(f"a text claims {size} bytes at byte {self.position} (limit: {MAX_STRING_BYTES})")
+        if size > limit:
+            raise BadGgufError(f"a text claims {size} bytes at byte {self.position} (limit: {limit})")
         return size
+
+    def _advance(self, size: int) -> None:
+        self._have(size)
+        self._at += size
 
     def _have(self, size: int) -> None:
         """Make sure that the next `size` bytes are in the block."""

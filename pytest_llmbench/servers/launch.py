@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
 import signal
 import sys
 import time
@@ -36,6 +37,7 @@ def adopt_orphans() -> None:
 def main(argv: list[str]) -> None:
     """Replace this process by the program."""
     die_with_parent(int(argv[0]))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file holds the key, the prompts and the whole model
     print(f"{STAMP} {time.monotonic():.6f}", file=sys.stderr, flush=True)
     try:
         os.execvp(argv[1], argv[1:])  # noqa: S606 - a shell is what this avoids

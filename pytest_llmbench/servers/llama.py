@@ -14,11 +14,16 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_llmbench.errors import Category, ServerError
+from pytest_llmbench.errors import Category, ServerError, UsageError
 from pytest_llmbench.records import ServerSpec
+from pytest_llmbench.servers.embedded import CHECKPOINTS
+from pytest_llmbench.servers.failures import unusable
 
 KEY_VARIABLE = "LLAMA_API_KEY"
 _ANSWER_S = 60.0
+_TOLD = 4000
+_OURS = frozenset({"--host", "--api-key", "--api-key-file", "--ssl-key-file", "--ssl-cert-file", "--api-prefix"})
+"""Flags that decide who can reach a server, and how we do."""
 _GPU_LAYERS = ("--n-gpu-layers", "--gpu-layers", "-ngl")
 _OPTIONAL: tuple[tuple[tuple[str, ...], str | None], ...] = (
     (("--fit", "-fit"), "off"),
@@ -26,6 +31,7 @@ _OPTIONAL: tuple[tuple[tuple[str, ...], str | None], ...] = (
     (("--no-context-shift",), None),
     (("--cache-ram", "-cram"), "0"),
     (("--no-cache-idle-slots",), None),
+    (("--ctx-checkpoints", "-ctxcp"), str(CHECKPOINTS)),
     (("--no-ui", "--no-webui"), None),
     (("--metrics",), None),
     (("--slots",), None),
@@ -55,12 +61,21 @@ def find(binary: str) -> Path | None:
     """
     found = shutil.which(binary or "llama-server")
     if binary and not found:
+        reason, hint = _why_not_found(Path(binary))
         raise ServerError(
-            f"the configured llama-server {binary!r} is not there or cannot be run",
+            f"the configured llama-server {binary!r} {reason}",
             category=Category.LOCAL_ENGINE_MISSING,
-            hint="mend LLMBENCH_LLAMA_SERVER or --llmbench-llama-server, or leave them out",
+            hint=f"{hint}; it is set by LLMBENCH_LLAMA_SERVER or --llmbench-llama-server",
         )
     return Path(found).absolute() if found else None
+
+
+def _why_not_found(binary: Path) -> tuple[str, str]:
+    if binary.is_dir():
+        return "is a folder", "name the program within it"
+    if binary.is_file():
+        return "is not executable", f"make it a program: chmod +x {binary}"
+    return "is not there", "name the program with its folder, or leave the setting out"
 
 
 def capabilities(binary: Path) -> Capabilities:
@@ -73,18 +88,29 @@ def capabilities(binary: Path) -> Capabilities:
     return _read(binary, stat.st_mtime_ns, stat.st_size)
 
 
-def arguments(binary: Path, spec: ServerSpec) -> tuple[str, ...]:
+def arguments(binary: Path, spec: ServerSpec, *, check_tensors: bool = False) -> tuple[str, ...]:
     """The command line that makes the binary the specified server.
 
     Prompts are cached within a slot, as in normal use (a measurement turns that off request by request); the cache of
     whole prompts in main memory is off, because it grows without a limit that the memory ledger knows.
 
+    Args:
+        binary: the program.
+        spec: the server.
+        check_tensors: refuse a model whose weights hold what no number can be; takes a thread for each tensor.
+
     Raises:
         ServerError: the binary lacks a flag without which the server would not be what was asked for.
+        UsageError: `extra_args` decide who can reach the server.
     """
+    if ours := sorted(_OURS & {argument.partition("=")[0] for argument in spec.extra_args}):
+        raise UsageError(
+            f"extra_args may not hold {ours[0]}",
+            hint="local servers listen on 127.0.0.1 with a key of their own, which stands in no command line",
+        )
     offered = capabilities(binary)
     argv = [str(binary), *_required(binary, offered, spec)]
-    for names, value in _OPTIONAL:
+    for names, value in (*_OPTIONAL, *([(("--check-tensors",), None)] if check_tensors else [])):
         if (name := offered.first(*names)) is not None:
             argv += [name] if value is None else [name, value]
     return (*argv, *spec.extra_args)
@@ -117,7 +143,7 @@ def _required(binary: Path, offered: Capabilities, spec: ServerSpec) -> list[str
     argv: list[str] = []
     for names, value in wanted:
         if (name := offered.first(*names)) is None:
-            raise _unusable(binary, f"its --help offers none of {', '.join(names)}")
+            raise unusable(str(binary), f"its --help offers none of {', '.join(names)}")
         argv += [name, value]
     return argv
 
@@ -126,7 +152,7 @@ def _required(binary: Path, offered: Capabilities, spec: ServerSpec) -> list[str
 def _read(binary: Path, mtime_ns: int, size_bytes: int) -> Capabilities:  # noqa: ARG001 - they make the cache notice a new file
     flags = parse_help(_answer(binary, "--help"))
     if "--ctx-size" not in flags and "-c" not in flags:
-        raise _unusable(binary, "its --help is not llama-server's")
+        raise unusable(str(binary), "its --help is not llama-server's")
     return Capabilities(flags, _build(_answer(binary, "--version")))
 
 
@@ -142,23 +168,17 @@ def _answer(binary: Path, flag: str) -> str:
             stdin=subprocess.DEVNULL,
             env={name: value for name, value in os.environ.items() if not name.startswith("LLAMA_")},
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise _unusable(binary, f"{flag} failed: {error}") from error
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise unusable(str(binary), f"{flag} failed: {reason}", log_tail=reason) from error
+    except subprocess.TimeoutExpired as error:
+        raise unusable(str(binary), f"{flag} was not answered within {_ANSWER_S:g} s") from error
     if done.returncode != 0:
-        raise _unusable(binary, f"{flag} failed", exit_code=done.returncode, log_tail=done.stderr.strip()[-4000:])
+        told = (done.stderr.strip() or done.stdout.strip())[-_TOLD:]
+        raise unusable(str(binary), f"{flag} failed", exit_code=done.returncode, log_tail=told)
     return done.stdout + "\n" + done.stderr
 
 
 def _build(text: str) -> str:
     found = re.search(r"^version:\s*(.+)$", text, re.MULTILINE)
     return found[1].strip() if found else "unknown"
-
-
-def _unusable(binary: Path, reason: str, *, exit_code: int | None = None, log_tail: str = "") -> ServerError:
-    return ServerError(
-        f"{binary} cannot be used as llama-server: {reason}",
-        category=Category.LOCAL_SERVER_START,
-        hint="rebuild or replace it, configure another one (LLMBENCH_LLAMA_SERVER), or use --llmbench-engine embedded",
-        exit_code=exit_code,
-        log_tail=log_tail,
-    )

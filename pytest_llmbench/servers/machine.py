@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import json
 import os
+import secrets
 import stat
 import sys
 import tempfile
@@ -26,6 +27,8 @@ _QUIET_S = 1.0
 """A shorter wait is not worth a word."""
 _ONE_FOR_ALL = 0o666
 _FOLDER_FOR_ALL = 0o1777
+PLACES = (Path("/tmp"), Path("/var/tmp"))  # noqa: S108 - the one place that all users of a machine share
+"""Where the lock may be: the first that exists. Not TMPDIR: users and sessions that differ in it share one machine."""
 
 
 class MachineLock:
@@ -36,7 +39,7 @@ class MachineLock:
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        self.folder = folder or Path(tempfile.gettempdir()) / "llmbench-machine"
+        self.folder = folder or next((p for p in PLACES if p.is_dir()), PLACES[0]) / "llmbench-machine"
         self.held: str | None = None
         """`exclusive`, `shared` or None."""
         self._descriptor: int | None = None
@@ -58,13 +61,12 @@ class MachineLock:
             return
         self.release()
         waiting = _Patience(self, clock.monotonic() + timeout_s, timeout_s, on_wait)
-        with self._opened("gate.lock") as gate:
-            waiting.until(lambda: _try(gate, fcntl.LOCK_EX))
-            with contextlib.ExitStack() as undo:
-                machine = undo.enter_context(self._opened("machine.lock"))
-                waiting.until(lambda: _try(machine, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH))
-                self._note = self._write_note(mode)
-                self._descriptor, self.held = os.dup(machine), mode
+        with (
+            self._locked("gate.lock", fcntl.LOCK_EX, waiting),
+            self._locked("machine.lock", fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH, waiting) as machine,
+        ):
+            self._note = self._write_note(mode)
+            self._descriptor, self.held = os.dup(machine), mode
 
     def release(self) -> None:
         """Let go of the machine; nothing happens where it is not held."""
@@ -78,6 +80,16 @@ class MachineLock:
         """Who holds the machine now, in words."""
         found = [words for path in sorted(self.folder.glob("holder-*.json")) if (words := _read_note(path))]
         return ", ".join(found) or "another process"
+
+    @contextlib.contextmanager
+    def _locked(self, name: str, how: int, waiting: _Patience) -> Iterator[int]:
+        """Lock a file that is still there once it is locked: others would lock the one that took its place."""
+        while True:
+            with self._opened(name) as descriptor:
+                waiting.until(lambda: _try(descriptor, how))
+                if _is_at(descriptor, self.folder / name):
+                    yield descriptor
+                    return
 
     @contextlib.contextmanager
     def _opened(self, name: str) -> Iterator[int]:
@@ -97,6 +109,7 @@ class MachineLock:
 
     def _write_note(self, mode: str) -> Path | None:
         """Who we are, for the message of those who wait; without it (a full disk) the lock holds as well."""
+        self.holders()  # sweeps notes whose holders are gone
         content = {"pid": os.getpid(), "mode": mode, "command": Path(sys.argv[0]).name}
         try:
             descriptor, name = tempfile.mkstemp(prefix="holder-", suffix=".json", dir=self.folder)
@@ -142,26 +155,47 @@ def _try(descriptor: int, how: int) -> bool:
     return True
 
 
-def _make_for_all(folder: Path) -> None:
+def _is_at(descriptor: int, path: Path) -> bool:
+    """Whether an open file is the one that the path names now; cleaners of temporary folders remove old ones."""
     try:
-        folder.mkdir(mode=0o700)
-    except FileExistsError:
+        return os.path.samestat(os.fstat(descriptor), path.lstat())
+    except FileNotFoundError:
+        return False
+
+
+def _make_for_all(folder: Path) -> None:
+    """Make the folder with its rights in one step: a kill in between would lock other users out."""
+    with contextlib.suppress(FileNotFoundError):
         if not stat.S_ISDIR(folder.lstat().st_mode):
-            raise NotADirectoryError(0, f"{folder} is not a folder") from None
-    else:
-        folder.chmod(_FOLDER_FOR_ALL)
+            raise NotADirectoryError(0, f"{folder} is not a folder")
+        return
+    half = folder.with_name(f"{folder.name}.{secrets.token_hex(8)}")
+    half.mkdir(mode=0o700)
+    try:
+        half.chmod(_FOLDER_FOR_ALL)
+        half.rename(folder)
+    except OSError:
+        if not folder.is_dir():  # else somebody was faster
+            raise
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            half.rmdir()
 
 
 def _open_for_all(path: Path) -> int:
-    """Open a lock file; a link that somebody planted is not followed."""
+    """Open a lock file, made with its rights in one step; a link that somebody planted is not followed."""
     while True:
         with contextlib.suppress(FileNotFoundError):
             return os.open(path, os.O_RDWR | os.O_NOFOLLOW)
-        # Only its creator may pass O_CREAT: systems with `fs.protected_regular` refuse it to everybody else.
-        with contextlib.suppress(FileExistsError):
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, _ONE_FOR_ALL)
+        half = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+        descriptor = os.open(half, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        try:
             os.fchmod(descriptor, _ONE_FOR_ALL)
-            return descriptor
+            with contextlib.suppress(FileExistsError):
+                os.link(half, path, follow_symlinks=False)
+        finally:
+            os.close(descriptor)
+            half.unlink()
 
 
 def _read_note(path: Path) -> str:

@@ -3,7 +3,9 @@
     MODEL/MODEL-QUANT.gguf         a whole, checked file, never half of one
     MODEL/MODEL-QUANT.gguf.json    its note: sha256, size, source, what it was requantized from
     .seen/HASH.json                notes on files that lie elsewhere (`path:` sources)
-    .work/MODEL-QUANT/             what a process is just making; swept once its lock is free
+    MODEL/MODEL-QUANT-00001-of-00003.gguf   the first part of a split model, the others beside it; its note is for all
+    .work/MODEL-QUANT/             what a process is just making; swept once its lock is free, but for downloads
+                                   (`*.part`) that can be taken up again: those of other models go after a week
     .work/MODEL-QUANT.lock         held by that process, and by the kernel's doing no longer than it lives
 
 A note is trusted while size and modification time of the file are as noted, so that finding a model does not hash it.
@@ -13,40 +15,24 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import errno
+import glob
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from pytest_llmbench import clock
 from pytest_llmbench.errors import Category, ModelFileError
+from pytest_llmbench.servers import draft
+from pytest_llmbench.servers.gguf_split import part_name
+from pytest_llmbench.servers.model_note import Note, read_note
 
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """What was known about a model file when it was last checked."""
-
-    name: str
-    sha256: str
-    size_bytes: int
-    modified_ns: int
-    source: str
-    requantized_from: str | None = None
-    made_by: str = "pytest-llmbench"
-
-    def fits(self, file: Path) -> bool:
-        """Whether the file is there and still looks as it did then."""
-        if not file.exists():
-            return False
-        found = file.stat()
-        return (found.st_size, found.st_mtime_ns) == (self.size_bytes, self.modified_ns)
+_KEPT_S = 7 * 24 * 3600
+"""How long the unfinished download of a model that nobody pulls any more stays."""
 
 
 class ModelFolder:
@@ -85,17 +71,20 @@ class ModelFolder:
         path = self._note_path(file)
         path.parent.mkdir(parents=True, exist_ok=True)
         # Its own name for each process: two may be noting the same file.
-        draft = path.with_name(f"{path.name}.{os.getpid()}")
-        draft.write_text(json.dumps(dataclasses.asdict(note), indent=1) + "\n", encoding="utf-8")
-        draft.replace(path)
+        new = path.with_name(f"{path.name}.{os.getpid()}")
+        new.write_text(json.dumps(dataclasses.asdict(note), indent=1) + "\n", encoding="utf-8")
+        new.replace(path)
 
     @contextlib.contextmanager
     def workspace(self, target: Path, on_wait: Callable[[], None]) -> Iterator[Path]:
-        """The right to make `target`, with an empty folder on the same disk to make it in.
+        """The right to make `target`, with a folder on the same disk to make it in.
 
         Args:
             target: a path that `file` gave.
             on_wait: called when another process is making it, before waiting for that.
+
+        Returns:
+            The folder, empty but for downloads of `target` that can be taken up again.
 
         Raises:
             ModelFileError: the folder cannot be written, or the disk is full.
@@ -111,32 +100,49 @@ class ModelFolder:
                 lock.acquire()
             try:
                 self._sweep(work)
-                _emptied(work)
-                work.mkdir()
+                _tidied(work)
+                work.mkdir(exist_ok=True)
                 yield work
             finally:
-                _emptied(work)
+                _tidied(work)
                 lock.release()
 
-    def land(self, draft: Path, target: Path, note: Note) -> None:
-        """Give a finished file its final name. After a crash in between it has the name and is whole, or has not.
+    def land(self, drafts: Sequence[Path], target: Path, note: Note) -> None:
+        """Give finished files their final names. After a crash in between each has it and is whole, or has it not.
 
         Args:
-            draft: the file, complete and synced, in the workspace.
-            target: its final path.
+            drafts: the files, complete and synced, in the workspace; the first one becomes `target`, other parts lie
+                beside it under the names they have.
+            target: the final path.
             note: goes first: a note without its file reads as "not here", a file without its note as unknown.
         """
         target.parent.mkdir(parents=True, exist_ok=True)
         self.remember(target, note)
-        draft.replace(target)
+        # The first part last: it is by this one that the model is found.
+        for part in drafts[1:]:
+            part.replace(target.with_name(part.name))
+        drafts[0].replace(target)
         _sync_folder(target.parent)
+        self._drop_others(target, {target.name, *(part.name for part in drafts[1:])})
+
+    def _drop_others(self, target: Path, landed: Collection[str]) -> None:
+        """Remove the parts of a model that was split otherwise before."""
+        named = part_name(target)
+        stem = glob.escape(named[0] if named else target.stem)
+        for pattern in (f"{stem}.gguf", f"{stem}-?????-of-?????.gguf"):
+            for old in target.parent.glob(pattern):
+                if old.name not in landed:
+                    old.unlink()
+                    self._note_path(old).unlink(missing_ok=True)
 
     def _sweep(self, ours: Path) -> None:
         """Throw away what processes left that are gone: their locks are free."""
         for left in ours.parent.iterdir():
             if left.is_dir() and left != ours:
                 with contextlib.suppress(Timeout), FileLock(f"{left}.lock", timeout=0):
-                    _emptied(left)
+                    _tidied(left)
+                    if left.exists() and _age_s(left) > _KEPT_S:
+                        shutil.rmtree(left)
 
     def _note_path(self, file: Path) -> Path:
         if self.holds(file):
@@ -145,27 +151,13 @@ class ModelFolder:
         return self.root / ".seen" / f"{key}.json"
 
 
-def read_note(path: Path) -> Note | None:
-    """None where there is no note, or none that we can read: the file is then checked anew."""
-    try:
-        return Note(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        return None
-
-
-def hash_file(path: Path) -> str:
-    """The sha256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 @contextlib.contextmanager
 def storage_errors(folder: Path) -> Iterator[None]:
     """Turn the disk's refusals into `ModelFileError`."""
     try:
         yield
     except OSError as error:
-        full = error.errno in _FULL
+        full = error.errno in draft.FULL
         raise ModelFileError(
             f"cannot write to the models folder {folder}: {error.strerror or error}",
             category=Category.LOCAL_DISK_FULL if full else Category.MODEL_MISSING,
@@ -173,22 +165,32 @@ def storage_errors(folder: Path) -> Iterator[None]:
         ) from error
 
 
-@contextlib.contextmanager
-def reading_errors(file: Path) -> Iterator[None]:
-    """Turn the system's refusals to read a model file into `ModelFileError`."""
-    try:
-        yield
-    except OSError as error:
-        raise ModelFileError(
-            f"cannot read the model file {file}: {error.strerror or error}",
-            category=Category.MODEL_MISSING,
-            hint="check its permissions",
-        ) from error
+def _tidied(work: Path) -> None:
+    """Leave nothing but downloads that can be taken up again, and no empty folder."""
+    if not work.exists():
+        return
+    kept = set(_resumable(work))
+    for path in set(work.iterdir()) - kept:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    if not kept:
+        work.rmdir()
 
 
-def _emptied(folder: Path) -> None:
-    if folder.exists():
-        shutil.rmtree(folder)
+def _resumable(work: Path) -> Iterator[Path]:
+    """The drafts that `draft.py` knows how to go on with, and what is noted of them."""
+    for note in work.glob(f"*{draft.SUFFIX}.json"):
+        part = note.with_suffix("")
+        whole = part.with_suffix("")
+        if whole.exists():
+            # Complete and already called so when the process was killed.
+            whole.replace(part)
+        if part.exists():
+            yield from (part, note)
+
+
+def _age_s(work: Path) -> float:
+    """Since something was last written to a file in the folder."""
+    return clock.now().timestamp() - max(path.stat().st_mtime for path in work.iterdir())
 
 
 def _sync_folder(folder: Path) -> None:

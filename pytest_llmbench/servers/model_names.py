@@ -7,11 +7,12 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from pytest_llmbench.config import source_forms
 from pytest_llmbench.display import display_safe
 from pytest_llmbench.errors import UnknownModelError
 from pytest_llmbench.servers.gguf_types import FILE_TYPE_IDS
 
-PATH_PREFIX = "path:"
+PATH_PREFIX = source_forms.PATH
 _PATH_STARTS = (PATH_PREFIX, "/", "./", "../", "~")
 _QUANT_SUFFIX = re.compile(rf"[-._]({'|'.join(FILE_TYPE_IDS)})$", re.IGNORECASE)
 

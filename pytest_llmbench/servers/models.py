@@ -3,45 +3,31 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import platformdirs
 
-from pytest_llmbench.config import ModelDef
-from pytest_llmbench.display import display_safe
-from pytest_llmbench.errors import Category, ModelFileError, UsageError, did_you_mean
+from pytest_llmbench.config import LOCK_NAME, ModelDef
+from pytest_llmbench.errors import Category, ModelFileError
 from pytest_llmbench.records import ModelFile
-from pytest_llmbench.servers import quantize
-from pytest_llmbench.servers.gguf import read_header
-from pytest_llmbench.servers.model_folder import ModelFolder, Note, hash_file, reading_errors
-from pytest_llmbench.servers.model_names import PATH_PREFIX, is_path, match, model_of, split
-from pytest_llmbench.servers.pip import Progress
-from pytest_llmbench.servers.pypi import PREFIX, PypiSource, fetch
+from pytest_llmbench.servers import model_checks, requantizing
+from pytest_llmbench.servers.model_checks import QUANTIZED_PREFIX, reading_errors
+from pytest_llmbench.servers.model_entry import ModelEntry, entry_of
+from pytest_llmbench.servers.model_folder import ModelFolder
+from pytest_llmbench.servers.model_names import PATH_PREFIX, is_path, match, split
+from pytest_llmbench.servers.model_note import Note
+from pytest_llmbench.servers.part_names import local_name
+from pytest_llmbench.servers.pins import Pins
+from pytest_llmbench.servers.pull_many import Pulled, in_parallel
+from pytest_llmbench.servers.sources import kind_of
+from pytest_llmbench.servers.transfer import Order, Pin, Progress, not_as_pinned
 
-QUANTIZED_PREFIX = "quantized:"
+__all__ = ["DEFAULT_JOBS", "ModelEntry", "ModelStore", "default_folder"]
 
-
-@dataclass(frozen=True, slots=True)
-class ModelEntry:
-    """One line of `llmbench models list`."""
-
-    name: str
-    source: str
-    present: bool
-    path: str
-    size_bytes: int | None = None
-    sha256: str | None = None
-    """As pinned, or as noted when the file was last checked; None: not checked yet."""
-    requantized_from: str | None = None
-    has_chat_template: bool | None = None
-    """Without one it is a base model, which continues texts and was not taught to answer. None: not here or damaged."""
-
-    @property
-    def label(self) -> str:
-        """The name with its provenance, as `ModelFile.label`."""
-        return f"{self.name} (requantized from {self.requantized_from})" if self.requantized_from else self.name
+DEFAULT_JOBS = 4
+"""Models that are pulled at once."""
 
 
 def default_folder() -> Path:
@@ -56,14 +42,23 @@ class ModelStore:
         folder: where downloaded and made files are kept; see `default_folder`.
         definitions: model name → its quantizations, from llmbench.yaml and the built-in catalogue.
         offline: never download.
+        lock: llmbench.lock of the project, where pulls pin what llmbench.yaml does not; None: they pin nothing.
     """
 
-    def __init__(self, folder: Path, definitions: Mapping[str, ModelDef], *, offline: bool) -> None:
+    def __init__(
+        self, folder: Path, definitions: Mapping[str, ModelDef], *, offline: bool, lock: Path | None = None
+    ) -> None:
         self._folder = ModelFolder(folder.absolute())
         self._offline = offline
         self._defined = {
             f"{model}:{quant}": file for model, known in definitions.items() for quant, file in known.quants.items()
         }
+        self._pins = Pins(self._defined, lock)
+
+    @property
+    def folder(self) -> ModelFolder:
+        """Where downloaded and made files are kept."""
+        return self._folder
 
     def names(self) -> list[str]:
         """Every `model:QUANT` known: defined, or made here by `quantize`."""
@@ -82,20 +77,37 @@ class ModelStore:
         """All known models in the order of `names`; of the files that are here no more than the header is read."""
         return [self._entry(name) for name in self.names()]
 
+    def entry(self, name: str) -> ModelEntry:
+        """What is known of one model; of its file no more than the header is read.
+
+        Raises:
+            UnknownModelError: nobody knows the name.
+        """
+        return self._entry(self.check_name(name))
+
     def find(self, name: str) -> ModelFile:
         """The file of a model that is on this disk, checked.
 
         Raises:
             UnknownModelError: nobody knows the name.
+            ConfigError: llmbench.lock makes no sense.
             ModelFileError: it is not here (`model_missing`), or not what it was or should be (`local.corrupt_model`).
         """
         return self._found(self.check_name(name))
 
-    def ensure(self, name: str, progress: Progress | None = None) -> ModelFile:
+    def ensure(
+        self, name: str, progress: Progress | None = None, announce: Callable[[str], None] | None = None
+    ) -> ModelFile:
         """`find`, or `pull` where it is missing.
+
+        Args:
+            name: as `check_name` takes it.
+            progress: as of `pull`.
+            announce: told in a sentence that the model will be downloaded.
 
         Raises:
             UnknownModelError: nobody knows the name.
+            ConfigError: llmbench.lock makes no sense.
             ModelFileError: it is missing and cannot or may not be downloaded, or it is damaged.
         """
         try:
@@ -103,24 +115,53 @@ class ModelStore:
         except ModelFileError as error:
             if error.category is not Category.MODEL_MISSING:
                 raise
-        return self.pull(name, progress)
+        return self._pulled(self.check_name(name), progress or _silent, announce or (lambda _sentence: None))
 
-    def pull(self, name: str, progress: Progress | None = None) -> ModelFile:
+    def pull(self, name: str, progress: Progress | None = None, *, update: bool = False) -> ModelFile:
         """Download a model, unless it is here and whole. Of two processes one downloads, the other waits for it.
+
+        The first pull of a model that llmbench.yaml does not pin pins it in llmbench.lock.
 
         Args:
             name: as `check_name` takes it.
             progress: called with bytes done, bytes in total or None, and what is being done.
+            update: take what its source has now and pin that, whatever llmbench.lock says; without effect on a model
+                that llmbench.yaml pins.
 
         Raises:
             UnknownModelError: nobody knows the name.
+            ConfigError: llmbench.lock makes no sense.
             ModelFileError: the download failed or is not allowed, its file is damaged or not as pinned, or the folder
                 cannot be written.
         """
-        name, tell = self.check_name(name), progress or _silent
-        if self._source(name).startswith(PREFIX):
-            self._pull(name, tell)
-        return self._found(name)
+        return self._pulled(self.check_name(name), progress or _silent, lambda _sentence: None, update=update)
+
+    def pull_all(
+        self,
+        names: Sequence[str],
+        jobs: int = DEFAULT_JOBS,
+        progress_of: Callable[[str], Progress] | None = None,
+        *,
+        update: bool = False,
+    ) -> list[Pulled]:
+        """`pull` several models, some at a time; one that fails does not keep the others from being pulled.
+
+        Args:
+            names: as `check_name` takes them; one named twice is pulled once.
+            jobs: how many at a time.
+            progress_of: a name → what is told of its progress, in any thread.
+            update: as of `pull`.
+
+        Returns:
+            What came of each, in the order of `names`.
+
+        Raises:
+            UnknownModelError: nobody knows one of the names; nothing was pulled.
+        """
+        checked = list(dict.fromkeys(self.check_name(name) for name in names))
+        return in_parallel(
+            checked, jobs, lambda name, tell: self.pull(name, tell, update=update), progress_of or (lambda _: _silent)
+        )
 
     def quantize(self, name: str, quant: str, progress: Progress | None = None) -> ModelFile:
         """Make another quantization of a model; it is then known as `model:QUANT`.
@@ -135,25 +176,32 @@ class ModelStore:
             MissingExtraError: the `gguf` package is not installed.
             ModelFileError: the source is not to be had or not readable, or the folder cannot be written.
         """
-        made = self._made_name(self.check_name(name), quant.upper())
-        quantize.load_quantizers()
-        source, tell = self.ensure(name, progress), progress or _silent
-        target = self._file(made)
-        with self._folder.workspace(target, lambda: tell(0, None, "waiting for another process")) as work:
-            noted = self._folder.note(target)
-            if noted is None or noted.source != _made_from(source) or not noted.fits(target):
-                self._make(made, source, work / target.name, target, tell)
+        tell = progress or _silent
+        made = requantizing.made_name(self.check_name(name), quant.upper(), self._defined)
+        source = self.ensure(name, progress)
+        requantizing.make(self._folder, made, source, self._file(made), tell)
         return self._found(made)
 
     def _found(self, name: str) -> ModelFile:
-        file, definition = self._file(name), self._defined.get(name)
+        file, pin = self._file(name), self._pins.of(name)
         with reading_errors(file):
             if not file.exists():
-                raise _missing(name, file, self._source(name))
+                raise model_checks.missing(name, file, self._source(name))
             note = self._note_of_ours(name, file) if self._folder.holds(file) else self._note_of_theirs(name, file)
-        if definition and definition.sha256 and note.sha256 != definition.sha256:
-            raise _not_as_pinned(name, definition.source, str(file), definition.sha256, note.sha256)
+        if pin and note.hashes != pin.hashes:
+            raise self._other_than_pinned(name, file, note, pin)
+        if check := kind_of(self._source(name)).check:
+            check(file, note.sha256)
         return ModelFile(name, str(file), note.sha256, note.size_bytes, note.source, note.requantized_from)
+
+    def _other_than_pinned(self, name: str, file: Path, note: Note, pin: Pin) -> ModelFileError:
+        if pin.said_by == LOCK_NAME:
+            # As good as missing: another project, or this one before its lock was changed, has pulled another one.
+            return model_checks.missing_locked(name, note, pin)
+        source = self._source(name)
+        downloaded = kind_of(source).fetch is not None
+        otherwise = f"`llmbench models pull {name}`" if downloaded else f"put the right file at {file}"
+        return not_as_pinned(name, pin, note.hashes, str(file), otherwise)
 
     def _note_of_ours(self, name: str, file: Path) -> Note:
         """What is known about a file that we have put into our folder."""
@@ -162,12 +210,12 @@ class ModelStore:
             return self._adopted(name, file, source)
         if note.fits(file):
             return note
-        fresh = _examined(name, file, note.source)
-        if fresh.sha256 != note.sha256:
+        fresh = model_checks.examined(name, file, note.source, note.revision)
+        if fresh.hashes != note.hashes:
             raise ModelFileError(
                 f"the file of {name} has changed since it was stored: {file}",
                 category=Category.LOCAL_CORRUPT_MODEL,
-                hint=_how_to_mend(name, note.source),
+                hint=model_checks.how_to_mend(name, note.source),
             )
         return self._remembered(file, fresh)
 
@@ -176,16 +224,15 @@ class ModelStore:
         note = self._folder.note(file)
         if note and note.fits(file):
             return note
-        return self._remembered(file, _examined(name, file, self._source(name)))
+        return self._remembered(file, model_checks.examined(name, file, self._source(name)))
 
     def _adopted(self, name: str, file: Path, source: str) -> Note:
         """A file in our folder without a note, or noted from elsewhere: ours only if it is the pinned one."""
-        definition = self._defined.get(name)
-        if definition and definition.sha256:
-            fresh = _examined(name, file, source)
-            if fresh.sha256 == definition.sha256:
+        if pin := self._pins.of(name):
+            fresh = model_checks.examined(name, file, source, pin.revision)
+            if fresh.hashes == pin.hashes:
                 return self._remembered(file, fresh)
-        raise _missing(name, file, source)
+        raise model_checks.missing(name, file, source)
 
     def _remembered(self, file: Path, note: Note) -> Note:
         # Where the folder cannot be written the file is hashed again next time: slower, not wrong.
@@ -193,27 +240,60 @@ class ModelStore:
             self._folder.remember(file, note)
         return note
 
-    def _pull(self, name: str, tell: Progress) -> None:
-        if self._is_whole(name):
-            return
-        source = self._source(name)
-        if self._offline:
-            raise ModelFileError(
-                f"the model {name} is not here and may not be downloaded: offline use was asked for",
-                category=Category.MODEL_MISSING,
-                hint=f"without --offline (pytest: --llmbench-offline), LLMBENCH_OFFLINE and `offline` in a file: "
-                f"llmbench models pull {name}",
-            )
+    def _pulled(self, name: str, tell: Progress, announce: Callable[[str], None], *, update: bool = False) -> ModelFile:
+        """The model of a checked name, downloaded if it has to and can be."""
+        if kind_of(self._source(name)).fetch:
+            update = update and self._pins.can_move(name)
+            if not update and self._is_whole(name):
+                self._record(name)
+            elif self._offline:
+                raise model_checks.offline(name)
+            else:
+                self._bring(name, tell, announce, update=update)
+        return self._found(name)
+
+    def _bring(self, name: str, tell: Progress, announce: Callable[[str], None], *, update: bool) -> None:
+        """Download a model, unless another process does."""
         target = self._file(name)
-        with self._folder.workspace(target, lambda: tell(0, None, "waiting for another process")) as work:
+        with self._folder.workspace(target, lambda: tell(0, None, f"{name}: waiting for another process")) as work:
             # The process that was waited for may have brought it.
-            if not self._is_whole(name):
-                draft = work / target.name
-                sha256 = fetch(PypiSource.parse(source), draft, tell)
-                pinned = self._defined[name].sha256
-                if pinned and sha256 != pinned:
-                    raise _not_as_pinned(name, source, source, pinned, sha256)
-                self._folder.land(draft, target, _noted(name, draft, sha256, source))
+            if update or not self._is_whole(name):
+                announce(f"fetching the model {name} from {self._source(name)}")
+                self._fetch(name, target, work, tell, update=update)
+            self._record(name)
+
+    def _fetch(self, name: str, target: Path, work: Path, tell: Progress, *, update: bool) -> None:
+        """Download a model into `work` and put it where it belongs."""
+        kind, source, here = kind_of(self._source(name)), self._source(name), self._here(name, target)
+        files = tuple(work / part for part in self._file_names(name))
+        assert kind.fetch
+        order = Order(name, source, files, tell, self._pins.of(name, update=update), here.hashes if here else ())
+        fetched = kind.fetch(order)
+        if here and fetched.hashes == here.hashes:
+            self._keep(name, target, dataclasses.replace(here, revision=fetched.revision), files)
+            return
+        try:
+            note = model_checks.noted(name, files, fetched.hashes, source, fetched.revision)
+        except ModelFileError:
+            for file in files:
+                file.unlink()
+            raise
+        self._pins.write(name, note)
+        self._folder.land(files, target, note)
+
+    def _keep(self, name: str, target: Path, note: Note, fetched: tuple[Path, ...]) -> None:
+        """The files that are here are what the source has; those that were fetched to find out go."""
+        for file in fetched:
+            file.unlink(missing_ok=True)
+        self._folder.remember(target, note)
+        self._pins.write(name, note)
+
+    def _here(self, name: str, target: Path) -> Note | None:
+        """What is known about the files that are here and whole, whatever is pinned."""
+        try:
+            return self._note_of_ours(name, target) if target.exists() else None
+        except (ModelFileError, OSError):
+            return None
 
     def _is_whole(self, name: str) -> bool:
         try:
@@ -222,29 +302,11 @@ class ModelStore:
             return False
         return True
 
-    def _make(self, name: str, source: ModelFile, draft: Path, target: Path, tell: Progress) -> None:
-        header = read_header(source.path)
-        origin = header.quantization if header.is_quantized else None
-        if origin and source.requantized_from:
-            origin = f"{origin}, from {source.requantized_from}"
-        sha256 = quantize.requantize(
-            Path(source.path), draft, split(name)[1], origin, lambda done, total: tell(done, total, f"making {name}")
-        )
-        self._folder.land(draft, target, _noted(name, draft, sha256, _made_from(source)))
-
-    def _made_name(self, name: str, quant: str) -> str:
-        if quant not in quantize.QUANTS:
-            raise UsageError(
-                f"cannot make the quantization {quant!r:.60}{did_you_mean(quant, quantize.QUANTS)}",
-                hint=f"these can be made: {', '.join(quantize.QUANTS)}",
-            )
-        made = f"{model_of(name)}:{quant}"
-        if made in self._defined:
-            raise UsageError(
-                f"{made} is already defined, from {self._defined[made].source}",
-                hint=f"`llmbench models pull {made}` fetches it",
-            )
-        return made
+    def _record(self, name: str) -> None:
+        """Pin the model that is here, where nothing pins it yet."""
+        note = self._folder.note(self._file(name))
+        if note and self._pins.of(name) is None:
+            self._pins.write(name, note)
 
     def _source(self, name: str) -> str:
         """Where a checked name's file comes from; empty for one made here, which its note knows."""
@@ -253,81 +315,30 @@ class ModelStore:
         return self._defined[name].source if name in self._defined else ""
 
     def _file(self, name: str) -> Path:
-        """Where the file of a checked name is or would be."""
+        """Where the file of a checked name, or the first part of it, is or would be.
+
+        Raises:
+            ModelFileError: its source is a place on this machine that does not know it.
+        """
         source = self._source(name)
-        if not source or source.startswith(PREFIX):
-            return self._folder.file(*split(name))
-        return Path(source.removeprefix(PATH_PREFIX)).expanduser().absolute()
+        if source and (locate := kind_of(source).locate):
+            return locate(source)
+        model, quant = split(name)
+        return self._folder.file(model, quant).with_name(self._file_names(name)[0])
+
+    def _file_names(self, name: str) -> list[str]:
+        source = self._source(name)
+        count = kind_of(source).parts(source) if source else 1
+        stem = self._folder.file(*split(name)).stem
+        return [local_name(stem, number, count) for number in range(1, count + 1)]
 
     def _entry(self, name: str) -> ModelEntry:
-        file, definition = self._file(name), self._defined.get(name)
-        present = file.exists()
-        note = self._folder.note(file) if present else None
-        return ModelEntry(
-            name=name,
-            source=self._source(name) or (note.source if note else ""),
-            present=present,
-            path=str(file),
-            size_bytes=file.stat().st_size if present else None,
-            sha256=(definition and definition.sha256) or (note.sha256 if note else None),
-            requantized_from=note.requantized_from if note else None,
-            has_chat_template=_has_chat_template(file) if present else None,
-        )
-
-
-def _has_chat_template(file: Path) -> bool | None:
-    # A list names damaged files too; using one says what is wrong with it.
-    with contextlib.suppress(ModelFileError, OSError):
-        return read_header(file).has_chat_template
-    return None
-
-
-def _examined(name: str, file: Path, source: str) -> Note:
-    """What a file's header and all its bytes say.
-
-    Raises:
-        ModelFileError: it is not a whole GGUF file.
-    """
-    # The header first: its errors say more than a hash that does not match.
-    read_header(file)
-    return _noted(name, file, hash_file(file), source)
-
-
-def _noted(name: str, file: Path, sha256: str, source: str) -> Note:
-    header, found = read_header(file), file.stat()
-    return Note(name, sha256, found.st_size, found.st_mtime_ns, source, header.requantized_from)
-
-
-def _made_from(source: ModelFile) -> str:
-    return f"{QUANTIZED_PREFIX}{source.name}@{source.sha256[:12]}"
-
-
-def _missing(name: str, file: Path, source: str) -> ModelFileError:
-    if source.startswith(PREFIX):
-        message = f"the model {name} has not been downloaded from {source}"
-    else:
-        message = f"there is no file of the model {name} at {file}"
-    safe = display_safe(message, keep="")
-    return ModelFileError(safe, category=Category.MODEL_MISSING, hint=_how_to_mend(name, source))
-
-
-def _how_to_mend(name: str, source: str) -> str:
-    if source.startswith(PREFIX):
-        return f"llmbench models pull {name}"
-    if source.startswith(QUANTIZED_PREFIX):
-        made_from = source.removeprefix(QUANTIZED_PREFIX).rpartition("@")[0]
-        return f"llmbench models quantize {made_from} {split(name)[1]}"
-    return "check the path; `llmbench models list` shows the models that are here"
-
-
-def _not_as_pinned(name: str, source: str, where: str, pinned: str, found: str) -> ModelFileError:
-    """`where` is the file or the source that was looked at; only what has a source to pull from can be pulled again."""
-    otherwise = f"`llmbench models pull {name}`" if source.startswith(PREFIX) else f"put the right file at {where}"
-    return ModelFileError(
-        f"{name} is not the file that was pinned: {where} has sha256 {found}, wanted is {pinned}",
-        category=Category.LOCAL_CORRUPT_MODEL,
-        hint=f"if this file is meant, correct its sha256 in llmbench.yaml; if not, {otherwise}",
-    )
+        source = self._source(name)
+        try:
+            file = self._file(name)
+        except ModelFileError:
+            return ModelEntry(name, source, present=False, path="")
+        return entry_of(name, source, file, self._folder.note(file), self._pins.of(name))
 
 
 def _silent(_done: int, _total: int | None, _what: str) -> None:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import IO
@@ -18,9 +18,7 @@ from typing import IO
 from pytest_llmbench.display import display_safe
 from pytest_llmbench.errors import Category, ModelFileError
 from pytest_llmbench.servers import launch
-
-Progress = Callable[[int, int | None, str], None]
-"""Called with bytes done, bytes in total (None: not known) and what is being done."""
+from pytest_llmbench.servers.transfer import FREE_SPACE, Progress
 
 _PROGRESS = re.compile(r"Progress (\d+) of (\d+)")
 _WITH_RAW_PROGRESS = (24, 1)
@@ -154,7 +152,6 @@ def _progress_bar() -> str:
     return "raw" if numbers >= _WITH_RAW_PROGRESS else "off"
 
 
-FREE_SPACE = "free some space, or set LLMBENCH_MODELS_DIR to a folder on another disk"
 _NO_NETWORK = "is there a network? The package index could not be reached (`pip config list` shows which it is)"
 _FAILURES = (
     ("No space left on device", Category.LOCAL_DISK_FULL, FREE_SPACE),

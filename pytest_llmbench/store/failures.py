@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import json
+import shlex
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,10 +14,12 @@ from sqlalchemy.exc import StatementError
 
 from pytest_llmbench.errors import Category, StoreError
 
-MOVE_AWAY = (
-    "nothing was changed. Move the file away and the next run starts a new one; "
-    "`sqlite3 FILE .recover` gets rows out of a damaged one."
+MOVE_AWAY = "nothing was changed. Move the file away and the next run starts a new one."
+RECOVER = (
+    "nothing was changed. `llmbench db check FILE` says how bad it is; `llmbench db recover FILE` saves what can be "
+    "read and puts the damaged file aside."
 )
+BY_PAGES = "nothing was changed. `sqlite3 FILE .recover` reads its pages without that list."
 ELSEWHERE = "check the permissions and the mount, or choose another folder with --llmbench-results-dir."
 FREE_SPACE = "free some space, or choose another folder with --llmbench-results-dir."
 
@@ -24,9 +28,12 @@ _KNOWN = {
     sqlite3.SQLITE_READONLY: ("it is read-only", ELSEWHERE),
     sqlite3.SQLITE_PERM: ("access is denied", ELSEWHERE),
     sqlite3.SQLITE_CANTOPEN: ("it cannot be opened, or its folder cannot be written", ELSEWHERE),
-    sqlite3.SQLITE_NOTADB: ("it is not an SQLite database, or its beginning is damaged", MOVE_AWAY),
-    sqlite3.SQLITE_CORRUPT: ("it is damaged", MOVE_AWAY),
-    sqlite3.SQLITE_IOERR: ("reading or writing it failed", "look at the disk and the system log."),
+    sqlite3.SQLITE_NOTADB: ("it is not an SQLite database, or its beginning is damaged", RECOVER),
+    sqlite3.SQLITE_CORRUPT: ("it is damaged", RECOVER),
+    sqlite3.SQLITE_IOERR: (
+        "reading or writing it failed",
+        "is the disk full, a quota used up? The system log tells more. What was stored before stays readable.",
+    ),
     sqlite3.SQLITE_BUSY: (
         "another process keeps it locked",
         "find the process that holds it (`fuser FILE`); it may be stopped in a debugger or by Ctrl-Z.",
@@ -41,7 +48,9 @@ _KNOWN = {
 
 def store_error(path: Path, what: str, hint: str, *, category: Category = Category.STORE) -> StoreError:
     """The error for `path`: every message about the database begins alike and names the file."""
-    return StoreError(f"results database {path}: {what}", category=category, hint=hint)
+    return StoreError(
+        f"results database {path}: {what}", category=category, hint=hint.replace("FILE", shlex.quote(str(path)))
+    )
 
 
 @contextmanager
@@ -61,18 +70,23 @@ def explained(path: Path) -> Iterator[None]:
         if isinstance(error.orig, ValueError):
             raise store_error(path, f"a value cannot be kept ({error.orig})", "") from error
         raise
+    except json.JSONDecodeError as error:
+        raise store_error(path, f"it is damaged: a value in it is no JSON ({error})", RECOVER) from error
+    except UnicodeDecodeError as error:  # of SQLite's own message, which quotes from the file
+        raise store_error(path, f"it is damaged: a text in it is no UTF-8 ({error})", RECOVER) from error
     except OSError as error:
         raise _from_os(path, error) from error
 
 
 def _translated(path: Path, error: sqlite3.Error) -> BaseException:
-    code = getattr(error, "sqlite_errorcode", 0)
+    # Python's own complaint about a text that is no UTF-8 has no code; we write UTF-8 only.
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT if "decode" in str(error) else 0)
     known = _KNOWN.get(code) or _KNOWN.get(code & 0xFF)
     if known is None:
         return error
     what, hint = known
     category = Category.LOCAL_DISK_FULL if code & 0xFF == sqlite3.SQLITE_FULL else Category.STORE
-    return store_error(path, f"{what} ({error})", hint.replace("FILE", str(path)), category=category)
+    return store_error(path, f"{what} ({error})", hint, category=category)
 
 
 def _from_os(path: Path, error: OSError) -> StoreError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -10,7 +11,8 @@ from sqlalchemy import Connection, Select, select, update
 
 from pytest_llmbench import clock
 from pytest_llmbench.errors import Category, StoreError
-from pytest_llmbench.records import Measurement, Repetition
+from pytest_llmbench.records import Measurement, Repetition, Reply
+from pytest_llmbench.store import replies
 from pytest_llmbench.store.rows import insert, row_of
 from pytest_llmbench.store.tables import measurements, repetitions
 
@@ -21,16 +23,32 @@ def start(connection: Connection, run_id: str, measurement: Measurement) -> None
     connection.execute(insert(measurements).values(row).on_conflict_do_nothing())
 
 
-def save_repetition(connection: Connection, measurement_id: str, repetition: Repetition) -> None:
-    """Keep one timed request; the first with its index stays."""
-    row = row_of(
-        repetitions,
-        repetition,
-        measurement_id=measurement_id,
-        idx=repetition.index,
-        completed_at=clock.now().isoformat(),
-    )
-    connection.execute(insert(repetitions).values(row).on_conflict_do_nothing())
+def save_repetition(
+    connection: Connection, measurement_id: str, repetition: Repetition, asked: tuple[Mapping[str, Any], Reply] | None
+) -> Repetition:
+    """Keep one timed request, with its reply where `asked` (request, reply) is given; the first with its index stays.
+
+    Returns:
+        The repetition that is kept, with the id of its reply.
+
+    Raises:
+        StoreError: its measurement was not started, or is gone.
+    """
+    run_id = connection.scalar(select(measurements.c.run_id).where(measurements.c.id == measurement_id))
+    if run_id is None:
+        raise _never_started(measurement_id)
+    if (kept := _repetition(connection, measurement_id, repetition.index)) is not None:
+        return kept
+    if asked is not None:
+        request, reply = asked
+        stored = replies.save(
+            connection, run_id, f"measurement:{measurement_id}", repetition.index, request=request, reply=reply
+        )
+        repetition = dataclasses.replace(repetition, reply_id=stored.id)
+    now = clock.now().isoformat()
+    row = row_of(repetitions, repetition, measurement_id=measurement_id, idx=repetition.index, completed_at=now)
+    connection.execute(insert(repetitions).values(row))
+    return repetition
 
 
 def finish(connection: Connection, measurement: Measurement) -> None:
@@ -41,11 +59,7 @@ def finish(connection: Connection, measurement: Measurement) -> None:
     """
     row = row_of(measurements, measurement, finished_at=clock.now().isoformat())
     if not connection.execute(update(measurements).where(measurements.c.id == measurement.id).values(row)).rowcount:
-        raise StoreError(
-            f"measurement {measurement.id} ({measurement.model}, {measurement.profile}) was never started",
-            category=Category.STORE,
-            hint="was its run removed (`llmbench runs rm`) while it was going on?",
-        )
+        raise _never_started(f"{measurement.id} ({measurement.model}, {measurement.profile})")
 
 
 def find(connection: Connection, run_id: str, key: str) -> tuple[Measurement, bool] | None:
@@ -61,6 +75,24 @@ def of_run(connection: Connection, run_id: str) -> list[Measurement]:
     return [measurement for measurement, _ in _load(connection, ordered)]
 
 
+def _never_started(measurement: str) -> StoreError:
+    return StoreError(
+        f"measurement {measurement} was never started",
+        category=Category.STORE,
+        hint="was its run removed (`llmbench runs rm`) while it was going on?",
+    )
+
+
+def servers_measured(
+    connection: Connection, host_fingerprint: str, limit: int
+) -> list[tuple[dict[str, Any], dict[str, float]]]:
+    """Servers and scalars of the last measurements that were completed on a machine, the newest first."""
+    done = (measurements.c.host_fingerprint == host_fingerprint) & measurements.c.finished_at.is_not(None)
+    which = select(measurements.c.server, measurements.c.scalars).where(done)
+    rows = connection.execute(which.order_by(measurements.c.finished_at.desc()).limit(limit))
+    return [(dict(row.server), dict(row.scalars)) for row in rows]
+
+
 def _load(connection: Connection, which: Select[Any]) -> list[tuple[Measurement, bool]]:
     rows = connection.execute(which).mappings().all()
     timed = _repetitions(connection, [row["id"] for row in rows])
@@ -68,6 +100,12 @@ def _load(connection: Connection, which: Select[Any]) -> list[tuple[Measurement,
         (Measurement.from_dict({**row, "repetitions": timed[row["id"]]}), row["finished_at"] is not None)
         for row in rows
     ]
+
+
+def _repetition(connection: Connection, measurement_id: str, index: int) -> Repetition | None:
+    which = select(repetitions).where(repetitions.c.measurement_id == measurement_id, repetitions.c.idx == index)
+    row = connection.execute(which).mappings().one_or_none()
+    return None if row is None else Repetition.from_dict({**row, "index": index})
 
 
 def _repetitions(connection: Connection, measurement_ids: Iterable[str]) -> Mapping[str, list[dict[str, Any]]]:

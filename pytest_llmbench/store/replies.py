@@ -1,4 +1,4 @@
-"""Replies, kept the moment they are complete, so that none is ever asked for twice."""
+"""Replies, kept the moment they are complete, so that none is ever asked for twice; and the attempts that failed."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, Select, select
 
 from pytest_llmbench import clock
-from pytest_llmbench.records import Reply
+from pytest_llmbench.records import FailedAttempt, Reply
 from pytest_llmbench.store.rows import insert, row_of
-from pytest_llmbench.store.tables import replies
+from pytest_llmbench.store.tables import failed_attempts, replies
 
 
 def save(
@@ -55,6 +55,18 @@ def of_run(connection: Connection, run_id: str) -> list[Reply]:
     """Every reply of the run, in the order in which they were kept."""
     rows = connection.execute(select(replies).where(replies.c.run_id == run_id).order_by(replies.c.id))
     return [_reply(row) for row in rows.mappings()]
+
+
+def save_failed(connection: Connection, run_id: str, test_key: str, attempt: FailedAttempt) -> None:
+    """Keep what is known of a request that failed."""
+    row = row_of(failed_attempts, attempt, run_id=run_id, test_key=test_key)
+    connection.execute(insert(failed_attempts).values(row))
+
+
+def failed_of_run(connection: Connection, run_id: str) -> list[FailedAttempt]:
+    """Every failed attempt of the run, in the order in which they were kept."""
+    which = select(failed_attempts).where(failed_attempts.c.run_id == run_id).order_by(failed_attempts.c.id)
+    return [FailedAttempt.from_dict({**row}) for row in connection.execute(which).mappings()]
 
 
 def _reply(row: RowMapping) -> Reply:

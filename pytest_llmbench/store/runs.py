@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Sequence
 
 from sqlalchemy import Connection, delete, select, update
 
 from pytest_llmbench import clock
 from pytest_llmbench.errors import Category, StoreError, UsageError
-from pytest_llmbench.records import Host, Run
+from pytest_llmbench.records import Run
 from pytest_llmbench.store.rows import insert, row_of
 from pytest_llmbench.store.tables import runs
 
 LAST = "last"
+_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
 
 
 def ensure(connection: Connection, run: Run) -> None:
@@ -44,13 +46,13 @@ def finish(connection: Connection, run_id: str, exit_code: int) -> None:
 def headers(connection: Connection) -> list[Run]:
     """Every run without its rows, newest first."""
     rows = connection.execute(select(runs).order_by(runs.c.started_at.desc(), runs.c.id.desc())).mappings()
-    return [Run.from_dict({**row, "host": Host.from_dict(row["host"])}) for row in rows]
+    return [Run.from_dict({**row}) for row in rows]
 
 
 def header(connection: Connection, run_id: str) -> Run:
     """One run without its rows; `run_id` is exact."""
     row = connection.execute(select(runs).where(runs.c.id == run_id)).mappings().one()
-    return Run.from_dict({**row, "host": Host.from_dict(row["host"])})
+    return Run.from_dict({**row})
 
 
 def remove(connection: Connection, run_id: str) -> None:
@@ -65,18 +67,28 @@ def resolve(connection: Connection, wanted: str) -> str:
         wanted: an exact id, the beginning of exactly one, or `last` for the newest.
 
     Raises:
-        UsageError: none or several fit; near ones are named.
+        UsageError: none or several fit; near ones are named. Or its id cannot be the name of a folder.
     """
     newest_first = select(runs.c.id).order_by(runs.c.started_at.desc(), runs.c.id.desc())
     ids: Sequence[str] = connection.scalars(newest_first).all()
     if wanted in ids:
-        return wanted
+        return _usable(wanted)
     if wanted == LAST and ids:
-        return ids[0]
+        return _usable(ids[0])
     fitting = [run_id for run_id in ids if wanted and run_id.startswith(wanted)]
     if len(fitting) != 1:
         raise _not_found(wanted, ids, fitting)
-    return fitting[0]
+    return _usable(fitting[0])
+
+
+def _usable(run_id: str) -> str:
+    """Folders are named after runs: an id that leads out of them comes from somebody else's file."""
+    if not _RUN_ID.fullmatch(run_id):
+        raise UsageError(
+            f"the run {run_id!r:.200} is none of ours: an id is letters, digits, '.', '_' and '-'",
+            hint="where does this results database come from? Nothing was read, written or removed",
+        )
+    return run_id
 
 
 def _not_found(wanted: str, ids: Sequence[str], fitting: Sequence[str]) -> UsageError:

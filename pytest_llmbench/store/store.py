@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from pytest_llmbench.records import GateResult, Measurement, Repetition, Reply, Run, TestResult
+from pytest_llmbench.records import FailedAttempt, GateResult, Measurement, Repetition, Reply, Run, TestResult
 from pytest_llmbench.store import measurements, replies, results, runs
 from pytest_llmbench.store.database import Database
 
@@ -86,6 +86,7 @@ class Store:
                 measurements=measurements.of_run(connection, found),
                 replies=replies.of_run(connection, found),
                 gates=results.gates_of(connection, found),
+                failed_attempts=replies.failed_of_run(connection, found),
             )
 
     def runs(self) -> list[Run]:
@@ -94,9 +95,10 @@ class Store:
             return runs.headers(connection)
 
     def remove_run(self, run_id: str) -> None:
-        """Delete a run with all that belongs to it; `run_id` and errors as for `load_run`."""
+        """Delete a run with all that belongs to it, and give its space back; `run_id` and errors as for `load_run`."""
         with self._database.writing() as connection:
             runs.remove(connection, runs.resolve(connection, run_id))
+        self._database.give_back_space()
 
     def start_result(self, run_id: str, nodeid: str, key: str) -> None:
         """Write that a test is under way; an earlier outcome under the same key is withdrawn."""
@@ -132,15 +134,32 @@ class Store:
         with self._database.reading() as connection:
             return replies.find(connection, run_id, test_key, request_hash, ordinal)
 
+    def save_failed_attempt(self, run_id: str, test_key: str, attempt: FailedAttempt) -> None:
+        """Keep a request that failed and is asked once more, with what had arrived of its reply."""
+        with self._database.writing() as connection:
+            replies.save_failed(connection, run_id, test_key, attempt)
+
     def start_measurement(self, run_id: str, measurement: Measurement) -> None:
         """Write the header of a measurement that begins; one with the same key in this run stays as it is."""
         with self._database.writing() as connection:
             measurements.start(connection, run_id, measurement)
 
-    def save_repetition(self, measurement_id: str, repetition: Repetition) -> None:
-        """Keep one timed request; idempotent: the first with its index stays."""
+    def save_repetition(
+        self, measurement_id: str, repetition: Repetition, *, reply: tuple[Mapping[str, Any], Reply] | None = None
+    ) -> Repetition:
+        """Keep one timed request; idempotent: the first with its index stays.
+
+        Args:
+            measurement_id: a measurement that was started.
+            repetition: what was measured.
+            reply: what was asked (builtin types) and answered, where it is kept: both or neither are stored, so that
+                no kill leaves a reply whose repetition would be asked again.
+
+        Returns:
+            The repetition that is kept, with the id of its reply.
+        """
         with self._database.writing() as connection:
-            measurements.save_repetition(connection, measurement_id, repetition)
+            return measurements.save_repetition(connection, measurement_id, repetition, reply)
 
     def finish_measurement(self, measurement: Measurement) -> None:
         """Write what is known at the end (scalars, rating, notes, ...) and mark it complete; repetitions are not
@@ -152,3 +171,10 @@ class Store:
         """The run's measurement with this key and its repetitions so far, and whether it is complete."""
         with self._database.reading() as connection:
             return measurements.find(connection, run_id, key)
+
+    def servers_measured(
+        self, host_fingerprint: str, limit: int = 500
+    ) -> list[tuple[dict[str, Any], dict[str, float]]]:
+        """Servers and scalars of the last completed measurements of a machine, of all runs, the newest first."""
+        with self._database.reading() as connection:
+            return measurements.servers_measured(connection, host_fingerprint, limit)

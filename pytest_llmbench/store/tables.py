@@ -1,9 +1,10 @@
 """The tables of the results database, as the newest migration leaves them.
 
-    runs ─┬─ results        how each test ended; outcome NULL: started, not finished
-          ├─ replies        what models answered, kept the moment they were complete
-          ├─ measurements ── repetitions
-          └─ gates          what the rules decided
+    runs ─┬─ results          how each test ended; outcome NULL: started, not finished
+          ├─ replies          what models answered, kept the moment they were complete
+          ├─ failed_attempts  requests that failed and were asked once more
+          ├─ measurements ─── repetitions
+          └─ gates            what the rules decided
 
 Columns bear the names of the record fields they hold, so a row becomes a record without a translation table. Types are
 portable (SQLite now, PostgreSQL later): timestamps are ISO 8601 text in UTC, structures are JSON text.
@@ -126,6 +127,22 @@ replies = Table(
     Column("completed_at", Text, nullable=False),
     UniqueConstraint("run_id", "test_key", "request_hash", "ordinal"),
     # Ids stand in results and reports as references: one of a removed run must not come to mean another reply.
+    sqlite_autoincrement=True,
+)
+
+failed_attempts = Table(
+    "failed_attempts",
+    metadata,
+    _row_number(),
+    _of_run(index=True),
+    Column("test_key", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("request_hash", Text, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("category", Text, nullable=False),
+    Column("message", ModelText, nullable=False),
+    Column("partial_text", ModelText, nullable=False),
+    Column("at", Text, nullable=False),
     sqlite_autoincrement=True,
 )
 

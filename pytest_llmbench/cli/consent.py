@@ -1,0 +1,23 @@
+"""Ask before something is gone for good."""
+
+from __future__ import annotations
+
+import sys
+
+from pytest_llmbench.display import display_safe
+from pytest_llmbench.errors import UsageError
+
+
+def agreed(deed: str) -> bool:
+    """Whether the user wants it done.
+
+    Args:
+        deed: `remove 3 models`, to be followed by "for good".
+
+    Raises:
+        UsageError: nobody is there to be asked.
+    """
+    deed = display_safe(deed, keep="")
+    if not sys.stdin.isatty():
+        raise UsageError(f"would {deed} for good", hint="pass --yes where nobody can be asked")
+    return input(f"{deed} for good? [y/N] ").strip().lower() in {"y", "yes"}
