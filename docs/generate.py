@@ -202,8 +202,8 @@ def exit_codes_page() -> str:
         "2 is also how pytest ends when a file cannot be collected; a name that no model has, in\n"
         "`@pytest.mark.models(...)`, is such a case, and nothing was run.\n\n"
         "## Categories of infra errors\n\n"
-        "An infra error says that the machinery failed, so the model is not to blame. Each carries one category. What to\n"
-        "do about those of local servers: [How a local server fails](../explanation/server-failures.md).\n\n"
+        "An infra error says that the machinery failed, so the model is not to blame. Each carries one category. What\n"
+        "to do about those of local servers: [How a local server fails](../explanation/server-failures.md).\n\n"
         + _table(("category", "meaning"), categories)
     )
 

@@ -21,7 +21,6 @@ from collections.abc import Iterable
 from enum import IntEnum, StrEnum
 from typing import Self
 
-
 _SHOWN = 200
 """Characters of a broken reply in an error's text."""
 

@@ -53,9 +53,9 @@ def _reaches_us(name: str, definitions: Sequence[Any]) -> bool:
 def llama_server(pytestconfig: pytest.Config) -> Callable[..., ServedModel]:
     """Start (or share) a llama.cpp server: `llama_server("smollm2-135m:Q4_1", context=4096)`.
 
-    Returns a model with `.ask(prompt)`, `.base_url`, `.api_key.reveal()` and `.server()`. Settings: `context` (tokens per slot),
-    `threads`, `slots`, `gpu_layers`, `kv_type`, `extra_args`, `engine`. Tests that ask for the same settings share one
-    server, under pytest-xdist too; it starts at its first use and stops when the session ends.
+    Returns a model with `.ask(prompt)`, `.base_url`, `.api_key.reveal()` and `.server()`. Settings: `context` (tokens
+    per slot), `threads`, `slots`, `gpu_layers`, `kv_type`, `extra_args`, `engine`. Tests that ask for the same settings
+    share one server, under pytest-xdist too; it starts at its first use and stops when the session ends.
     """
     from pytest_llmbench.serving import local_model  # noqa: PLC0415 - loaded only where a test asks
 

@@ -105,7 +105,7 @@ class Hooks:
     def _open_store(self, session: pytest.Session) -> None:
         """Results that cannot be kept are told before any test runs; a worker lets the controller tell it."""
         try:
-            self.recorder().open_store()
+            self.recorder().open_store(filter(is_ours, session.items))
         except pytest.UsageError as error:
             if not self._is_worker:
                 raise

@@ -31,7 +31,7 @@ from pytest_llmbench.results.outcomes import classify
 from pytest_llmbench.results.verdict import Tally, exit_code
 from pytest_llmbench.servers.launch import die_with_parent
 from pytest_llmbench.session import Identity, Session, TestContext
-from pytest_llmbench.testitems import context_of, message_of, needs_machine, relative
+from pytest_llmbench.testitems import context_of, message_of, needs_machine, relative, stable_key
 
 _ERRORS_SHOWN = 10
 _DEATH_S = 5.0
@@ -86,14 +86,16 @@ class Recorder:
         except UsageError as error:
             raise pytest.Collector.CollectError(str(error)) from error
 
-    def open_store(self) -> None:
-        """Open the results database before any test runs.
+    def open_store(self, items: Iterable[pytest.Item]) -> None:
+        """Open the results database before any of these tests of ours runs.
 
         Raises:
             pytest.UsageError: results cannot be kept there.
         """
         try:
-            _ = self.session.store
+            store = self.session.store
+            if self._is_worker:  # if it dies, xdist names a test, and only a worker knows which ones are ours
+                store.expect(self.session.run_id, [(item.nodeid, stable_key(item)) for item in items])
         except StoreError as error:
             raise pytest.UsageError(terminal_safe(str(error))) from error
 
@@ -252,13 +254,12 @@ class Recorder:
         return [self.session.spec(context.model)]
 
     def _attach_crash(self, report: pytest.TestReport) -> None:
-        """A worker died: the test it was on is an infra error, if it was ours (its start is in the store)."""
-        known = self._results.pop(report.nodeid, None)  # it may have died in its teardown
-        for begun in [known] if known else self.session.begun():
-            if begun.nodeid == report.nodeid:
-                report.llmbench = _never_told(  # type: ignore[attr-defined]
-                    begun, interrupted=False, ended=_how_it_ended(getattr(report, "node", None))
-                ).as_dict()
+        """A worker died: the test it was on, or was about to begin, is an infra error, if it was ours."""
+        # It may have died in the test's teardown: then it is known here, and its outcome no longer stands.
+        known = self._results.pop(report.nodeid, None) or self.session.known(report.nodeid)
+        if known is not None:
+            ended = _how_it_ended(getattr(report, "node", None))
+            report.llmbench = _never_told(known, interrupted=False, ended=ended).as_dict()  # type: ignore[attr-defined]
 
     def _write_reports(self, run: Run) -> None:
         folder = self.session.folder / "reports" / run.id

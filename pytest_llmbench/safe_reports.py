@@ -9,6 +9,7 @@ out, so that the colours they print stay theirs.
 from __future__ import annotations
 
 import copy
+import dataclasses
 import logging
 import re
 import warnings
@@ -47,6 +48,12 @@ class SafeReports:
         report = yield
         make_safe(report, terminal_safe if self._is_ours(item) else redact_exact)
         return report
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        # pytest makes the report of a subtest from a test's: its name and output come after `makereport`.
+        if hasattr(report, "context"):
+            make_safe(report, self._clean_now)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_make_collect_report(self) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
@@ -112,6 +119,10 @@ def make_safe(report: pytest.TestReport | pytest.CollectReport, clean: Clean) ->
     for name in ("wasxfail", "user_properties"):
         if hasattr(report, name):
             setattr(report, name, _cleaned(getattr(report, name), clean))
+    context = getattr(report, "context", None)  # of a subtest; frozen, and making another one quotes its values again
+    if dataclasses.is_dataclass(context):
+        for field in dataclasses.fields(context):
+            object.__setattr__(context, field.name, _cleaned(getattr(context, field.name), clean))
 
 
 def safe_operands(left: object, right: object) -> tuple[object, object] | None:
@@ -135,6 +146,8 @@ def _cleaned(value: Any, clean: Clean) -> Any:
         return [_cleaned(each, clean) for each in value]
     if isinstance(value, tuple):
         return tuple(_cleaned(each, clean) for each in value)
+    if isinstance(value, dict):
+        return {key: _cleaned(each, clean) for key, each in value.items()}
     if hasattr(value, "toterminal"):
         for name, part in list(vars(value).items()):
             setattr(value, name, _cleaned(part, clean))

@@ -311,16 +311,15 @@ class Session:
             store.close()
         self.identity = dataclasses.replace(self.identity, run_id=run_id, resuming=True)
 
-    def begun(self) -> list[TestResult]:
-        """This run's tests that started and told no outcome yet; asks without making a run or a file."""
+    def known(self, nodeid: str) -> TestResult | None:
+        """What this run knows of a test, which may be none of ours; asks without making a run or a file."""
+        if self.has_store:
+            return self.store.find_result(self.run_id, nodeid)
         path = self.folder / "results.db"
         if not path.exists():
-            return []
-        store = Store.open(path)
-        try:
-            return store.unfinished(self.run_id)
-        finally:
-            store.close()
+            return None
+        with Store.open(path) as store:
+            return store.find_result(self.run_id, nodeid)
 
     def stop_servers(self) -> None:
         """Stop every server of this run, and the supervisor with them."""

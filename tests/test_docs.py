@@ -141,6 +141,18 @@ def test_examples_in_python_compile(page):
         assert ast.parse(block, page_name(page)).body
 
 
+def test_every_test_that_the_reliability_page_names_exists():
+    """A promise without its test is none."""
+    page = (DOCS / "explanation" / "reliability.md").read_text(encoding="utf-8")
+    file, missing = "", []
+    for named, test in re.findall(r"`(test_\w+\.py)?(?:::(\w+))?`", page):
+        file = named or file
+        if file and not _has_word((ROOT / "tests" / file).read_text(encoding="utf-8"), test or "def"):
+            missing.append(f"{file}::{test}")
+    assert page.count("`test_") > 100
+    assert missing == []
+
+
 def _has_word(text: str, word: str) -> bool:
     return re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", text) is not None
 

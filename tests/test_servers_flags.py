@@ -131,7 +131,7 @@ def test_the_build_is_the_binarys_own_word(tmp_path: Path) -> None:
 
 
 def test_memory_needed_grows_with_the_cache_and_holds_the_weights(smollm2: ModelFile) -> None:
-    """30 layers · 3 heads · (64 + 64) · 2 bytes · 2048 cells are 45 MiB of cache; a slot has logits and more besides."""
+    """30 layers · 3 heads · (64 + 64) · 2 bytes · 2048 cells are 45 MiB of cache; a slot has logits and more."""
     small = engines.need_bytes(ServerSpec(smollm2, context=2048), engines.EMBEDDED)
     large = engines.need_bytes(ServerSpec(smollm2, context=2048, slots=2), engines.EMBEDDED)
     assert 45 * 2**20 < (large - small) / engines.MARGIN < 50 * 2**20

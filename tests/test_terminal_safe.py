@@ -126,6 +126,12 @@ SUITE = """
     def test_value(said, name):
         assert not name
 
+    def test_subtest(said, subtests):
+        with subtests.test(said, said=Talker(said)):
+            print(said)
+            logging.getLogger("app").warning(said)
+            raise ValueError(said)
+
     def test_the_import(said):
         from os import no_such_name
 """

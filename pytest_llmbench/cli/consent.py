@@ -9,7 +9,7 @@ from pytest_llmbench.errors import UsageError
 
 
 def agreed(deed: str) -> bool:
-    """Whether the user wants it done.
+    """Whether the user wants it done; Ctrl-D is a no.
 
     Args:
         deed: `remove 3 models`, to be followed by "for good".
@@ -20,4 +20,10 @@ def agreed(deed: str) -> bool:
     deed = display_safe(deed, keep="")
     if not sys.stdin.isatty():
         raise UsageError(f"would {deed} for good", hint="pass --yes where nobody can be asked")
-    return input(f"{deed} for good? [y/N] ").strip().lower() in {"y", "yes"}
+    try:
+        return input(f"{deed} for good? [y/N] ").strip().lower() in {"y", "yes"}
+    except (EOFError, KeyboardInterrupt) as answer:
+        print()  # what is said next begins on a line of its own
+        if isinstance(answer, EOFError):
+            return False
+        raise

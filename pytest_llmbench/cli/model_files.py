@@ -6,7 +6,7 @@ import argparse
 import dataclasses
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pytest_llmbench.cli import screen
@@ -75,14 +75,17 @@ def prune(arguments: argparse.Namespace) -> int:
 
 
 def _verified(store: ModelStore, names: Sequence[str]) -> list[Verdict]:
-    sizes = [store.entry(name).size_bytes or 0 for name in names]
+    total = sum(store.entry(name).size_bytes or 0 for name in names)
     verdicts: list[Verdict] = []
     with screen.progress() as update:
-        for number, name in enumerate(names):
-            update(sum(sizes[:number]), sum(sizes), f"reading {name}")
-            verdicts.append(verify(store, name))
-        update(sum(sizes), sum(sizes), "reading")
+        for name in names:
+            before = sum(one.size_bytes for one in verdicts)
+            verdicts.append(verify(store, name, _reading(update, name, before, total)))
     return verdicts
+
+
+def _reading(update: screen.Progress, name: str, before: int, total: int) -> Callable[[int], None]:
+    return lambda done: update(before + done, total, f"reading {name}")
 
 
 def _show_verdicts(verdicts: Sequence[Verdict]) -> None:

@@ -89,8 +89,8 @@ def _hasher(folder: ModelFolder, update: screen.Progress | None) -> Callable[[Pa
             return note.sha256
         if update is None:
             return None
-        update(0, None, f"reading {file.name}")
-        return hash_file(file)
+        size_bytes = file.stat().st_size
+        return hash_file(file, lambda done: update(done, size_bytes, f"reading {file.name}"))
 
     return known_hash
 

@@ -82,22 +82,28 @@ def size(count: int | None) -> str:
 
 @contextmanager
 def progress() -> Iterator[Progress]:
-    """A bar on a terminal; when piped, a line at every tenth."""
+    """A bar on a terminal, gone when the work is done; when piped, a line at every tenth."""
     with progress_of_many() as progress_of:
         yield progress_of("")
 
 
 @contextmanager
 def progress_of_many() -> Iterator[Callable[[str], Progress]]:
-    """A bar for each thing that goes on, or lines of all of them when piped; they may be told from any thread."""
+    """A bar for each thing that goes on, or lines of all of them when piped; they may be told from any thread.
+
+    The bars are gone when all is done or interrupted: what came of each thing is told by whoever did it.
+    """
     if not sys.stderr.isatty():
         yield lambda _name: _Lines().update
         return
     with _bars() as bars:
 
         def progress_of(name: str) -> Progress:
-            task = bars.add_task(_shown(name), total=None)
-            return lambda done, total, what: bars.update(task, completed=done, total=total, description=_shown(what))
+            # One without a name yet is shown once it is told what is being done.
+            task = bars.add_task(_shown(name), total=None, visible=bool(name))
+            return lambda done, total, what: bars.update(
+                task, completed=done, total=total, description=_shown(what), visible=True
+            )
 
         yield progress_of
 
@@ -124,7 +130,7 @@ def _bars() -> RichProgress:
     from rich.progress import Progress as RichProgress  # noqa: PLC0415
 
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    return RichProgress(*columns, console=Console(stderr=True))
+    return RichProgress(*columns, console=Console(stderr=True), transient=True)
 
 
 def _shown(text: str) -> str:

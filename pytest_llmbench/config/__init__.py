@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ __all__ = [
     "ServerDef",
     "Threshold",
     "anchored",
+    "is_built_in",
     "json_schema",
     "load",
     "parse",
@@ -155,8 +157,20 @@ def _with_line(origin: Origin, document: Document, name: str) -> Origin:
     return replace(origin, source=f"{document.name}:{document.line(('defaults', name))}")
 
 
+def is_built_in(name: str, definition: QuantDef) -> bool:
+    """Whether a model (`name:QUANT`) is as the catalogue defines it, and not as llmbench.yaml does."""
+    model, _, quant = name.partition(":")
+    known = _catalogue().get(model)
+    return known is not None and known.quants.get(quant) == definition
+
+
+@cache
+def _catalogue() -> Mapping[str, ModelDef]:
+    return _validated(strict_yaml.read(CATALOGUE), CATALOGUE.parent).models
+
+
 def _with_catalogue(config: LlmbenchConfig) -> LlmbenchConfig:
-    models = dict(_validated(strict_yaml.read(CATALOGUE), CATALOGUE.parent).models)
+    models = dict(_catalogue())
     for name, model in config.models.items():
         below = models[name].quants if name in models else {}
         models[name] = ModelDef(quants={**below, **model.quants})

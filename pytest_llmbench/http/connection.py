@@ -6,6 +6,7 @@ The time of arrival is read before anything else is done with what arrived.
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections import deque
 from collections.abc import Callable
@@ -35,7 +36,7 @@ class Stamps:
     connected_at: float | None = None
     """TCP connected and, for https, the TLS handshake done."""
     written_at: float | None = None
-    """The last byte of the request was handed to the socket."""
+    """The last byte of the request was handed to the socket; read before the system call that takes all at once."""
     headers_at: float | None = None
 
 
@@ -66,8 +67,13 @@ class Connection(asyncio.Protocol):
     def send(self, data: bytes, on_written: Callable[[], None]) -> None:
         """Hand `data` to the socket; when it has taken the last byte, `stamps` says so and `on_written` is called."""
         self._on_written = on_written
-        self._transport.write(data)
-        self._look_whether_written()
+        asked_at = clock.monotonic()
+        rest = data[self._taken_at_once(data) :]
+        if rest:
+            self._transport.write(rest)
+            self._look_whether_written()
+        else:
+            self._written(asked_at)
 
     async def headers(self) -> None:
         """Wait for the response's headers.
@@ -173,7 +179,23 @@ class Connection(asyncio.Protocol):
             # Without TLS `resume_writing` is sooner; TLS tells only when it has handed on, not when the socket has.
             self._loop.call_later(_LOOK_AGAIN_S, self._look_whether_written)
             return
-        self.stamps.written_at = clock.monotonic()
+        self._written(clock.monotonic())
+
+    def _taken_at_once(self, data: bytes) -> int:
+        """Bytes of `data` that the socket takes now.
+
+        Not left to the transport: uvloop writes at the end of its turn, and a clock that is read after the system call
+        is late by as long as the server, which the call wakes, takes this processor.
+        """
+        if self._transport is not self._socket_transport:
+            return 0  # TLS
+        try:
+            return os.write(self._socket_transport.get_extra_info("socket").fileno(), data)
+        except OSError:  # the transport meets it again, and knows what to do
+            return 0
+
+    def _written(self, at: float) -> None:
+        self.stamps.written_at = at
         if self._on_written is not None:
             self._on_written()
 

@@ -50,7 +50,7 @@ def fetch(remote: RemoteFile, target: Path, progress: Progress) -> Draft:
     )
     with client() as connections:
         download = _Download(remote, draft, progress, connections)
-        persistently(download.attempt, lambda: download.furthest_bytes)
+        persistently(download.attempt, lambda: download.furthest_bytes, lambda: download.tell("retrying"))
     if remote.sha256 and draft.sha256 != remote.sha256:
         found = draft.sha256
         draft.discard()
@@ -97,6 +97,10 @@ class _Download:
             raise transport_error(error, self._remote.shown) from error
         self._check_end()
 
+    def tell(self, doing: str = "downloading") -> None:
+        """Tell how far it is."""
+        self._progress(self._draft.size_bytes, self._total(), f"{doing} {self._remote.shown}")
+
     def _is_complete(self) -> bool:
         known = self._total()
         return known is not None and 0 < known == self._draft.size_bytes
@@ -130,7 +134,7 @@ class _Download:
             size = announced if expected is None else expected
             self._draft.begin(Origin(self._remote.url, _validator(response), size))
         self._draft.check_room(self._total())
-        self._tell()
+        self.tell()
 
     def _nothing_after(self, response: httpx.Response, start: int) -> None:
         """The server says that the file ends before what was asked for."""
@@ -174,10 +178,7 @@ class _Download:
             raise refused(self._remote, "more bytes came than the file should have", _CHANGED)
         self._draft.append(chunk)
         self.furthest_bytes = max(self.furthest_bytes, self._draft.size_bytes)
-        self._tell()
-
-    def _tell(self) -> None:
-        self._progress(self._draft.size_bytes, self._total(), f"downloading {self._remote.shown}")
+        self.tell()
 
     def _check_end(self) -> None:
         total = self._total()

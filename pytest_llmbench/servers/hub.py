@@ -11,6 +11,7 @@ import difflib
 import json
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urljoin
@@ -86,8 +87,9 @@ def fetch(order: Order) -> Fetched:
     source = HubSource.parse(order.source)
     with client() as connections:
         pinned = order.pin.revision if order.pin else ""
+        hub = _Hub(connections, source, lambda: order.progress(0, None, f"retrying {order.name}"))
         try:
-            remotes, commit = _Hub(connections, source).look_up(pinned or source.revision)
+            remotes, commit = hub.look_up(pinned or source.revision)
         except ModelFileError as error:
             if pinned and error.category is Category.MODEL_MISSING:
                 error.hint += f"; {order.said_how_to_update()}"
@@ -106,9 +108,10 @@ class _Hub:
     Args:
         connections: to ask with.
         source: what is looked for.
+        on_wait: called when the hub has to be asked again, before waiting for that.
     """
 
-    def __init__(self, connections: httpx.Client, source: HubSource) -> None:
+    def __init__(self, connections: httpx.Client, source: HubSource, on_wait: Callable[[], None]) -> None:
         from huggingface_hub import constants, get_token  # noqa: PLC0415  heavy, and only `hf:` sources need it
 
         if constants.HF_HUB_OFFLINE:
@@ -119,13 +122,14 @@ class _Hub:
             )
         self._client = connections
         self._source = source
+        self._on_wait = on_wait
         self._endpoint = (os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
         if not re.match(r"https?://[^/\s]+", self._endpoint):
             raise ConfigError(
                 f"HF_ENDPOINT is {self._endpoint!r:.100}",
                 hint="it has to be an address, such as https://huggingface.co",
             )
-        self._token = get_token()
+        self._token = _usable(get_token())
         self._names = (
             constants.HUGGINGFACE_HEADER_X_REPO_COMMIT,
             constants.HUGGINGFACE_HEADER_X_LINKED_SIZE,
@@ -149,7 +153,7 @@ class _Hub:
 
     def _look_up_one(self, file: str, revision: str) -> tuple[RemoteFile, str]:
         shown = f"{PREFIX}{self._source.repo}/{file}"
-        response = persistently(lambda: self._head(self._address(file, revision), shown), lambda: 0)
+        response = persistently(lambda: self._head(self._address(file, revision), shown), lambda: 0, self._on_wait)
         if response.status_code >= 400:
             raise self._explained(response, file, revision)
         commit, size, etag = (response.headers.get(name, "") for name in self._names)
@@ -257,6 +261,16 @@ def _bounded(response: httpx.Response) -> bytes:
         if len(body) > _MAX_LISTING_BYTES:
             return b""
     return body
+
+
+def _usable(token: str | None) -> str | None:
+    """The token, if it can be sent; an error that quotes it would show it."""
+    if token and not re.fullmatch(r"[!-~]+", token):
+        raise _forbidden(
+            "the token for the hub holds characters that no token has",
+            "it comes from HF_TOKEN or `hf auth login`: look for a blank, a quotation mark or an ellipsis in it",
+        )
+    return token
 
 
 def _absent(told: str | None, hint: str) -> ModelFileError:

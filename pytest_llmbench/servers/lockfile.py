@@ -20,6 +20,7 @@ from pytest_llmbench.display import display_safe
 from pytest_llmbench.errors import Category, ConfigError, ModelFileError
 
 _MAX_BYTES = 4 << 20
+_VERSION = 1
 _MEND = "take it from version control again, or delete it and pull the models: what they are then is pinned"
 
 
@@ -107,9 +108,17 @@ class Lockfile:
             return _Content.model_validate_json(data)
         except ValidationError as error:
             problem = error.errors(include_url=False)[0]
+            if problem["loc"] == ("version",):
+                raise self._of_another_format(problem["input"]) from error
             where = ".".join(str(part) for part in problem["loc"])
             told = display_safe(f"{where}: {problem['msg']}" if where else problem["msg"], keep="")
             raise ConfigError(f"{self.path}: is no lock file of ours: {told}", hint=_MEND) from error
+
+    def _of_another_format(self, version: object) -> ConfigError:
+        return ConfigError(
+            display_safe(f"{self.path}: is of format {version!r:.20}, this llmbench reads format 1", keep=""),
+            hint="upgrade pytest-llmbench, or take the file from version control again",
+        )
 
     def _write(self, text: str) -> None:
         draft = self.path.with_name(f".{self.path.name}.{os.getpid()}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from pytest_llmbench.display import display_safe
@@ -18,7 +18,9 @@ from pytest_llmbench.servers.transfer import Pin
 QUANTIZED_PREFIX = "quantized:"
 
 
-def examined(name: str, file: Path, source: str, revision: str = "") -> Note:
+def examined(
+    name: str, file: Path, source: str, revision: str = "", tell: Callable[[int], None] = lambda _done: None
+) -> Note:
     """What the headers and all the bytes of a model say.
 
     Args:
@@ -26,6 +28,7 @@ def examined(name: str, file: Path, source: str, revision: str = "") -> Note:
         file: its file, or the first of its parts.
         source: where it came from.
         revision: at which commit.
+        tell: called with the bytes read so far, of all parts.
 
     Raises:
         ModelFileError: it is not a whole GGUF model.
@@ -33,8 +36,15 @@ def examined(name: str, file: Path, source: str, revision: str = "") -> Note:
     """
     # The header first: its errors say more than a hash that does not match.
     read_model(file)
-    parts = split_parts(file)
-    return noted(name, parts, [hash_file(part) for part in parts], source, revision)
+    parts, hashes, before = split_parts(file), [], 0
+    for part in parts:
+        hashes.append(hash_file(part, _counting_from(before, tell)))
+        before += part.stat().st_size
+    return noted(name, parts, hashes, source, revision)
+
+
+def _counting_from(before: int, tell: Callable[[int], None]) -> Callable[[int], None]:
+    return lambda done: tell(before + done)
 
 
 def noted(name: str, files: Sequence[Path], hashes: Sequence[str], source: str, revision: str = "") -> Note:

@@ -34,6 +34,9 @@ from pytest_llmbench.servers.model_note import Note, read_note
 _KEPT_S = 7 * 24 * 3600
 """How long the unfinished download of a model that nobody pulls any more stays."""
 
+_ASK_EVERY_S = 0.5
+"""How often a process that waits for another one looks whether it is still to wait."""
+
 
 class ModelFolder:
     """One models folder; several processes may use it at once.
@@ -81,7 +84,7 @@ class ModelFolder:
 
         Args:
             target: a path that `file` gave.
-            on_wait: called when another process is making it, before waiting for that.
+            on_wait: called now and then while another process is making it; what it raises ends the waiting.
 
         Returns:
             The folder, empty but for downloads of `target` that can be taken up again.
@@ -93,11 +96,7 @@ class ModelFolder:
         with storage_errors(self.root):
             work.parent.mkdir(parents=True, exist_ok=True)
             lock = FileLock(f"{work}.lock")
-            try:
-                lock.acquire(timeout=0)
-            except Timeout:
-                on_wait()
-                lock.acquire()
+            _take(lock, on_wait)
             try:
                 self._sweep(work)
                 _tidied(work)
@@ -163,6 +162,18 @@ def storage_errors(folder: Path) -> Iterator[None]:
             category=Category.LOCAL_DISK_FULL if full else Category.MODEL_MISSING,
             hint=("free some space, or set" if full else "set") + " LLMBENCH_MODELS_DIR to a folder you can write to",
         ) from error
+
+
+def _take(lock: FileLock, on_wait: Callable[[], None]) -> None:
+    timeout_s = 0.0
+    while True:
+        try:
+            lock.acquire(timeout=timeout_s)
+        except Timeout:
+            on_wait()
+            timeout_s = _ASK_EVERY_S
+        else:
+            return
 
 
 def _tidied(work: Path) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +69,20 @@ def combined(hashes: Sequence[str]) -> str:
     return hashes[0] if len(hashes) == 1 else hashlib.sha256("\n".join(hashes).encode()).hexdigest()
 
 
-def hash_file(path: Path) -> str:
-    """The sha256 of a file, in hexadecimal."""
+def hash_file(path: Path, tell: Callable[[int], None] = lambda _done: None) -> str:
+    """The sha256 of a file, in hexadecimal.
+
+    Args:
+        path: the file.
+        tell: called with the bytes hashed so far.
+    """
+    digest, done = hashlib.sha256(), 0
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+            done += len(chunk)
+            tell(done)
+    return digest.hexdigest()
 
 
 def _looks_like(file: Path, noted: Note | PartNote) -> bool:

@@ -212,6 +212,8 @@ class ModelStore:
             return note
         fresh = model_checks.examined(name, file, note.source, note.revision)
         if fresh.hashes != note.hashes:
+            if (newer := self._folder.note(file)) and newer.source == note.source and newer.fits(file):
+                return newer  # an update has landed while the file was read
             raise ModelFileError(
                 f"the file of {name} has changed since it was stored: {file}",
                 category=Category.LOCAL_CORRUPT_MODEL,

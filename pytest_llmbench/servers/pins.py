@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pytest_llmbench.config import FILE_NAME as YAML_NAME
-from pytest_llmbench.config import LOCK_NAME, QuantDef
+from pytest_llmbench.config import LOCK_NAME, QuantDef, is_built_in
 from pytest_llmbench.servers.lockfile import LockedFile, LockedModel, Lockfile
 from pytest_llmbench.servers.model_note import Note
 from pytest_llmbench.servers.sources import kind_of
-from pytest_llmbench.servers.transfer import Pin
+from pytest_llmbench.servers.transfer import CATALOGUE, Pin
 
 
 class Pins:
@@ -35,7 +35,7 @@ class Pins:
         if definition is None:
             return None
         if definition.hashes:
-            return Pin(YAML_NAME, definition.hashes)
+            return Pin(CATALOGUE if is_built_in(name, definition) else YAML_NAME, definition.hashes)
         if self._lock is None or update or not kind_of(definition.source).fetch:
             return None
         locked = self._lock.entry(name)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from pytest_llmbench import clock
 from pytest_llmbench.errors import LlmbenchError
 from pytest_llmbench.records import ModelFile
 from pytest_llmbench.servers.transfer import Progress
 
-_GRACE_S = 5.0
+_GRACE_S = 2.0
 """How long Ctrl-C waits for the threads: enough to end what they have started, unless a server has fallen silent."""
 
 
@@ -50,12 +52,14 @@ def in_parallel(
     for thread in threads:
         thread.start()
     try:
-        for thread in threads:
-            thread.join()
+        for _ in threads:
+            round_.ended.get()
     except BaseException:
         round_.stop.set()
-        for thread in threads:
-            thread.join(_GRACE_S)
+        until_s = clock.monotonic() + _GRACE_S
+        with contextlib.suppress(queue.Empty):
+            for _ in threads:
+                round_.ended.get(timeout=max(until_s - clock.monotonic(), 0))
         raise
     return round_.results()
 
@@ -67,6 +71,8 @@ class _Round:
         self, names: Sequence[str], pull: Callable[[str, Progress], ModelFile], progress_of: Callable[[str], Progress]
     ) -> None:
         self.stop = threading.Event()
+        self.ended: queue.SimpleQueue[None] = queue.SimpleQueue()
+        """One item for each thread that has ended. `Thread.join` takes a thread for ended once Ctrl-C interrupts it."""
         self._names = names
         self._pull = pull
         self._progress_of = progress_of
@@ -78,6 +84,12 @@ class _Round:
 
     def work(self) -> None:
         """Pull one after the other until none is left."""
+        try:
+            self._work()
+        finally:
+            self.ended.put(None)
+
+    def _work(self) -> None:
         while not self.stop.is_set():
             try:
                 name = self._left.get_nowait()

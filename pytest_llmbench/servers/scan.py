@@ -34,10 +34,10 @@ class What(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A model below the folder: one file, or the parts of a split one. All texts are safe to show."""
+    """A model below the folder: one file, or the parts of a split one. All texts but the path are safe to show."""
 
     path: str
-    """Of the file, or of the first part."""
+    """Of the file, or of the first part, as it is: definitions are made of it."""
     size_bytes: int
     """Of all parts that are there."""
     what: What
@@ -147,7 +147,10 @@ def _found(files: list[Path], known: list[Known], sha256_of: Callable[[Path], st
         header = read_model(first) if _group(first) != (first,) else read_header(first)
         sha256 = sha256_of(first) if len(files) == 1 else None
     except ModelFileError as error:
-        return Found(_safe(first), sizes, What.DAMAGED, len(files), reason=error.message)
+        return Found(str(first), sizes, What.DAMAGED, len(files), reason=error.message)
+    except OSError as error:
+        reason = f"cannot read {_safe(first)}: {error.strerror or error}"
+        return Found(str(first), sizes, What.DAMAGED, len(files), reason=reason)
     facts = Facts(first, sizes, header, sha256)
     what, match, reason = _judged(facts, known)
     return Found(

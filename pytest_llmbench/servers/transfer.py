@@ -6,11 +6,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pytest_llmbench.config import LOCK_NAME
 from pytest_llmbench.display import display_safe
 from pytest_llmbench.errors import Category, ModelFileError
 
 Progress = Callable[[int, int | None, str], None]
 """Called with bytes done, bytes in total (None: not known) and what is being done."""
+
+CATALOGUE = "the built-in catalogue"
+"""What pins the models that come with the plugin, for messages."""
 
 FREE_SPACE = "free some space, or set LLMBENCH_MODELS_DIR to a folder on another disk"
 
@@ -20,7 +24,7 @@ class Pin:
     """What a model's files have to be."""
 
     said_by: str
-    """The file that says so, for messages: llmbench.yaml, llmbench.lock."""
+    """What says so, for messages: llmbench.yaml, llmbench.lock, the built-in catalogue."""
     hashes: tuple[str, ...]
     """The sha256 of each part."""
     revision: str = ""
@@ -77,8 +81,11 @@ def not_as_pinned(name: str, pin: Pin, found: Sequence[str], where: str, otherwi
     else:
         got, wanted = next(pair for pair in zip(found, pin.hashes, strict=True) if pair[0] != pair[1])
         told = f"{where} has sha256 {got}, wanted is {wanted}"
-    moved = f"`llmbench models pull --update {name}` moves the pin"
-    mend = moved if pin.said_by.endswith(".lock") else f"correct its sha256 in {pin.said_by}"
+    mend = f"correct its sha256 in {pin.said_by}"
+    if pin.said_by == LOCK_NAME:
+        mend = f"`llmbench models pull --update {name}` moves the pin"
+    elif pin.said_by == CATALOGUE:
+        mend = "define it in llmbench.yaml under a name of its own"
     return ModelFileError(
         display_safe(f"{name} is not the file that was pinned in {pin.said_by}: {told}", keep=""),
         category=Category.LOCAL_CORRUPT_MODEL,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import os
 import re
 import shutil
 from collections.abc import Collection, Iterable, Iterator
@@ -58,7 +59,7 @@ def files_of(folder: ModelFolder, first: Path) -> list[Path]:
 def unfinished(folder: ModelFolder, first: Path) -> Leftover | None:
     """What there is of a model that was not downloaded or made to the end."""
     work = folder.root / _WORK / first.stem
-    return _work(work) if work.is_dir() else None
+    return next(_work(work), None) if work.is_dir() else None
 
 
 def remove_model(folder: ModelFolder, name: str, first: Path) -> int:
@@ -90,7 +91,7 @@ def remove_model(folder: ModelFolder, name: str, first: Path) -> int:
 def leftovers(folder: ModelFolder) -> list[Leftover]:
     """What processes and files that are gone have left: half downloads and notes of nothing, largest first."""
     works = (path for path in _inside(folder.root / _WORK) if path.is_dir() and not path.is_symlink())
-    found = [*map(_work, works), *_dead_notes(folder), *_dead_drafts(folder)]
+    found = [*(left for work in works for left in _work(work)), *_dead_notes(folder), *_dead_drafts(folder)]
     return sorted((left for left in found if _is_free(left.lock)), key=lambda left: -left.size_bytes)
 
 
@@ -102,11 +103,11 @@ def unnamed(folder: ModelFolder, named: Collection[Path]) -> list[Leftover]:
         named: the files of all models that are known here, first parts for split ones.
     """
     firsts = {_first(path) for model in _inside(folder.root) for path in _inside(model) if path.suffix == ".gguf"}
-    found = []
+    found: list[Leftover] = []
     for first in sorted(firsts - set(named)):
         files, note = files_of(folder, first), folder.note(first)
         what = f"model {note.name}, from {note.source}" if note else "model that nobody noted"
-        found.append(_leftover(what, files, lock=folder.root / _WORK / f"{first.stem}.lock"))
+        found += _leftover(what, files, lock=folder.root / _WORK / f"{first.stem}.lock")
     return sorted(found, key=lambda left: -left.size_bytes)
 
 
@@ -130,7 +131,7 @@ def remove(left: Leftover) -> int:
 
 def disk_usage_bytes(folder: ModelFolder) -> int:
     """What all files in the models folder take."""
-    return sum(path.stat().st_size for path in folder.root.rglob("*") if path.is_file())
+    return sum(found.st_size for found in _stats_below(folder.root))
 
 
 def _dead_notes(folder: ModelFolder) -> Iterator[Leftover]:
@@ -139,10 +140,10 @@ def _dead_notes(folder: ModelFolder) -> Iterator[Leftover]:
         file = path.with_suffix("")
         if path.name.endswith(".gguf.json") and not file.exists():
             lock = folder.root / _WORK / f"{file.stem}.lock"
-            yield _leftover(f"note on {file.name}, which is gone", [path], lock, unless=file)
+            yield from _leftover(f"note on {file.name}, which is gone", [path], lock, unless=file)
     for path in _inside(folder.root / _SEEN):
         if path.suffix == ".json" and (gone := _seen_and_gone(path)):
-            yield _leftover(gone, [path])
+            yield from _leftover(gone, [path])
 
 
 def _seen_and_gone(path: Path) -> str:
@@ -164,22 +165,37 @@ def _dead_drafts(folder: ModelFolder) -> Iterator[Leftover]:
     for path in (one for model in (*_inside(folder.root), folder.root / _SEEN) for one in _inside(model)):
         written_by = _DRAFT.fullmatch(path.name)
         if written_by and not psutil.pid_exists(int(written_by[1])):
-            yield _leftover("half-written note", [path])
+            yield from _leftover("half-written note", [path])
 
 
-def _work(work: Path) -> Leftover:
+def _work(work: Path) -> Iterator[Leftover]:
     parts = any(path.suffix == ".part" for path in _inside(work))
     what = f"unfinished {'download' if parts else 'work'} of {work.name}"
     return _leftover(what, [work], lock=_lock_of(work))
 
 
-def _leftover(what: str, paths: Iterable[Path], lock: Path | None = None, unless: Path | None = None) -> Leftover:
+def _leftover(
+    what: str, paths: Iterable[Path], lock: Path | None = None, unless: Path | None = None
+) -> Iterator[Leftover]:
+    """One, or none where nothing of it is there any more: other processes are at work in the folder."""
     paths = tuple(paths)
-    below = (path for top in paths for path in (top, *(top.rglob("*") if top.is_dir() else ())))
-    stats = [path.lstat() for path in below if not path.is_dir()] or [path.lstat() for path in paths]
-    age_s = clock.now().timestamp() - max(found.st_mtime for found in stats)
-    size_bytes = sum(found.st_size for found in stats)
-    return Leftover(display_safe(what, keep=""), paths, size_bytes, age_s, lock, unless)
+    stats = [found for path in paths for found in (_stats_below(path) or _stat(path))]
+    if stats:
+        age_s = clock.now().timestamp() - max(found.st_mtime for found in stats)
+        size_bytes = sum(found.st_size for found in stats)
+        yield Leftover(display_safe(what, keep=""), paths, size_bytes, age_s, lock, unless)
+
+
+def _stats_below(folder: Path) -> list[os.stat_result]:
+    """Of the files below a folder that are there while it is looked through."""
+    return [found for here, _, names in os.walk(folder) for name in names for found in _stat(Path(here, name))]
+
+
+def _stat(path: Path) -> list[os.stat_result]:
+    """One, or none where there is nothing of that name."""
+    with contextlib.suppress(FileNotFoundError):
+        return [path.lstat()]
+    return []
 
 
 @contextlib.contextmanager
@@ -216,6 +232,7 @@ def _first(path: Path) -> Path:
 
 def _inside(folder: Path) -> list[Path]:
     """What is in a folder, by name; nothing where there is none. Links to folders are not followed."""
-    if not folder.is_dir() or folder.is_symlink():
-        return []
-    return sorted(folder.iterdir())
+    with contextlib.suppress(FileNotFoundError):  # another process has just removed it
+        if folder.is_dir() and not folder.is_symlink():
+            return sorted(folder.iterdir())
+    return []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -53,12 +54,13 @@ def to_verify(store: ModelStore) -> list[str]:
     return [entry.name for entry in store.entries() if entry.present or _is_expected(store, entry)]
 
 
-def verify(store: ModelStore, name: str) -> Verdict:
+def verify(store: ModelStore, name: str, tell: Callable[[int], None]) -> Verdict:
     """Read a model's files and say whether they are what they should be.
 
     Args:
         store: the models.
         name: as `check_name` takes it.
+        tell: called with the bytes read so far.
 
     Raises:
         UnknownModelError: nobody knows the name.
@@ -70,7 +72,7 @@ def verify(store: ModelStore, name: str) -> Verdict:
         if not entry.present:
             raise _not_here(entry)
         with model_checks.reading_errors(file):
-            fresh = model_checks.examined(entry.name, file, source)
+            fresh = model_checks.examined(entry.name, file, source, tell=tell)
         state, against, detail = _judged(store, entry, file, fresh)
     except ModelFileError as error:
         missing = error.category is Category.MODEL_MISSING

@@ -101,8 +101,7 @@ def check_file(path: Path) -> None:
     check_not_blank(path)
     if not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
         raise store_error(path, "the file or its folder is read-only", ELSEWHERE)
-    if _seems_truncated(path):
-        _check_whole(path)
+    _check_whole(path)
 
 
 def check_not_blank(path: Path) -> None:
@@ -168,20 +167,26 @@ def _free_pages(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA freelist_count").fetchone()[0])
 
 
-def _seems_truncated(path: Path) -> bool:
-    with path.open("rb") as file:
-        header = file.read(100)
-    page_size = int.from_bytes(header[16:18], "big")
-    pages = int.from_bytes(header[28:32], "big")
-    # Size last: a writer that is just now extending the file can only make it larger than its header said.
-    return path.stat().st_size < pages * (65536 if page_size == 1 else page_size)
-
-
 def _check_whole(path: Path) -> None:
-    # Only SQLite can tell a cut file from one whose missing pages still wait in the write-ahead log.
     with closing(connect(path)) as connection:
+        if not _seems_cut(connection, path):
+            return
+        # Only SQLite can tell a cut file from one whose missing pages still wait in the write-ahead log.
         (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    if verdict == "ok" and _seems_truncated(path) and not any(file.exists() for file in companions(path)):
-        verdict = "a part of its last page"  # the rows on it seem whole, their values are not
+        if verdict == "ok" and not _logged(path) and _seems_cut(connection, path):
+            verdict = "a part of its last page"  # the rows on it seem whole, their values are not
     if verdict != "ok":
         raise store_error(path, f"it is damaged, parts are missing ({verdict})", RECOVER)
+
+
+def _seems_cut(connection: sqlite3.Connection, path: Path) -> bool:
+    # Asked of SQLite, not read from the header: when any file handle on a database closes, the kernel drops every lock
+    # that this process has on it. Another process then deletes the log under our open connection: the end of the file.
+    (pages,), (page_size,) = (connection.execute(f"PRAGMA {each}").fetchone() for each in ("page_count", "page_size"))
+    # Size last: a writer that is just now extending the file can only make it larger than it was said to be.
+    return path.stat().st_size < int(pages) * int(page_size)
+
+
+def _logged(path: Path) -> bool:
+    """Whether pages wait beside the file to be written into it."""
+    return any(file.exists() and file.stat().st_size for file in companions(path) if not file.name.endswith("-shm"))

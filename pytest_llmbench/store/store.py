@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -67,6 +67,7 @@ class Store:
     def finish_run(self, run_id: str, exit_code: int) -> None:
         """Mark the run as ended now, with pytest's exit code."""
         with self._database.writing() as connection:
+            results.forget_unstarted(connection, run_id)
             runs.finish(connection, run_id, exit_code)
 
     def load_run(self, run_id: str) -> Run:
@@ -100,6 +101,11 @@ class Store:
             runs.remove(connection, runs.resolve(connection, run_id))
         self._database.give_back_space()
 
+    def expect(self, run_id: str, tests: Iterable[tuple[str, str]]) -> None:
+        """Write which tests (node id, key) are going to run, so that one whose process dies is known to be ours."""
+        with self._database.writing() as connection:
+            results.expect(connection, run_id, tests)
+
     def start_result(self, run_id: str, nodeid: str, key: str) -> None:
         """Write that a test is under way; an earlier outcome under the same key is withdrawn."""
         with self._database.writing() as connection:
@@ -114,6 +120,11 @@ class Store:
         """Tests that were started and have no outcome (`outcome` is empty): whoever ran them died."""
         with self._database.reading() as connection:
             return results.unfinished(connection, run_id)
+
+    def find_result(self, run_id: str, nodeid: str) -> TestResult | None:
+        """What is known of a test of the run; its `outcome` is empty where it was not told, or never began."""
+        with self._database.reading() as connection:
+            return results.find(connection, run_id, nodeid)
 
     def save_gates(self, run_id: str, gates: Sequence[GateResult]) -> None:
         """Write what the gates decided, in place of what stood there."""
