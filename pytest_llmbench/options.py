@@ -221,6 +221,15 @@ def _help(option: Option) -> str:
     return option.help.replace("%", "%%") + default
 
 
+def ini_values(read: Callable[[str], Any]) -> dict[str, str | None]:
+    """What ini and pyproject say of the options that they may set, by option name; None where they say nothing.
+
+    Args:
+        read: pytest's `config.getini`.
+    """
+    return {option.name: read(option.ini) or None for option in OPTIONS if option.in_project_files}
+
+
 def refusal(option: Option, *, in_yaml: bool) -> str:
     """Why a project's file may not set this option; empty where it may."""
     if option.personal:

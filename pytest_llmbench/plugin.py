@@ -127,10 +127,10 @@ class Hooks:
         finally:
             recorder.end()
 
-    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+    def pytest_runtest_setup(self) -> None:
         # Not tryfirst: pytest looks at skip marks first, and sets fixtures up after us.
         if self._recorder is not None:
-            self._recorder.grant(item)
+            self._recorder.grant()
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: Any, request: Any) -> Generator[None, object, object]:
@@ -192,7 +192,7 @@ def is_ours(item: pytest.Item) -> bool:
 
 def _check_quietly(config: pytest.Config) -> None:
     """Tell a mistake in the environment or the ini file now, with nothing but the standard library."""
-    ini = {o.name: config.getini(o.ini) or None for o in options.OPTIONS if o.in_project_files}
+    ini = options.ini_values(config.getini)
     given = any(ini.values()) or any(os.environ.get(option.env) for option in options.OPTIONS)
     if given:
         from pytest_llmbench.errors import ConfigError  # noqa: PLC0415 - only where something is set

@@ -103,11 +103,11 @@ class Recorder:
         """From here to `end` what is asked belongs to this test."""
         self.session.context = context_of(item)
 
-    def grant(self, item: pytest.Item) -> None:
+    def grant(self) -> None:
         """Note that the test starts, and get it what it declared. Comes after skip marks, before its fixtures."""
         context = self.session.context
         if context is not None:
-            self.session.grant(needs_machine(item, context, self.session), lambda: self._declared(context))
+            self.session.grant(needs_machine(context, self.session), lambda: self._declared(context))
 
     def end(self) -> None:
         try:
@@ -276,10 +276,10 @@ class Recorder:
         capture = self._config.pluginmanager.get_plugin("capturemanager")
         # While a test is set up even the reporter's output is captured, and shown only if the test fails.
         with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
-            if reporter is not None:
+            if reporter is not None and not self._is_worker:
                 reporter.ensure_newline()
                 reporter.write_line(f"llmbench: {terminal_safe(text)}", yellow=True)
-            elif sys.__stderr__ is not None:  # an xdist worker has no reporter, but its user's terminal
+            elif sys.__stderr__ is not None:  # nobody sees what an xdist worker's reporter writes
                 print(f"llmbench: {terminal_safe(text)}", file=sys.__stderr__, flush=True)
 
 
@@ -290,11 +290,7 @@ def _resolve(config: pytest.Config) -> configuration.Resolved:
                 f"addopts of {config.inipath or 'the ini file'} passes {option.flag}, which names a program to run",
                 hint=f"a project's files may not choose what is executed; set {option.env} or pass the flag yourself",
             )
-    ini = {
-        option.name: config.getini(option.ini) or None
-        for option in options.OPTIONS
-        if not (option.personal or option.cli_only)
-    }
+    ini = options.ini_values(config.getini)
     cli = {option.name: config.getoption(option.ini) for option in options.OPTIONS}
     name = config.inipath.name if config.inipath else "ini file"
     return configuration.resolve(cli, os.environ, ini, config.rootpath, ini_name=name)

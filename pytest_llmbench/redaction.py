@@ -23,7 +23,8 @@ MIN_LENGTH = 8
 """Shorter values are not searched for: text would be shredded, and no provider's key is that short."""
 
 PLAIN_LENGTH = 16
-"""Values below this that have no digit (`lm-studio`, `not-needed`) are placeholders and not searched for either."""
+"""Values below this without a digit (`lm-studio`, `not-needed`) are placeholders and not searched for either, nor those
+without a letter: a password of eight zeros stands within many a measured number, which would be one no longer."""
 
 FRAGMENT = 12
 """A piece of this many characters of a registered key is taken out, too: pytest shortens long texts in the middle."""
@@ -107,7 +108,8 @@ def redact(text: str) -> str:
 
 
 def _is_key(value: str) -> bool:
-    return len(value) >= PLAIN_LENGTH or (len(value) >= MIN_LENGTH and any(char.isdigit() for char in value))
+    mixed = any(map(str.isdigit, value)) and any(map(str.isalpha, value))
+    return len(value) >= PLAIN_LENGTH or (len(value) >= MIN_LENGTH and mixed)
 
 
 def _forms_of(value: str) -> Iterator[str]:

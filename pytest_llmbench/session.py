@@ -9,14 +9,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-import platform
-import subprocess
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +21,7 @@ from pytest_llmbench import clock, redaction
 from pytest_llmbench.bench import Book, failed_attempt
 from pytest_llmbench.clients import ChatRequest
 from pytest_llmbench.config import Resolved, ServerDef
+from pytest_llmbench.environment import environment
 from pytest_llmbench.errors import ServerError, UsageError
 from pytest_llmbench.http import Deadlines
 from pytest_llmbench.records import Host, ModelFile, Record, Reply, Run, ServerInfo, ServerSpec, TestResult
@@ -59,6 +57,8 @@ class TestContext:
     key: str
     model: str = ""
     exclusive: bool = False
+    asked: frozenset[str] = frozenset()
+    """The fixtures of ours that it gets, itself or through others."""
     measurement_ids: list[str] = field(default_factory=list)
     reply_ids: list[str] = field(default_factory=list)
     owners: list[tuple[str, str]] = field(default_factory=list)
@@ -370,32 +370,3 @@ class Session:
 def _is_whole(reply: Reply) -> bool:
     """Whether the reply's text was kept with its numbers; without it a test cannot be given it again."""
     return bool(reply.text or reply.reasoning) or reply.usage.completion_tokens in {None, 0}
-
-
-def environment(root: Path, command: Sequence[str]) -> dict[str, Any]:
-    """What a run needs to be understood later: git revision and dirtiness, versions, the command."""
-    changes = _git(root, "status", "--porcelain")
-    return {
-        "git_revision": _git(root, "rev-parse", "HEAD"),
-        "git_dirty": None if changes is None else bool(changes),
-        "versions": {"python": platform.python_version(), **_versions()},
-        "command": [redaction.redact(word) for word in command],
-    }
-
-
-def _git(root: Path, *arguments: str) -> str | None:
-    try:
-        done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, timeout=10, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in ("pytest-llmbench", "pytest", "pytest-xdist", "xllamacpp", "httptools", "uvloop"):
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found

@@ -19,7 +19,7 @@ def context_of(item: pytest.Item) -> TestContext:
     named = "model" in asked and item.get_closest_marker("models") is not None
     model = str(call.params.get("model", "")) if call and named else ""
     exclusive = "bench" in asked or item.get_closest_marker("exclusive") is not None
-    return TestContext(item.nodeid, stable_key(item), model, exclusive)
+    return TestContext(item.nodeid, stable_key(item), model, exclusive, asked)
 
 
 def stable_key(item: pytest.Item) -> str:
@@ -31,10 +31,10 @@ def stable_key(item: pytest.Item) -> str:
     return "::".join([suite, *classes, name]) + (f"[{call.id}]" if call else "")
 
 
-def needs_machine(item: pytest.Item, context: TestContext, session: Session) -> bool:
+def needs_machine(context: TestContext, session: Session) -> bool:
     """Whether the test computes on this machine: it measures, or a model of it runs here."""
     local_model = bool(context.model) and session.external(context.model) is None
-    return context.exclusive or "llama_server" in asked_of_us(item) or local_model
+    return context.exclusive or "llama_server" in context.asked or local_model
 
 
 def message_of(error: BaseException | None, report: pytest.TestReport) -> str:

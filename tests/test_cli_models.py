@@ -168,7 +168,7 @@ def test_base_models_are_told_as_such(folder, capsys):
     (folder / "llmbench.yaml").write_text(f"models: {{base: {{quants: {{Q8_0: {{source: {base}}}}}}}}}\n")
     assert main(["models", "list"]) == ExitCode.OK
     rows = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
-    assert "here (base model, no chat template)" in rows["base:Q8_0"]
+    assert "here (base model)" in rows["base:Q8_0"]
     assert main(["models", "show", "base:Q8_0"]) == ExitCode.OK
     assert re.search(r"^kind +base model, no chat template$", capsys.readouterr().out, re.MULTILINE)
 

@@ -76,7 +76,7 @@ def test_update_moves_the_pin(hub: Hub, capsys: pytest.CaptureFixture[str]) -> N
         entries = {entry["name"]: entry for entry in json.loads(capsys.readouterr().out)}
         assert (entries["mine:Q8_0"]["revision"] == commit) is wanted
         assert entries["mine:Q8_0"]["pinned_by"] == "llmbench.lock"
-    assert entries["smollm2-135m:Q4_1"]["pinned_by"] == "llmbench.yaml"
+    assert entries["smollm2-135m:Q4_1"]["pinned_by"] == "the built-in catalogue"
     assert (entries["other:Q8_0"]["pinned_by"], entries["other:Q8_0"]["revision"]) == (None, None)
 
 
@@ -112,9 +112,14 @@ def test_a_test_run_says_what_it_fetches(hub: Hub, tmp_path: Path) -> None:
     assert "mine:Q8_0" in (tmp_path / "llmbench.lock").read_text()
 
 
-def test_the_terminal_shows_what_is_fetched_while_a_test_is_set_up(hub: Hub, tmp_path: Path) -> None:
-    """pytest captures all output by then, its own reporter's too."""
+@pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["alone", "in a worker"])
+def test_the_terminal_shows_what_is_fetched_while_a_test_is_set_up(
+    hub: Hub, tmp_path: Path, workers: tuple[str, ...]
+) -> None:
+    """pytest captures all output by then, its own reporter's too, and what a worker's reporter writes nobody sees."""
     (tmp_path / "test_it.py").write_text("def test_it(llama_server):\n    llama_server('mine')\n")
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *workers]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
-    assert "llmbench: fetching the model mine:Q8_0 from hf:org/repo/mine.gguf" in done.stdout
+    assert "llmbench: fetching the model mine:Q8_0 from hf:org/repo/mine.gguf" in (
+        done.stderr if workers else done.stdout
+    )

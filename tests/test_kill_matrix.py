@@ -36,7 +36,7 @@ BYSTANDER = """
     def test_it(llama_server):
         server = llama_server("smollm2-135m:Q4_1", context=512)
         pathlib.Path("serves").write_text(str(server.server().pid))
-        while not pathlib.Path("enough").exists():
+        while pathlib.Path("serves").exists() and not pathlib.Path("enough").exists():
             time.sleep(0.05)
         assert server.server().pid == int(pathlib.Path("serves").read_text())
         assert server.ask("still there?", max_tokens=3).text
@@ -95,8 +95,8 @@ def survives(run: KillRun, scenario: Scenario) -> float:
 
 SHORT = [
     Scenario(SERIAL, "pytest", KILL, "once", "measuring", 0.5),
-    Scenario(SERIAL, "pytest", INT, "twice", "asking", 0.2),
-    Scenario(SERIAL, "supervisor", KILL, "once", "asking", 0.3),
+    pytest.param(Scenario(SERIAL, "pytest", INT, "twice", "asking", 0.2), marks=pytest.mark.slow),
+    pytest.param(Scenario(SERIAL, "supervisor", KILL, "once", "asking", 0.3), marks=pytest.mark.slow),
     Scenario(PARALLEL, "pytest", KILL, "once", "asking", 0.3),
     Scenario(PARALLEL, "worker", KILL, "once", "asking", 0.2),
     Scenario(SERIAL, "server", KILL, "once", "measuring", 0.5),
@@ -205,7 +205,7 @@ BY_THREAD = ("--timeout=4", "--timeout-method=thread")
 BY_SIGNAL = ("--timeout=4", "--timeout-method=signal")
 TROUBLES = [
     ("hang", (*SERIAL, *BY_THREAD), 1),
-    ("fail", (*PARALLEL, "-x"), 1),
+    pytest.param("fail", (*PARALLEL, "-x"), 1, marks=pytest.mark.slow),
     ("exit", SERIAL, 2),
     pytest.param("hang", (*PARALLEL, *BY_THREAD), 11, marks=pytest.mark.slow),
     pytest.param("hang", (*SERIAL, *BY_SIGNAL), 1, marks=pytest.mark.slow),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from gguf_samples import gguf, split_gguf
@@ -12,6 +14,8 @@ from model_stores import NAME, files_in, store
 
 from pytest_llmbench.errors import Category, ModelFileError
 from pytest_llmbench.servers import model_checks, models
+from pytest_llmbench.servers.model_folder import ModelFolder
+from pytest_llmbench.servers.model_note import Note
 
 DATA = gguf()
 SHA256 = hashlib.sha256(DATA).hexdigest()
@@ -35,7 +39,7 @@ def test_a_file_named_in_the_configuration_is_used_in_place(tmp_path: Path, file
 def test_a_file_is_hashed_once(tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While size and time of change are as noted, finding it reads no more than the note."""
     first = store(tmp_path, f"path:{file}").find(NAME)
-    monkeypatch.setattr(model_checks, "hash_file", lambda path: pytest.fail(f"hashed {path} again"))
+    monkeypatch.setattr(model_checks, "hash_file", lambda path, _tell: pytest.fail(f"hashed {path} again"))
     assert store(tmp_path, f"path:{file}").find(NAME) == first
 
 
@@ -127,3 +131,36 @@ def test_a_split_model_of_the_user_is_used_in_place(tmp_path: Path) -> None:
     files[1].unlink()
     with pytest.raises(ModelFileError, match="1 of the 2 parts"):
         store(tmp_path, f"path:{files[0]}").find(NAME)
+
+
+def test_reading_tells_how_far_it_is_over_all_parts(tmp_path: Path) -> None:
+    """A large model is not a bar that stands still."""
+    parts = [tmp_path / f"m-{number:05d}-of-00003.gguf" for number in (1, 2, 3)]
+    for part, data in zip(parts, split_gguf(3), strict=True):
+        part.write_bytes(data)
+    told: list[int] = []
+    note = model_checks.examined(NAME, parts[0], f"path:{parts[0]}", tell=told.append)
+    assert told == [sum(note.sizes_bytes[:number]) for number in (1, 2, 3)]
+
+
+def test_a_file_that_is_replaced_while_it_is_read_is_the_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`pull --update` notes the new file, then gives it its name; who looked in between has read the old one."""
+    data, sources = gguf({"general.architecture": "newer"}), "https://example.org/m.gguf"
+    folder = ModelFolder(tmp_path / "models")
+    target, work = folder.file("tiny", "Q8_0"), tmp_path / "models" / "draft.gguf"
+    work.parent.mkdir()
+    work.write_bytes(DATA)
+    folder.land([work], target, model_checks.noted(NAME, [work], [SHA256], sources))
+    os.utime(target, ns=(1, 1))
+    examine = model_checks.examined
+
+    def overtaken(*arguments: Any) -> Note:
+        old = examine(*arguments)
+        work.write_bytes(data)
+        folder.land([work], target, model_checks.noted(NAME, [work], [hashlib.sha256(data).hexdigest()], sources))
+        return dataclasses.replace(old, sha256="0" * 64)
+
+    monkeypatch.setattr(model_checks, "examined", overtaken)
+    assert store(tmp_path, sources).find(NAME).sha256 == hashlib.sha256(data).hexdigest()

@@ -406,3 +406,29 @@ def test_the_real_model_survives_a_cut(tmp_path: Path, hub: Hub, smollm2: ModelF
     file = pulled(tmp_path, "hf:org/real/smollm2.gguf")
     assert (file.sha256, file.size_bytes) == (smollm2.sha256, smollm2.size_bytes)
     assert hub.asked("GET")[-1].headers["range"] == "bytes=40000000-"
+
+
+def test_a_pull_that_waits_for_the_hub_says_so(tmp_path: Path, hub: Hub) -> None:
+    """While it asks for the file's name, and while it asks for its bytes."""
+    hub.head_faults.append(Fault(status=503))
+    hub.faults["m-Q8_0.gguf"].append(Fault(cut_after=HALF))
+    told: list[tuple[int, str]] = []
+    store(tmp_path, SOURCE).pull(NAME, lambda done, _total, what: told.append((done, what)))
+    assert [one for one in told if one[1] == f"retrying {NAME}"] == [
+        (0, f"retrying {NAME}"),
+        (HALF, f"retrying {NAME}"),
+    ]
+    assert len(hub.waits) == 2
+
+
+@pytest.mark.parametrize("token", ["hf_sécretsecretsecret", "hf_secret\x7fsecretsecret", "“hf_secretsecretsecret”"])
+def test_a_token_that_cannot_be_sent_is_an_error_that_does_not_show_it(
+    tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch, token: str
+) -> None:
+    """A quotation mark that came along with it is the usual reason."""
+    monkeypatch.setenv("HF_TOKEN", token)
+    error = refused(tmp_path)
+    assert error.category is Category.AUTH
+    assert "HF_TOKEN" in error.hint
+    assert "cret" not in str(error)
+    assert hub.seen == []

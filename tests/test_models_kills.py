@@ -12,11 +12,16 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from filelock import FileLock
 from gguf_samples import noisy
 from hub_server import Fault, Hub, used_hub
 from model_stores import NAME, files_in, start, store
 
 from pytest_llmbench.errors import Category
+from pytest_llmbench.records import ModelFile
+from pytest_llmbench.servers import model_folder
+from pytest_llmbench.servers.pull_many import in_parallel
+from pytest_llmbench.servers.transfer import Progress
 
 DATA = noisy(1024)
 SHA256 = hashlib.sha256(DATA).hexdigest()
@@ -177,3 +182,40 @@ def test_kills_at_any_moment_lose_no_byte(tmp_path: Path, hub: Hub) -> None:
 def clock_wait(seconds: float) -> None:
     """A pause of our own; the product's clock does not wait here."""
     threading.Event().wait(seconds)
+
+
+def test_ctrl_c_leaves_a_pull_the_time_to_end(tmp_path: Path) -> None:
+    """`Thread.join` would take a thread for ended as soon as Ctrl-C interrupts it."""
+    ended, main = threading.Event(), threading.get_ident()
+
+    def pull(_name: str, tell: Progress) -> ModelFile:
+        try:
+            signal.pthread_kill(main, signal.SIGINT)
+            while True:
+                tell(0, None, "downloading")
+        finally:
+            threading.Event().wait(0.3)
+            ended.set()
+
+    with pytest.raises(KeyboardInterrupt):
+        in_parallel(["one"], 1, pull, lambda _name: lambda *_: None)
+    assert ended.is_set()
+
+
+def test_who_waits_for_another_process_can_be_stopped(tmp_path: Path) -> None:
+    """It is asked again and again whether it is still to wait."""
+    holder, asked = FileLock(tmp_path / "lock", thread_local=False), []
+
+    def on_wait() -> None:
+        asked.append(1)
+        if len(asked) == 2:
+            raise KeyboardInterrupt
+
+    holder.acquire()
+    # A failure would be a test that hangs, were the lock never free.
+    release = threading.Timer(20, holder.release)
+    release.start()
+    with pytest.raises(KeyboardInterrupt):
+        model_folder.take(FileLock(tmp_path / "lock"), on_wait)
+    release.cancel()
+    holder.release()

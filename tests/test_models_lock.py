@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from pytest_llmbench.errors import Category, ConfigError, ModelFileError
 from pytest_llmbench.records import ModelFile
 from pytest_llmbench.servers.lockfile import LockedFile, LockedModel, Lockfile
 from pytest_llmbench.servers.models import ModelStore
+from pytest_llmbench.servers.transfer import Order, Pin, check_pin
 
 OLD, NEW = noisy(32), noisy(32, seed=2)
 OLD_SHA256, NEW_SHA256 = (hashlib.sha256(data).hexdigest() for data in (OLD, NEW))
@@ -310,3 +312,49 @@ def test_two_models_are_pulled_and_pinned_side_by_side(tmp_path: Path, hub: Hub)
     pulled = models.pull_all(list(definitions), jobs=3)
     assert [type(one.file) for one in pulled] == [ModelFile] * 6
     assert list(locked(tmp_path)) == [f"m{number}:Q8_0" for number in range(6)]
+
+
+def test_a_lock_of_a_later_format_is_not_called_damaged(tmp_path: Path, hub: Hub) -> None:
+    """Deleting it would lose the pins of those who can read it."""
+    (tmp_path / "llmbench.lock").write_text('{"version": 2, "models": {}}')
+    with pytest.raises(ConfigError, match="is of format 2, this llmbench reads format 1") as caught:
+        project(tmp_path).pull(NAME)
+    assert "upgrade pytest-llmbench" in caught.value.hint
+    assert "delete" not in caught.value.hint
+
+
+def test_offline_by_the_hubs_own_switch_does_not_blame_the_pin(
+    tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--update` would need the network just as much."""
+    project(tmp_path).pull(NAME)
+    shutil.rmtree(tmp_path / "models")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(ModelFileError, match="HF_HUB_OFFLINE") as caught:
+        project(tmp_path).pull(NAME)
+    assert "--update" not in caught.value.hint
+
+
+def test_offline_with_another_file_than_the_pinned_one(tmp_path: Path, hub: Hub) -> None:
+    """The message does not deny the file that is here."""
+    project(tmp_path).pull(NAME)
+    text = (tmp_path / "llmbench.lock").read_text()
+    (tmp_path / "llmbench.lock").write_text(text.replace(OLD_SHA256, "0" * 64))
+    models = ModelStore(tmp_path / "models", define(SOURCE), offline=True, lock=tmp_path / "llmbench.lock")
+    with pytest.raises(ModelFileError, match="the pinned file of the model tiny:Q8_0 is not here"):
+        models.ensure(NAME)
+
+
+def test_a_built_in_model_is_pinned_by_the_catalogue(tmp_path: Path) -> None:
+    """Nobody is sent to a line of llmbench.yaml that is not there."""
+    models = ModelStore(tmp_path / "models", config.load(None).models, offline=True)
+    entry = models.entry("smollm2-135m:Q4_1")
+    assert entry.pinned_by == "the built-in catalogue"
+    with pytest.raises(ModelFileError, match="pinned in the built-in catalogue") as caught:
+        check_pin(
+            Order(entry.name, entry.source, (), lambda *_: None, Pin(entry.pinned_by, (str(entry.sha256),))),
+            ["0" * 64],
+            "what arrived",
+        )
+    assert "define it in llmbench.yaml under a name of its own" in caught.value.hint
+    assert "correct its sha256" not in caught.value.hint

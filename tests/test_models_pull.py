@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import struct
 import tarfile
+import zipfile
 from importlib import metadata
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from model_stores import NAME, SOURCE, define, files_in, slow_index, store, use_
 
 from pytest_llmbench import config
 from pytest_llmbench.errors import Category, ConfigError, ModelFileError
+from pytest_llmbench.servers import pypi
 from pytest_llmbench.servers.gguf import read_header
 from pytest_llmbench.servers.models import ModelStore
 from pytest_llmbench.servers.pypi import PypiSource
@@ -271,3 +274,35 @@ def test_the_built_in_model_in_parts_is_joined_and_as_pinned(models_folder: Path
     gemma = ModelStore(models_folder, config.load(None).models, offline=False).ensure("gemma3-270m")
     header = read_header(gemma.path)
     assert (header.architecture, header.quantization, header.has_chat_template) == ("gemma3", "Q4_K_M", False)
+
+
+def _with_a_broken_name(wheel: bytes) -> bytes:
+    return wheel.replace("ü".encode(), b"\xff\xff")
+
+
+def _with_a_directory_before_its_beginning(wheel: bytes) -> bytes:
+    end = wheel.rindex(b"PK\5\6")
+    return wheel[: end + 12] + struct.pack("<I", len(wheel) * 9) + wheel[end + 16 :]
+
+
+BROKEN = {
+    "a name that is no text": (zipfile.ZIP_DEFLATED, _with_a_broken_name),
+    "a directory before its beginning": (zipfile.ZIP_DEFLATED, _with_a_directory_before_its_beginning),
+    "damaged bzip2": (zipfile.ZIP_BZIP2, lambda wheel: wheel.replace(b"BZh", b"BZx")),
+    "damaged lzma": (zipfile.ZIP_LZMA, lambda wheel: wheel[:60] + bytes(8) + wheel[68:]),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_broken_wheel_is_not_a_fault_of_the_disk_or_of_ours(tmp_path: Path, case: str) -> None:
+    """Whatever Python's zip reader makes of it."""
+    packed, damage = BROKEN[case]
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", packed) as archive:
+        archive.writestr("x/ü.gguf", DATA * 20)
+    (tmp_path / "broken.whl").write_bytes(damage(content.getvalue()))
+    with pytest.raises(ModelFileError) as caught:
+        pypi.take_out(
+            tmp_path / "broken.whl", PypiSource.parse("pypi:broken"), io.BytesIO(), hashlib.sha256(), lambda *_: None
+        )
+    assert caught.value.category is Category.LOCAL_CORRUPT_MODEL

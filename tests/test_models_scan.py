@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -14,6 +15,7 @@ from terminals import on_a_terminal
 
 from pytest_llmbench import config
 from pytest_llmbench.cli import main
+from pytest_llmbench.cli.model_scan import definitions
 from pytest_llmbench.errors import ExitCode
 from pytest_llmbench.servers import scan as scanning
 from pytest_llmbench.servers.likeness import Known
@@ -279,3 +281,26 @@ def test_the_table_fits_a_terminal_of_80_columns(project: Path) -> None:
     assert max(map(len, table)) <= 80
     assert len(table) == 3
     assert f"{'long-' * 20}Q8_0.gguf" in "".join(lines)
+
+
+def test_a_file_that_fails_while_it_is_hashed_is_damaged(tmp_path: Path) -> None:
+    """A failing disk does not end the search."""
+    for name in ("a-Q8_0.gguf", "b-Q8_0.gguf"):
+        put(tmp_path / name)
+
+    def failing(file: Path) -> str | None:
+        if file.name.startswith("a"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return SHA256
+
+    bad, good = scan(tmp_path, [], failing).found
+    assert (bad.what, good.what) == (What.DAMAGED, What.UNKNOWN)
+    assert "a-Q8_0.gguf: Input/output error" in bad.reason
+
+
+def test_the_definition_of_a_path_beyond_the_basic_plane_can_be_pasted(tmp_path: Path) -> None:
+    """YAML has other escapes than JSON."""
+    file = put(tmp_path / "\U0001f600 né" / "m-Q8_0.gguf")
+    yaml = definitions(scan(tmp_path, [], lambda _: None).found)
+    assert yaml.isascii()
+    assert config.parse(f"models:\n{yaml}").models["m"].quants["Q8_0"].source == f"path:{file}"

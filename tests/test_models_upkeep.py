@@ -267,3 +267,30 @@ def test_tables_fit_a_terminal_of_80_columns(project, models, words: list[str]) 
     lines = on_a_terminal(f"import sys\nfrom pytest_llmbench.cli import main\nsys.exit(main(['models', *{words!r}]))")
     assert [line for line in lines if len(line) > 80 and "━" not in line] == []
     assert any("tiny" in line for line in lines)
+
+
+@pytest.mark.parametrize("answer", [EOFError, KeyboardInterrupt])
+def test_no_answer_is_no_consent(project, models, say, monkeypatch, answer: type[BaseException]) -> None:
+    """Ctrl-D is a no, Ctrl-C ends the command; what is said then begins on a line of its own."""
+
+    def unanswered(question: str) -> str:
+        print(question, end="")
+        raise answer
+
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", unanswered)
+    status, said = say("rm", "tiny")
+    assert status == (ExitCode.OK if answer is EOFError else ExitCode.INTERRUPTED)
+    assert "for good? [y/N] \n" in said
+    assert (models / FILE).exists()
+
+
+def test_prune_bears_with_what_vanishes_meanwhile(project, models, say, monkeypatch) -> None:
+    """Another process lands its download between the look at a folder and the look at its files."""
+    leave(models)
+    (models / "tiny" / "tiny-Q4_0.gguf").symlink_to("gone")
+    monkeypatch.setattr(Path, "lstat", lambda path: (_ for _ in ()).throw(FileNotFoundError(path)))
+    assert upkeep.leftovers(ModelFolder(models)) == []
+    assert upkeep.disk_usage_bytes(ModelFolder(models)) == 0
+    monkeypatch.undo()
+    assert [left for left in upkeep.unnamed(ModelFolder(models), []) if "tiny-Q4_0" in str(left.paths)] == []

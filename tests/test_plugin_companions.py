@@ -70,6 +70,8 @@ OUTCOMES = {
 REPLIES = 4 + 4
 """Of the repetitions, and of the tests that were answered."""
 
+BOTH = pytest.mark.parametrize("workers", [pytest.param("0", marks=pytest.mark.slow), "2"])
+
 RANDOM, RERUNS = "pytest-randomly", "pytest-rerunfailures"
 
 
@@ -108,12 +110,12 @@ def run(suite: pytest.Pytester, *arguments: str, shuffled: bool = False, reruns:
     ("companion", "workers"),
     [
         ("none", "0"),
-        ("randomly", "0"),
         ("randomly", "2"),
-        ("timeout-signal", "2"),
         ("timeout-thread", "0"),
-        ("cov", "0"),
-        ("cov", "2"),
+        pytest.param("cov", "2", marks=pytest.mark.slow),
+        pytest.param("randomly", "0", marks=pytest.mark.slow),
+        pytest.param("timeout-signal", "2", marks=pytest.mark.slow),
+        pytest.param("cov", "0", marks=pytest.mark.slow),
     ],
 )
 def test_companions_change_nothing(suite: pytest.Pytester, companion: str, workers: str) -> None:
@@ -133,7 +135,7 @@ def test_companions_change_nothing(suite: pytest.Pytester, companion: str, worke
     assert stored.exit_code == 1
 
 
-@pytest.mark.parametrize("workers", ["0", "2"])
+@BOTH
 def test_a_rerun_replaces_what_it_repeats(suite: pytest.Pytester, workers: str) -> None:
     """With `--reruns` the last try is the result; an infra error that came twice is counted once."""
     result = run(suite, "-n", workers, "--reruns=1", reruns=True)
@@ -149,7 +151,7 @@ def test_last_failed_runs_what_failed_and_what_broke(suite: pytest.Pytester) -> 
     assert outcomes(stored_run(suite)) == {"test_wrong": "wrong", "test_infra": "infra_error", "test_flaky": "right"}
 
 
-@pytest.mark.parametrize("workers", ["0", "2"])
+@BOTH
 def test_stopping_early_leaves_the_rest_unasked(suite: pytest.Pytester, workers: str) -> None:
     """`-x` ends as a failure; what had finished is stored with its true outcome."""
     assert run(suite, "-n", workers, "-x").ret == 1
@@ -160,7 +162,7 @@ def test_stopping_early_leaves_the_rest_unasked(suite: pytest.Pytester, workers:
     assert all(OUTCOMES[name] == outcome for name, outcome in stored.items() if name not in begun_late)
 
 
-@pytest.mark.parametrize("workers", ["0", "2"])
+@BOTH
 def test_maxfail_counts_as_pytest_does(suite: pytest.Pytester, workers: str) -> None:
     """The second failure ends the run; the exit code is that of failed tests."""
     assert run(suite, "-n", workers, "--maxfail=2").ret == 1

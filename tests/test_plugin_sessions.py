@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 from suite_runs import outcomes, stored_run
 
@@ -61,7 +64,7 @@ def test_a_wrong_name_in_the_only_file_of_ours_ends_the_run_alike(pytester: pyte
             def test_it(model): pass
         """,
     )
-    assert pytester.runpytest_subprocess("-n", workers).ret == 2
+    assert pytester.runpytest_subprocess("-n", workers, "--max-worker-restart=1").ret == 2
 
 
 @BOTH
@@ -79,7 +82,7 @@ def test_a_bad_environment_variable_is_a_usage_error(
 def test_results_that_cannot_be_kept_are_a_usage_error(pytester: pytest.Pytester, workers: str) -> None:
     pytester.path.joinpath(".llmbench").write_text("in the way")
     pytester.makepyfile(OURS + "\n    def test_ours(): open('ran', 'w').close()")
-    assert pytester.runpytest_subprocess("-n", workers).ret == 4
+    assert pytester.runpytest_subprocess("-n", workers, "--max-worker-restart=1").ret == 4
     assert not (pytester.path / "ran").exists()
 
 
@@ -178,6 +181,32 @@ def test_a_worker_that_dies_in_a_teardown_is_an_infra_error(pytester: pytest.Pyt
     run = stored_run(pytester)
     assert outcomes(run) == {"test_dies": "infra_error", "test_other": "right"}
     assert any(r.message.endswith("died (exit code 3)") for r in run.results)
+
+
+def test_a_worker_that_dies_before_its_test_begins_is_an_infra_error(pytester: pytest.Pytester) -> None:
+    """Only workers know which tests are ours: they say so before the first one begins."""
+    pytester.makeconftest(
+        """
+        import os, signal
+
+        def pytest_runtest_protocol(item):
+            if item.name == "test_dies":
+                os.kill(os.getpid(), signal.SIGKILL)
+        """
+    )
+    pytester.makepyfile(OURS + "\n    def test_dies(): pass\n    def test_other(): pass")
+    assert pytester.runpytest_subprocess("-n", "2").ret == 11
+    assert outcomes(stored_run(pytester)) == {"test_dies": "infra_error", "test_other": "right"}
+
+
+def test_tests_that_never_began_leave_nothing(pytester: pytest.Pytester) -> None:
+    """What workers said they would do is forgotten where the session ends before."""
+    pytester.makepyfile(OURS + "\n    @pytest.mark.parametrize('n', range(30))\n    def test_it(n): assert n")
+    assert pytester.runpytest_subprocess("-n", "2", "-x").ret == 1
+    with closing(sqlite3.connect(pytester.path / ".llmbench" / "results.db")) as plain:
+        (told,) = plain.execute("SELECT count(*) FROM results WHERE outcome IS NULL").fetchone()
+    assert told == 0
+    assert len(stored_run(pytester).results) < 30
 
 
 def test_a_server_asked_for_behind_pytests_back_is_refused(pytester: pytest.Pytester) -> None:

@@ -102,6 +102,15 @@ def test_what_was_not_measured_is_called_so() -> None:
     assert "– not measured." in page.text
 
 
+def test_requests_under_which_a_server_died_are_listed_with_what_had_come() -> None:
+    """Who asked, why it broke, and the part of the reply that nobody scores."""
+    text = _Page(html_report.render(report_runs.mixed_run())).text
+    assert "Failed attempts" in text
+    assert "the server died (SIGSEGV)" in text
+    assert "The capital of" in text
+    assert "Failed attempts" not in _Page(html_report.render(report_runs.passed_run())).text
+
+
 def test_every_metric_is_explained() -> None:
     """The page needs no other document."""
     text = _Page(html_report.render(report_runs.passed_run())).text

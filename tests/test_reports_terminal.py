@@ -76,6 +76,12 @@ def test_a_dash_is_explained_where_something_was_not_measured() -> None:
     assert "  – not measured" not in _texts(report_runs.passed_run())
 
 
+def test_requests_under_which_a_server_died_are_told() -> None:
+    """They are no results, and yet a reader has to know that a server crashed."""
+    assert any(line.startswith("retries 1 × local.server_crash under") for line in _texts(report_runs.mixed_run()))
+    assert not any(line.startswith("retries") for line in _texts(report_runs.passed_run()))
+
+
 def test_infra_errors_are_listed_by_category() -> None:
     """Each kind with its count and where it happened."""
     text = "\n".join(_texts(report_runs.mixed_run()))

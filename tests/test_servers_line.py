@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from server_sessions import PATIENCE_S
 
+from pytest_llmbench import clock
 from pytest_llmbench.errors import Category, ServerError
 from pytest_llmbench.servers import connection, controller, supervisor
 from pytest_llmbench.servers.connection import Connection, LostError
@@ -97,6 +98,7 @@ def test_the_end_of_a_process_is_noticed(monkeypatch: pytest.MonkeyPatch, *, wat
                 process.kill()
                 process.wait()
                 await waiting
+                assert waiting.done()
 
         asyncio.run(watch())
 
@@ -105,7 +107,9 @@ def test_a_process_that_is_gone_already_is_noticed_at_once() -> None:
     """The controller may have died before the supervisor looked."""
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
+    begun = clock.monotonic()
     asyncio.run(asyncio.wait_for(controller.wait_until_gone(process.pid), PATIENCE_S))
+    assert clock.monotonic() - begun < PATIENCE_S
 
 
 def test_the_supervisor_imports_the_standard_library_alone() -> None:

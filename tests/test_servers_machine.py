@@ -309,3 +309,25 @@ def _readable(waiting: list[Holder], done: list[Holder]) -> list[Holder]:
 
     open_ends = {holder.popen.stdout: holder for holder in waiting if holder not in done}
     return [open_ends[end] for end in select.select(list(open_ends), [], [], 0)[0]] if open_ends else []
+
+
+@pytest.mark.skipif("sys.platform == 'win32'", reason="there is no fork")
+def test_a_child_that_a_test_forked_does_not_keep_the_machine(tmp_path: Path) -> None:
+    """It inherits the open lock file, and may live on; who was granted the machine lets go of it for both."""
+    forks = """
+import os, signal, sys
+from pathlib import Path
+from pytest_llmbench.servers.machine import MachineLock
+first = MachineLock(Path(sys.argv[1]))
+first.acquire(exclusive=True, timeout_s=60)
+child = os.fork()
+if not child:
+    signal.pause()
+first.release()
+try:
+    MachineLock(Path(sys.argv[1])).acquire(exclusive=True, timeout_s=1)
+finally:
+    os.kill(child, signal.SIGKILL)
+"""
+    done = subprocess.run([sys.executable, "-c", forks, str(tmp_path)], timeout=PATIENCE_S, check=False)
+    assert done.returncode == 0

@@ -168,6 +168,27 @@ def test_salvage_keeps_every_row_of_the_pages_that_are_whole(path: Path, tmp_pat
     assert (saved.dropped, saved.headless_runs) == ({}, ())
 
 
+def test_a_garbled_name_of_a_column_is_damage(path: Path, tmp_path: Path) -> None:
+    """The list of tables can be read, and does not fit: not an error of SQL, and its rows are saved."""
+    content = path.read_bytes()
+    assert content.count(b"partial_text TEXT") == 1
+    path.write_bytes(content.replace(b"partial_text TEXT", b"partial_texq TEXT"))
+    with Store.open(path) as store, pytest.raises(StoreError, match="it is damaged"):
+        store.load_run("run-1")
+    assert salvage(path, tmp_path / "saved.db").rows["replies"] == 60
+
+
+def test_an_absurd_row_number_does_not_make_salvage_endless(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A flipped bit in a counter, and a page that cannot be read: nobody steps through all numbers in between."""
+    monkeypatch.setattr("pytest_llmbench.store.salvage._GAP_STEPS", 200)
+    with closing(sqlite3.connect(path)) as plain, plain:
+        plain.execute("UPDATE sqlite_sequence SET seq = 1 << 61 WHERE name = 'results'")
+    _spoil(path, _leaf_pages(path, "results")[-1])
+    assert 0 < salvage(path, tmp_path / "saved.db").rows["results"] < 60
+
+
 def test_a_run_whose_header_is_lost_gets_a_blank_one(path: Path, tmp_path: Path) -> None:
     """Its results and replies are worth more than its machine: they are kept, and the run is named."""
     _spoil(path, *_leaf_pages(path, "runs"), *_leaf_pages(path, "measurements"))

@@ -62,6 +62,23 @@ def _let_go(writer: subprocess.Popen[str]) -> None:
     writer.stdin.flush()
 
 
+def test_opening_a_database_twice_in_one_process_gives_up_no_lock(tmp_path: Path) -> None:
+    """Another process would take itself for the last one, and delete the log under the one that is still open."""
+    path = tmp_path / "results.db"
+    with Store.open(path) as store:
+        store.ensure_run(samples.run())
+        for turn in range(3):
+            Store.open(path).close()
+            other = _start(path, f"m{turn}", 20)
+            _let_go(other)
+            other.communicate(timeout=120)
+            assert path.with_name("results.db-wal").exists()
+            store.save_result("run-1", samples.result(f"ours-{turn}"))
+    assert check(path).problems == ()
+    with Store.open(path) as store:
+        assert len(store.load_run("run-1").results) == 63
+
+
 @pytest.mark.parametrize("rounds", [100, pytest.param(1000, marks=pytest.mark.slow)])
 def test_eight_processes_create_one_database_and_lose_nothing(tmp_path: Path, rounds: int) -> None:
     """All open a file that is not there yet at the same moment; every write of each (three a round) is kept, without an

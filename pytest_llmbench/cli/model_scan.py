@@ -66,8 +66,13 @@ def definitions(found: Iterable[Found]) -> str:
         lines += [f"  {name}:", "    quants:"]
         for quant, one in quants.items():
             pin = f", sha256: {one.sha256}" if one.sha256 else ""
-            lines.append(f"      {quant}: {{source: {json.dumps(f'path:{one.path}')}{pin}}}")
+            lines.append(f"      {quant}: {{source: {_quoted(f'path:{one.path}')}{pin}}}")
     return "".join(f"{line}\n" for line in lines)
+
+
+def _quoted(text: str) -> str:
+    """In double quotes as YAML has them: unlike JSON it takes no pairs of surrogates."""
+    return "".join(c if c.isascii() else f"\\U{ord(c):08x}" for c in json.dumps(text, ensure_ascii=False))
 
 
 def _free_name(taken: dict[str, dict[str, Found]], one: Found) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pytest_llmbench.cli import model_memory, project, screen
 from pytest_llmbench.errors import ExitCode
 from pytest_llmbench.records import ModelFile
-from pytest_llmbench.servers import chat_template
+from pytest_llmbench.servers import chat_template, model_checks
 from pytest_llmbench.servers.gguf import GgufHeader
 from pytest_llmbench.servers.gguf_split import read_model
 from pytest_llmbench.servers.models import ModelEntry, ModelStore, default_folder
@@ -117,5 +117,5 @@ def _is_number(value: object) -> bool:
 
 def _whereabouts(entry: ModelEntry) -> str:
     if not entry.present:
-        return "not fetched"
-    return f"here ({_BASE_MODEL})" if entry.has_chat_template is False else "here"
+        return "not fetched" if model_checks.is_downloaded(entry.source) else "not there"
+    return "here (base model)" if entry.has_chat_template is False else "here"

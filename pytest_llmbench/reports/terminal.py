@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from pytest_llmbench.display import display_safe
@@ -157,6 +158,9 @@ def _ending(shown: RunView, width: int, report_path: str | None) -> Iterator[Lin
     for group in shown.infra_errors:
         texts = [(f"{group.count} × {one_line(group.category)}: {_names(group, width - 40)}", "bad")]
         yield from _titled("", texts, width)
+    for category, count in Counter(attempt.category for attempt in shown.failed_attempts).most_common():
+        told = f"{count} × {one_line(category)} under a request, which is asked once more; parts of replies are kept"
+        yield from _titled("retries", [(told, "warn")], width)
     yield [("run".ljust(_TITLE_WIDTH), "dim"), (shown.verdict.word, f"{shown.verdict.level} bold"), *_run_id(shown)]
     if report_path:
         yield [("report".ljust(_TITLE_WIDTH), "dim"), (display_safe(report_path, keep=""), "")]

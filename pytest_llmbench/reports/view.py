@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pytest_llmbench.metrics import METRICS
-from pytest_llmbench.records import GateResult, Measurement, Outcome, Run, Series, TestResult
+from pytest_llmbench.records import FailedAttempt, GateResult, Measurement, Outcome, Run, Series, TestResult
 from pytest_llmbench.reports.facts import Fact, environment_facts, host_facts, host_line, server_facts, settings_facts
 from pytest_llmbench.reports.replies import ReplyGroup, reply_groups
 from pytest_llmbench.reports.verdict import Verdict, verdict
@@ -154,6 +154,8 @@ class RunView:
     gates: tuple[GateResult, ...]
     outcomes: tuple[OutcomeCount, ...]
     infra_errors: tuple[InfraGroup, ...]
+    failed_attempts: tuple[FailedAttempt, ...]
+    """Requests under which a server died; what asking once more gave stands among the replies."""
     tests: tuple[TestResult, ...]
     """What needs a reader's eye first, else in the order in which they ran."""
     charts: tuple[ChartSeries, ...]
@@ -181,6 +183,7 @@ def view(run: Run) -> RunView:
         gates=tuple(run.gates),
         outcomes=outcome_counts(run.results),
         infra_errors=_infra_groups(run.results),
+        failed_attempts=tuple(run.failed_attempts),
         tests=tuple(sorted(run.results, key=_urgency)),
         charts=_chart_series(models, run.measurements),
         replies=reply_groups(run),

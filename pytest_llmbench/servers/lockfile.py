@@ -6,7 +6,6 @@ give; from then on every machine gets this very file or an error. Nobody else wr
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import tempfile
@@ -90,9 +89,9 @@ class Lockfile:
             raise self._unwritable(error) from error
 
     def _own_turn(self) -> FileLock:
-        # Not beside the file: a project gets no file that nobody should commit.
-        key = hashlib.sha256(os.fsencode(self.path.absolute())).hexdigest()[:16]
-        return FileLock(Path(tempfile.gettempdir()) / f"llmbench-{os.getuid()}-{key}.lock")
+        # Not beside the file: a project gets no file that nobody should commit. And one for all projects: a lock file
+        # cannot be removed safely, and a pin takes milliseconds.
+        return FileLock(Path(tempfile.gettempdir()) / f"llmbench-{os.getuid()}-pins.lock")
 
     def _read(self) -> _Content:
         try:

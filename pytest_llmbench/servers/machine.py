@@ -73,6 +73,7 @@ class MachineLock:
         if self._note is not None:
             self._note.unlink(missing_ok=True)
         if self._descriptor is not None:
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)  # closing alone leaves it with children that a test forked
             os.close(self._descriptor)
         self._descriptor = self._note = self.held = None
 

@@ -108,10 +108,11 @@ def missing_locked(name: str, note: Note, pin: Pin) -> ModelFileError:
     )
 
 
-def offline(name: str) -> ModelFileError:
+def offline(name: str, *, another_is_here: bool) -> ModelFileError:
     """The error for a model that would have to be downloaded."""
+    wanted = "the pinned file of the model" if another_is_here else "the model"
     return ModelFileError(
-        f"the model {name} is not here and may not be downloaded: offline use was asked for",
+        f"{wanted} {name} is not here and may not be downloaded: offline use was asked for",
         category=Category.MODEL_MISSING,
         hint="without --offline (pytest: --llmbench-offline), LLMBENCH_OFFLINE and `offline` in a file: "
         f"llmbench models pull {name}",

@@ -96,7 +96,7 @@ class ModelFolder:
         with storage_errors(self.root):
             work.parent.mkdir(parents=True, exist_ok=True)
             lock = FileLock(f"{work}.lock")
-            _take(lock, on_wait)
+            take(lock, on_wait)
             try:
                 self._sweep(work)
                 _tidied(work)
@@ -164,7 +164,8 @@ def storage_errors(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _take(lock: FileLock, on_wait: Callable[[], None]) -> None:
+def take(lock: FileLock, on_wait: Callable[[], None]) -> None:
+    """Acquire a lock; while another process holds it `on_wait` is called now and then, and may raise to end that."""
     timeout_s = 0.0
     while True:
         try:

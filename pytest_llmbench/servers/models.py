@@ -249,7 +249,7 @@ class ModelStore:
             if not update and self._is_whole(name):
                 self._record(name)
             elif self._offline:
-                raise model_checks.offline(name)
+                raise model_checks.offline(name, another_is_here=self._file(name).exists())
             else:
                 self._bring(name, tell, announce, update=update)
         return self._found(name)

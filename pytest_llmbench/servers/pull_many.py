@@ -49,19 +49,23 @@ def in_parallel(
     """
     round_ = _Round(names, pull, progress_of)
     threads = [threading.Thread(target=round_.work, name="llmbench-pull", daemon=True) for _ in names[:jobs]]
-    for thread in threads:
-        thread.start()
     try:
+        for thread in threads:
+            thread.start()
         for _ in threads:
             round_.ended.get()
     except BaseException:
         round_.stop.set()
-        until_s = clock.monotonic() + _GRACE_S
-        with contextlib.suppress(queue.Empty):
-            for _ in threads:
-                round_.ended.get(timeout=max(until_s - clock.monotonic(), 0))
+        _give_grace(sum(thread.is_alive() for thread in threads), round_.ended)
         raise
     return round_.results()
+
+
+def _give_grace(running: int, ended: queue.SimpleQueue[None]) -> None:
+    until_s = clock.monotonic() + _GRACE_S
+    with contextlib.suppress(queue.Empty):
+        for _ in range(running):
+            ended.get(timeout=max(until_s - clock.monotonic(), 0))
 
 
 class _Round:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 import shlex
 import sqlite3
 from collections.abc import Iterator
@@ -45,6 +46,8 @@ _KNOWN = {
 }
 """SQLite result code, primary or extended → what happened, what to do next."""
 
+_NOT_OUR_SCHEMA = re.compile(r"no such (table|column)|has no column named|error in (table|index)")
+
 
 def store_error(path: Path, what: str, hint: str, *, category: Category = Category.STORE) -> StoreError:
     """The error for `path`: every message about the database begins alike and names the file."""
@@ -81,6 +84,8 @@ def explained(path: Path) -> Iterator[None]:
 def _translated(path: Path, error: sqlite3.Error) -> BaseException:
     # Python's own complaint about a text that is no UTF-8 has no code; we write UTF-8 only.
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT if "decode" in str(error) else 0)
+    if code == sqlite3.SQLITE_ERROR and _NOT_OUR_SCHEMA.search(str(error)):
+        code = sqlite3.SQLITE_CORRUPT  # its format was looked at when it was opened: the description itself is garbled
     known = _KNOWN.get(code) or _KNOWN.get(code & 0xFF)
     if known is None:
         return error

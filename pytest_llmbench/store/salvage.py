@@ -47,6 +47,8 @@ from pytest_llmbench.store.tables import JsonText, measurements, metadata, repet
 _rowid: ColumnElement[int] = literal_column("rowid")
 _BLIND_STEPS = 1_000
 """How far to look for rows of a table whose last row number nobody tells."""
+_GAP_STEPS = 20_000
+"""How many row numbers in a row may be unreadable before the rest of a table is given up: more than on many pages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,16 +159,18 @@ def _copy(old: Connection, new: Connection, copied: Table) -> int:
 
 def _readable(old: Connection, raw: TableClause) -> Iterator[Row[Any]]:
     """The rows with their row numbers in front, ascending; what cannot be read is stepped over."""
-    number, last = 0, _last_number(old, raw)
-    while number < last:
+    number, missed, last = 0, 0, _last_number(old, raw)
+    while number < last and missed < _GAP_STEPS:
         following = select(_rowid, *raw.columns).where(_rowid > number).order_by(_rowid)
         try:
             for row in old.execute(following):
-                number = row[0]
+                number, missed = row[0], 0
                 yield row
         except DatabaseError:
             number += 1
-            yield from _single(old, raw, number)
+            single = _single(old, raw, number)
+            missed = 0 if single else missed + 1
+            yield from single
         else:
             return
 
