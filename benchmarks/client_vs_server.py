@@ -32,10 +32,10 @@ from pathlib import Path
 from pytest_llmbench import clock, config, http
 from pytest_llmbench.clients import Endpoint, Model
 from pytest_llmbench.metrics import call_metrics
+from pytest_llmbench.models.model_store import ModelStore, default_folder
 from pytest_llmbench.records import Reply, ServerSpec
 from pytest_llmbench.secret import Secret
 from pytest_llmbench.servers import embedded
-from pytest_llmbench.servers.models import ModelStore, default_folder
 
 MODEL = "smollm2-135m:Q4_1"
 DEADLINES = http.Deadlines(connect_s=10, ttft_s=120, idle_s=60, total_s=300)

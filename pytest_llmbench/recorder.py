@@ -24,12 +24,12 @@ from pytest_llmbench import http, options, reports
 from pytest_llmbench.display import display_safe, terminal_safe
 from pytest_llmbench.errors import Category, ExitCode, InfraError, LlmbenchError, StoreError, UsageError
 from pytest_llmbench.fixtures import fixtures_of
+from pytest_llmbench.launch import die_with_parent
 from pytest_llmbench.records import Outcome, Run, ServerSpec, TestResult
 from pytest_llmbench.reports import terminal
 from pytest_llmbench.results.gates import evaluate
 from pytest_llmbench.results.outcomes import classify
 from pytest_llmbench.results.verdict import Tally, exit_code
-from pytest_llmbench.servers.launch import die_with_parent
 from pytest_llmbench.session import Identity, Session, TestContext
 from pytest_llmbench.testitems import context_of, message_of, needs_machine, relative, stable_key
 

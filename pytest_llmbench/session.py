@@ -24,6 +24,7 @@ from pytest_llmbench.config import Resolved, ServerDef
 from pytest_llmbench.environment import environment
 from pytest_llmbench.errors import ServerError, UsageError
 from pytest_llmbench.http import Deadlines
+from pytest_llmbench.models.model_store import ModelStore, default_folder
 from pytest_llmbench.records import Host, ModelFile, Record, Reply, Run, ServerInfo, ServerSpec, TestResult
 from pytest_llmbench.secret import NO_KEY, Secret
 from pytest_llmbench.servers import host
@@ -31,7 +32,6 @@ from pytest_llmbench.servers.claims import Supervisor
 from pytest_llmbench.servers.logs import forget_old_runs
 from pytest_llmbench.servers.machine import MachineLock
 from pytest_llmbench.servers.memory_learned import learned
-from pytest_llmbench.servers.models import ModelStore, default_folder
 from pytest_llmbench.store import Store
 
 

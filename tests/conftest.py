@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from pytest_llmbench import config
+from pytest_llmbench.models.model_store import ModelStore, default_folder
 from pytest_llmbench.records import ModelFile
-from pytest_llmbench.servers.models import ModelStore, default_folder
 
 
 def pytest_configure() -> None:

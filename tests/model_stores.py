@@ -1,4 +1,4 @@
-"""Model stores over tiny files, and a package index in a folder, for the tests of servers/models.py."""
+"""Model stores over tiny files, and a package index in a folder, for the tests of models/model_store.py."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_llmbench.config import ModelDef, QuantDef
-from pytest_llmbench.servers.models import ModelStore
+from pytest_llmbench.models.model_store import ModelStore
 
 if TYPE_CHECKING:
     from _typeshed import SupportsRead, SupportsWrite

@@ -11,8 +11,8 @@ import pytest
 from gguf_samples import ARRAY, F32, Q8_0, STRING, UINT8, array, entry, gguf, text
 
 from pytest_llmbench.errors import Category, ModelFileError
-from pytest_llmbench.servers import gguf_bytes
-from pytest_llmbench.servers.gguf import read_header
+from pytest_llmbench.models import gguf_bytes
+from pytest_llmbench.models.gguf import read_header
 
 HUGE = 1 << 62
 UINT8_TENSOR = 24

@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from pytest_llmbench.errors import Category, ModelFileError
-from pytest_llmbench.servers import chat_template, gguf_bytes
-from pytest_llmbench.servers.gguf import GgufHeader, read_header
-from pytest_llmbench.servers.gguf_split import split_of
+from pytest_llmbench.models import chat_template, gguf_bytes
+from pytest_llmbench.models.gguf import GgufHeader, read_header
+from pytest_llmbench.models.gguf_split import split_of
 
 PEAK_BYTES = 2 << 20
 """Of Python memory, for a header of a few kilobytes; a block of 256 KiB is read at a time."""

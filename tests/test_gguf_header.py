@@ -10,10 +10,10 @@ import pytest
 from gguf_samples import F16, F32, LLAMA, Q8_0, STRING, UINT32, array, text
 from gguf_samples import gguf as gguf_bytes
 
+from pytest_llmbench.models.gguf import GgufHeader, read_header
+from pytest_llmbench.models.gguf_bytes import LongArray
+from pytest_llmbench.models.gguf_types import FILE_TYPES, TENSOR_TYPES
 from pytest_llmbench.records import ModelFile
-from pytest_llmbench.servers.gguf import GgufHeader, read_header
-from pytest_llmbench.servers.gguf_bytes import LongArray
-from pytest_llmbench.servers.gguf_types import FILE_TYPES, TENSOR_TYPES
 from pytest_llmbench.servers.memory_layers import kv_bytes
 
 MIB = 1 << 20

@@ -15,8 +15,8 @@ from server_sessions import ServerSession, spec_of
 from suite_runs import stored_run
 
 from pytest_llmbench.errors import Category, ModelFileError
+from pytest_llmbench.models.gguf import read_header
 from pytest_llmbench.records import ModelFile
-from pytest_llmbench.servers.gguf import read_header
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ import pytest
 from gguf_samples import F32, LLAMA, gguf
 
 from pytest_llmbench.errors import Category, ModelFileError
-from pytest_llmbench.servers import quantize
-from pytest_llmbench.servers.gguf import read_header
-from pytest_llmbench.servers.gguf_split import Split, part_name, read_model, split_of, split_parts
+from pytest_llmbench.models import quantize
+from pytest_llmbench.models.gguf import read_header
+from pytest_llmbench.models.gguf_split import Split, part_name, read_model, split_of, split_parts
 
 FLOATS = struct.pack("<64f", *range(64))
 

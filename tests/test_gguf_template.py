@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from gguf_samples import LLAMA, STRING, array, gguf, text
 
+from pytest_llmbench.models.chat_template import suspicions
+from pytest_llmbench.models.gguf import GgufHeader, read_header
 from pytest_llmbench.records import ModelFile
-from pytest_llmbench.servers.chat_template import suspicions
-from pytest_llmbench.servers.gguf import GgufHeader, read_header
 
 KEY = "tokenizer.chat_template"
 

@@ -13,9 +13,10 @@ from gguf_samples import gguf, split_gguf
 from model_stores import NAME, files_in, store
 
 from pytest_llmbench.errors import Category, ModelFileError
-from pytest_llmbench.servers import model_checks, models
-from pytest_llmbench.servers.model_folder import ModelFolder
-from pytest_llmbench.servers.model_note import Note
+from pytest_llmbench.models import checks as model_checks
+from pytest_llmbench.models import model_store as models
+from pytest_llmbench.models.folder import ModelFolder
+from pytest_llmbench.models.note import Note
 
 DATA = gguf()
 SHA256 = hashlib.sha256(DATA).hexdigest()

@@ -14,7 +14,7 @@ from hub_server import Fault, Hub, redirecting, used_hub
 from model_stores import NAME, define, files_in, store
 
 from pytest_llmbench.errors import Category, ConfigError, ModelFileError
-from pytest_llmbench.servers.remote import RemoteFile, answered, client
+from pytest_llmbench.models.remote import RemoteFile, answered, client
 
 DATA = noisy(64)
 SHA256 = hashlib.sha256(DATA).hexdigest()

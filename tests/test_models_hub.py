@@ -12,11 +12,11 @@ from hub_server import Fault, Hub, used_hub
 from model_stores import NAME, define, files_in, store
 
 from pytest_llmbench.errors import Category, ConfigError, ModelFileError
+from pytest_llmbench.models import remote
+from pytest_llmbench.models.gguf_split import read_model
+from pytest_llmbench.models.model_store import ModelStore
+from pytest_llmbench.models.transfer import Progress
 from pytest_llmbench.records import ModelFile
-from pytest_llmbench.servers import remote
-from pytest_llmbench.servers.gguf_split import read_model
-from pytest_llmbench.servers.models import ModelStore
-from pytest_llmbench.servers.transfer import Progress
 
 DATA = noisy(256)
 SHA256 = hashlib.sha256(DATA).hexdigest()

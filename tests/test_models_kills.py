@@ -18,10 +18,10 @@ from hub_server import Fault, Hub, used_hub
 from model_stores import NAME, files_in, start, store
 
 from pytest_llmbench.errors import Category
+from pytest_llmbench.models import folder as model_folder
+from pytest_llmbench.models.pull_many import in_parallel
+from pytest_llmbench.models.transfer import Progress
 from pytest_llmbench.records import ModelFile
-from pytest_llmbench.servers import model_folder
-from pytest_llmbench.servers.pull_many import in_parallel
-from pytest_llmbench.servers.transfer import Progress
 
 DATA = noisy(1024)
 SHA256 = hashlib.sha256(DATA).hexdigest()
@@ -35,7 +35,7 @@ import sys
 from pathlib import Path
 from pytest_llmbench.config import ModelDef, QuantDef
 from pytest_llmbench.errors import LlmbenchError
-from pytest_llmbench.servers.models import ModelStore
+from pytest_llmbench.models.model_store import ModelStore
 
 def tell(done, total, what):
     print(what, done, flush=True)

@@ -15,10 +15,10 @@ from model_stores import NAME, define, files_in, start, store, use_index
 
 from pytest_llmbench import config
 from pytest_llmbench.errors import Category, ConfigError, ModelFileError
+from pytest_llmbench.models.lockfile import LockedFile, LockedModel, Lockfile
+from pytest_llmbench.models.model_store import ModelStore
+from pytest_llmbench.models.transfer import Order, Pin, check_pin
 from pytest_llmbench.records import ModelFile
-from pytest_llmbench.servers.lockfile import LockedFile, LockedModel, Lockfile
-from pytest_llmbench.servers.models import ModelStore
-from pytest_llmbench.servers.transfer import Order, Pin, check_pin
 
 OLD, NEW = noisy(32), noisy(32, seed=2)
 OLD_SHA256, NEW_SHA256 = (hashlib.sha256(data).hexdigest() for data in (OLD, NEW))
@@ -276,7 +276,7 @@ def test_a_lock_that_cannot_be_written_keeps_the_model_from_landing(tmp_path: Pa
 PIN = """
 import sys
 from pathlib import Path
-from pytest_llmbench.servers.lockfile import LockedFile, LockedModel, Lockfile
+from pytest_llmbench.models.lockfile import LockedFile, LockedModel, Lockfile
 
 for number in range(10):
     entry = LockedModel(source="hf:o/r/m.gguf", files=(LockedFile(sha256="0" * 64, size_bytes=number),))

@@ -10,7 +10,7 @@ from model_stores import define, store
 
 from pytest_llmbench import config
 from pytest_llmbench.errors import Category, ModelFileError, UnknownModelError
-from pytest_llmbench.servers.models import ModelStore
+from pytest_llmbench.models.model_store import ModelStore
 
 
 @pytest.fixture

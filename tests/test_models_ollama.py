@@ -14,7 +14,7 @@ from model_stores import files_in, store
 
 from pytest_llmbench import config
 from pytest_llmbench.errors import Category, ConfigError, ModelFileError
-from pytest_llmbench.servers import ollama
+from pytest_llmbench.models import ollama
 
 DATA = gguf({**LLAMA, "tokenizer.chat_template": "{{ messages }}"})
 SHA256 = hashlib.sha256(DATA).hexdigest()

@@ -30,7 +30,7 @@ import sys
 from pathlib import Path
 from pytest_llmbench.config import ModelDef, QuantDef
 from pytest_llmbench.errors import LlmbenchError
-from pytest_llmbench.servers.models import ModelStore
+from pytest_llmbench.models.model_store import ModelStore
 
 hang_at = sys.argv[2]
 

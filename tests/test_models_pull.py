@@ -17,10 +17,10 @@ from model_stores import NAME, SOURCE, define, files_in, slow_index, store, use_
 
 from pytest_llmbench import config
 from pytest_llmbench.errors import Category, ConfigError, ModelFileError
-from pytest_llmbench.servers import pypi
-from pytest_llmbench.servers.gguf import read_header
-from pytest_llmbench.servers.models import ModelStore
-from pytest_llmbench.servers.pypi import PypiSource
+from pytest_llmbench.models import pypi
+from pytest_llmbench.models.gguf import read_header
+from pytest_llmbench.models.model_store import ModelStore
+from pytest_llmbench.models.pypi import PypiSource
 
 DATA = gguf()
 SHA256 = hashlib.sha256(DATA).hexdigest()

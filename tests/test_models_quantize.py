@@ -17,9 +17,9 @@ from model_stores import NAME, define, files_in, start, store
 
 from pytest_llmbench import config
 from pytest_llmbench.errors import MissingExtraError, UsageError
+from pytest_llmbench.models.gguf import read_header
+from pytest_llmbench.models.model_store import ModelStore
 from pytest_llmbench.records import ModelFile
-from pytest_llmbench.servers.gguf import read_header
-from pytest_llmbench.servers.models import ModelStore
 
 NOISE = random.Random(7)
 
@@ -160,7 +160,7 @@ def test_a_disk_that_fills_up_leaves_no_half_quantization(models: ModelStore, tm
     script = """
 import resource, sys
 from pathlib import Path
-from pytest_llmbench.servers.models import ModelStore
+from pytest_llmbench.models.model_store import ModelStore
 resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
 try:
     ModelStore(Path(sys.argv[1]), {}, offline=True).quantize(sys.argv[2], "Q8_0")

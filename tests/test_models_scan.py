@@ -17,9 +17,9 @@ from pytest_llmbench import config
 from pytest_llmbench.cli import main
 from pytest_llmbench.cli.model_scan import definitions
 from pytest_llmbench.errors import ExitCode
-from pytest_llmbench.servers import scan as scanning
-from pytest_llmbench.servers.likeness import Known
-from pytest_llmbench.servers.scan import Found, What, scan
+from pytest_llmbench.models import scan as scanning
+from pytest_llmbench.models.likeness import Known
+from pytest_llmbench.models.scan import Found, What, scan
 
 Q8_0 = 7
 DATA = gguf({**LLAMA, "general.file_type": Q8_0, "general.name": "Tiny Chat"})

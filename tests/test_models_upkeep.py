@@ -18,8 +18,8 @@ from terminals import on_a_terminal
 
 from pytest_llmbench import clock
 from pytest_llmbench.errors import ExitCode
-from pytest_llmbench.servers import upkeep
-from pytest_llmbench.servers.model_folder import ModelFolder
+from pytest_llmbench.models import upkeep
+from pytest_llmbench.models.folder import ModelFolder
 
 
 @pytest.fixture(scope="module")

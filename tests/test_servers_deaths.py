@@ -141,7 +141,7 @@ def test_a_server_that_ignores_sigterm_is_killed(session: ServerSession, smollm2
 
 def test_a_server_does_not_start_for_a_parent_that_is_gone() -> None:
     """Between fork and the parent-death signal the supervisor may have died."""
-    launcher = Path(__file__).parents[1] / "pytest_llmbench" / "servers" / "launch.py"
+    launcher = Path(__file__).parents[1] / "pytest_llmbench" / "launch.py"
     command = [sys.executable, "-I", "-S", str(launcher), "1", "/bin/echo", "started"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 127

@@ -12,8 +12,8 @@ import store_samples as samples
 from pytest_llmbench import config, reports
 from pytest_llmbench.cli import main
 from pytest_llmbench.errors import ConfigError, ExitCode, LlmbenchError
-from pytest_llmbench.servers import model_names
-from pytest_llmbench.servers.models import ModelStore
+from pytest_llmbench.models import names as model_names
+from pytest_llmbench.models.model_store import ModelStore
 from pytest_llmbench.store import Store
 
 ESCAPES = (

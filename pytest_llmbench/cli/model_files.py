@@ -13,11 +13,12 @@ from pytest_llmbench.cli import screen
 from pytest_llmbench.cli.consent import agreed
 from pytest_llmbench.cli.models import store_of
 from pytest_llmbench.errors import Category, ExitCode, ModelFileError, UsageError
-from pytest_llmbench.servers import model_checks, upkeep
-from pytest_llmbench.servers.model_folder import storage_errors
-from pytest_llmbench.servers.models import ModelEntry, ModelStore
-from pytest_llmbench.servers.upkeep import Leftover
-from pytest_llmbench.servers.verify import State, Verdict, to_verify, verify
+from pytest_llmbench.models import checks as model_checks
+from pytest_llmbench.models import upkeep
+from pytest_llmbench.models.folder import storage_errors
+from pytest_llmbench.models.model_store import ModelEntry, ModelStore
+from pytest_llmbench.models.upkeep import Leftover
+from pytest_llmbench.models.verify import State, Verdict, to_verify, verify
 
 _AGES = {"h": 3600, "d": 24 * 3600, "w": 7 * 24 * 3600}
 

@@ -13,12 +13,12 @@ from pathlib import Path
 from pytest_llmbench.cli import screen
 from pytest_llmbench.cli.models import store_of
 from pytest_llmbench.errors import ExitCode
-from pytest_llmbench.servers import ollama
-from pytest_llmbench.servers.gguf_split import part_name
-from pytest_llmbench.servers.likeness import Known
-from pytest_llmbench.servers.model_folder import ModelFolder
-from pytest_llmbench.servers.model_note import hash_file
-from pytest_llmbench.servers.scan import Found, Scan, What, scan
+from pytest_llmbench.models import ollama
+from pytest_llmbench.models.folder import ModelFolder
+from pytest_llmbench.models.gguf_split import part_name
+from pytest_llmbench.models.likeness import Known
+from pytest_llmbench.models.note import hash_file
+from pytest_llmbench.models.scan import Found, Scan, What, scan
 
 _ENDINGS = {
     What.KNOWN: "defined",

@@ -9,11 +9,12 @@ from collections.abc import Callable
 
 from pytest_llmbench.cli import model_memory, project, screen
 from pytest_llmbench.errors import ExitCode
+from pytest_llmbench.models import chat_template
+from pytest_llmbench.models import checks as model_checks
+from pytest_llmbench.models.gguf import GgufHeader
+from pytest_llmbench.models.gguf_split import read_model
+from pytest_llmbench.models.model_store import ModelEntry, ModelStore, default_folder
 from pytest_llmbench.records import ModelFile
-from pytest_llmbench.servers import chat_template, model_checks
-from pytest_llmbench.servers.gguf import GgufHeader
-from pytest_llmbench.servers.gguf_split import read_model
-from pytest_llmbench.servers.models import ModelEntry, ModelStore, default_folder
 
 _VALUE_WIDTH = 200
 """Characters of one metadata value; chat templates and vocabularies go on for pages."""

@@ -1,4 +1,4 @@
-"""How a model's source is written, kind by kind; what each kind does stands in servers/sources.py."""
+"""How a model's source is written, kind by kind; what each kind does stands in models/sources.py."""
 
 from __future__ import annotations
 

@@ -7,9 +7,9 @@ import resource
 from dataclasses import dataclass
 
 from pytest_llmbench.errors import Category, ServerError
+from pytest_llmbench.models.gguf_split import read_model
 from pytest_llmbench.records import ServerSpec
 from pytest_llmbench.servers import container, embedded, host, llama, memory
-from pytest_llmbench.servers.gguf_split import read_model
 from pytest_llmbench.servers.memory import MemoryEstimate
 from pytest_llmbench.servers.memory_learned import Correction
 

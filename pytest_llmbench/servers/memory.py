@@ -19,9 +19,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from pytest_llmbench.servers.gguf import GgufHeader
-from pytest_llmbench.servers.gguf_bytes import LongArray
-from pytest_llmbench.servers.gguf_tensors import TensorInfo
+from pytest_llmbench.models.gguf import GgufHeader
+from pytest_llmbench.models.gguf_bytes import LongArray
+from pytest_llmbench.models.gguf_tensors import TensorInfo
 from pytest_llmbench.servers.memory_layers import (
     CacheRules,
     Layer,

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from pytest_llmbench.servers.gguf import GgufHeader
-from pytest_llmbench.servers.gguf_types import TENSOR_TYPE_IDS, TENSOR_TYPES
+from pytest_llmbench.models.gguf import GgufHeader
+from pytest_llmbench.models.gguf_types import TENSOR_TYPE_IDS, TENSOR_TYPES
 
 CELLS_STEP = 256
 """llama.cpp rounds the cells of a cache up to a multiple of this."""

@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pytest_llmbench import redaction
+from pytest_llmbench import launch, redaction
 from pytest_llmbench.servers import listeners
 from pytest_llmbench.servers.logs import BoundedLog, Output, new_path
 from pytest_llmbench.servers.readiness import Announcements, read_properties, serving_port, works
@@ -32,7 +32,7 @@ TERM_GRACE_S = 5.0
 CONTEXT_STEP = 256
 """llama.cpp rounds a context up to a multiple of this."""
 _DEATHS_KEPT = 8
-_LAUNCHER = str(Path(__file__).with_name("launch.py"))
+_LAUNCHER = launch.__file__
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,10 +31,10 @@ import tempfile
 from typing import Any
 
 from pytest_llmbench import redaction
+from pytest_llmbench.launch import adopt_orphans
 from pytest_llmbench.servers import orphans
 from pytest_llmbench.servers.controller import wait_until_gone
 from pytest_llmbench.servers.desk import Desk
-from pytest_llmbench.servers.launch import adopt_orphans
 from pytest_llmbench.servers.logs import bound_own_output
 from pytest_llmbench.servers.process import say
 

@@ -10,11 +10,12 @@ from pathlib import Path
 
 from pytest_llmbench.display import display_safe
 from pytest_llmbench.errors import Category, ModelFileError
-from pytest_llmbench.servers import chat_template, model_checks
-from pytest_llmbench.servers.gguf import read_header
-from pytest_llmbench.servers.model_note import Note
-from pytest_llmbench.servers.models import ModelEntry, ModelStore
-from pytest_llmbench.servers.sources import kind_of
+from pytest_llmbench.models import chat_template
+from pytest_llmbench.models import checks as model_checks
+from pytest_llmbench.models.gguf import read_header
+from pytest_llmbench.models.model_store import ModelEntry, ModelStore
+from pytest_llmbench.models.note import Note
+from pytest_llmbench.models.sources import kind_of
 
 
 class State(StrEnum):

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import psutil
 
-from pytest_llmbench.servers.transfer import check_room
+from pytest_llmbench.models.transfer import check_room
 
 SUFFIX = ".part"
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from pytest_llmbench.display import display_safe
 from pytest_llmbench.errors import Category, ModelFileError
-from pytest_llmbench.servers.gguf import read_header
-from pytest_llmbench.servers.gguf_split import read_model, split_parts
-from pytest_llmbench.servers.model_names import split
-from pytest_llmbench.servers.model_note import Note, PartNote, combined, hash_file
-from pytest_llmbench.servers.sources import kind_of
-from pytest_llmbench.servers.transfer import Pin
+from pytest_llmbench.models.gguf import read_header
+from pytest_llmbench.models.gguf_split import read_model, split_parts
+from pytest_llmbench.models.names import split
+from pytest_llmbench.models.note import Note, PartNote, combined, hash_file
+from pytest_llmbench.models.sources import kind_of
+from pytest_llmbench.models.transfer import Pin
 
 QUANTIZED_PREFIX = "quantized:"
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_llmbench.config import source_forms
-from pytest_llmbench.servers import hub, ollama, pypi, web
-from pytest_llmbench.servers.transfer import Fetched, Order
+from pytest_llmbench.models import hub, ollama, pypi, web
+from pytest_llmbench.models.transfer import Fetched, Order
 
 
 @dataclass(frozen=True, slots=True)

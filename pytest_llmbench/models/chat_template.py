@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from pytest_llmbench.display import display_safe
-from pytest_llmbench.servers.gguf import GgufHeader
+from pytest_llmbench.models.gguf import GgufHeader
 
 TEMPLATE_KEY = "tokenizer.chat_template"
 """The key of the template; variants (`tokenizer.chat_template.tool_use`) begin with it."""

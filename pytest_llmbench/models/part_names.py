@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pytest_llmbench.display import display_safe
 from pytest_llmbench.errors import ConfigError
-from pytest_llmbench.servers.gguf_split import MAX_PARTS, part_name
+from pytest_llmbench.models.gguf_split import MAX_PARTS, part_name
 
 
 def names_of_parts(name: str, source: str) -> list[str]:

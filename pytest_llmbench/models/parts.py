@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pytest_llmbench.errors import ModelFileError
-from pytest_llmbench.servers import download
-from pytest_llmbench.servers.remote import RemoteFile
-from pytest_llmbench.servers.transfer import Fetched, Order, Progress, check_pin
+from pytest_llmbench.models import download
+from pytest_llmbench.models.remote import RemoteFile
+from pytest_llmbench.models.transfer import Fetched, Order, Progress, check_pin
 
 
 def fetch_parts(order: Order, remotes: Sequence[RemoteFile], revision: str = "") -> Fetched:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit, urlunsplit
 
-from pytest_llmbench.servers.part_names import names_of_parts
-from pytest_llmbench.servers.parts import fetch_parts
-from pytest_llmbench.servers.remote import RemoteFile
-from pytest_llmbench.servers.transfer import Fetched, Order
+from pytest_llmbench.models.part_names import names_of_parts
+from pytest_llmbench.models.parts import fetch_parts
+from pytest_llmbench.models.remote import RemoteFile
+from pytest_llmbench.models.transfer import Fetched, Order
 
 
 def parts(source: str) -> int:

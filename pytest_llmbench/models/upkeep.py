@@ -21,11 +21,11 @@ from filelock import FileLock, Timeout
 from pytest_llmbench import clock
 from pytest_llmbench.display import display_safe
 from pytest_llmbench.errors import Category, ModelFileError
-from pytest_llmbench.servers import ollama
-from pytest_llmbench.servers.gguf_split import part_name
-from pytest_llmbench.servers.model_folder import ModelFolder, storage_errors
-from pytest_llmbench.servers.model_names import PATH_PREFIX
-from pytest_llmbench.servers.model_note import read_note
+from pytest_llmbench.models import ollama
+from pytest_llmbench.models.folder import ModelFolder, storage_errors
+from pytest_llmbench.models.gguf_split import part_name
+from pytest_llmbench.models.names import PATH_PREFIX
+from pytest_llmbench.models.note import read_note
 
 _WORK, _SEEN = ".work", ".seen"
 _DRAFT = re.compile(r".+\.json\.(\d+)")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pytest_llmbench.display import display_safe
 from pytest_llmbench.errors import Category, ModelFileError
-from pytest_llmbench.servers.gguf import GgufHeader, read_header
+from pytest_llmbench.models.gguf import GgufHeader, read_header
 
 MAX_PARTS = 1 << 12
 _NAMED_PART = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<suffix>\.gguf)", re.IGNORECASE)

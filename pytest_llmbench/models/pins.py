@@ -7,10 +7,10 @@ from pathlib import Path
 
 from pytest_llmbench.config import FILE_NAME as YAML_NAME
 from pytest_llmbench.config import LOCK_NAME, QuantDef, is_built_in
-from pytest_llmbench.servers.lockfile import LockedFile, LockedModel, Lockfile
-from pytest_llmbench.servers.model_note import Note
-from pytest_llmbench.servers.sources import kind_of
-from pytest_llmbench.servers.transfer import CATALOGUE, Pin
+from pytest_llmbench.models.lockfile import LockedFile, LockedModel, Lockfile
+from pytest_llmbench.models.note import Note
+from pytest_llmbench.models.sources import kind_of
+from pytest_llmbench.models.transfer import CATALOGUE, Pin
 
 
 class Pins:

@@ -14,7 +14,7 @@ from urllib.parse import urljoin, urlsplit
 from pytest_llmbench.config import source_forms
 from pytest_llmbench.display import display_safe
 from pytest_llmbench.errors import Category, ConfigError, ModelFileError
-from pytest_llmbench.servers.remote_errors import status_error
+from pytest_llmbench.models.remote_errors import status_error
 
 if TYPE_CHECKING:
     import httpx

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_llmbench.errors import Category
-from pytest_llmbench.servers.draft import Draft, Origin
-from pytest_llmbench.servers.gguf_types import MAGIC
-from pytest_llmbench.servers.remote import NOT_A_FILE, RemoteFile, answered, client, refused
-from pytest_llmbench.servers.remote_errors import TryAgainError, persistently, transport_error
-from pytest_llmbench.servers.transfer import Progress
+from pytest_llmbench.models.draft import Draft, Origin
+from pytest_llmbench.models.gguf_types import MAGIC
+from pytest_llmbench.models.remote import NOT_A_FILE, RemoteFile, answered, client, refused
+from pytest_llmbench.models.remote_errors import TryAgainError, persistently, transport_error
+from pytest_llmbench.models.transfer import Progress
 
 if TYPE_CHECKING:
     import httpx

@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from pytest_llmbench.display import display_safe
 from pytest_llmbench.errors import Category, ModelFileError
-from pytest_llmbench.servers.gguf_bytes import (
+from pytest_llmbench.models.gguf_bytes import (
     MAX_KEY_BYTES,
     MAX_KEYS,
     MAX_TENSORS,
@@ -25,8 +25,8 @@ from pytest_llmbench.servers.gguf_bytes import (
     LongArray,
     Value,
 )
-from pytest_llmbench.servers.gguf_tensors import TensorInfo, check_extents, read_tensors
-from pytest_llmbench.servers.gguf_types import (
+from pytest_llmbench.models.gguf_tensors import TensorInfo, check_extents, read_tensors
+from pytest_llmbench.models.gguf_types import (
     DEFAULT_ALIGNMENT,
     FILE_TYPES,
     FLOAT_TYPES,

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from itertools import pairwise
 
-from pytest_llmbench.servers.gguf_bytes import MAX_DIMENSIONS, MAX_NAME_BYTES, BadGgufError, Cursor
-from pytest_llmbench.servers.gguf_types import TENSOR_TYPE_IDS, TENSOR_TYPES
+from pytest_llmbench.models.gguf_bytes import MAX_DIMENSIONS, MAX_NAME_BYTES, BadGgufError, Cursor
+from pytest_llmbench.models.gguf_types import TENSOR_TYPE_IDS, TENSOR_TYPES
 
 
 @dataclass(frozen=True, slots=True)

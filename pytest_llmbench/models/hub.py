@@ -20,12 +20,12 @@ from pytest_llmbench import redaction
 from pytest_llmbench.config import source_forms
 from pytest_llmbench.display import display_safe
 from pytest_llmbench.errors import Category, ConfigError, ModelFileError
-from pytest_llmbench.servers.download import whole_number
-from pytest_llmbench.servers.part_names import names_of_parts
-from pytest_llmbench.servers.parts import fetch_parts
-from pytest_llmbench.servers.remote import RemoteFile, client
-from pytest_llmbench.servers.remote_errors import persistently, status_error, transport_error
-from pytest_llmbench.servers.transfer import Fetched, Order, check_pin
+from pytest_llmbench.models.download import whole_number
+from pytest_llmbench.models.part_names import names_of_parts
+from pytest_llmbench.models.parts import fetch_parts
+from pytest_llmbench.models.remote import RemoteFile, client
+from pytest_llmbench.models.remote_errors import persistently, status_error, transport_error
+from pytest_llmbench.models.transfer import Fetched, Order, check_pin
 
 if TYPE_CHECKING:
     import httpx

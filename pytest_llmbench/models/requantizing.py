@@ -7,13 +7,13 @@ from pathlib import Path
 
 from pytest_llmbench.config import QuantDef
 from pytest_llmbench.errors import UsageError, did_you_mean
+from pytest_llmbench.models import quantize
+from pytest_llmbench.models.checks import QUANTIZED_PREFIX, noted
+from pytest_llmbench.models.folder import ModelFolder
+from pytest_llmbench.models.gguf import read_header
+from pytest_llmbench.models.names import model_of, split
+from pytest_llmbench.models.transfer import Progress
 from pytest_llmbench.records import ModelFile
-from pytest_llmbench.servers import quantize
-from pytest_llmbench.servers.gguf import read_header
-from pytest_llmbench.servers.model_checks import QUANTIZED_PREFIX, noted
-from pytest_llmbench.servers.model_folder import ModelFolder
-from pytest_llmbench.servers.model_names import model_of, split
-from pytest_llmbench.servers.transfer import Progress
 
 
 def made_name(name: str, quant: str, defined: Mapping[str, QuantDef]) -> str:

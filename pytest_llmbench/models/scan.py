@@ -12,10 +12,10 @@ from pathlib import Path
 
 from pytest_llmbench.display import display_safe
 from pytest_llmbench.errors import ModelFileError, UsageError
-from pytest_llmbench.servers import likeness
-from pytest_llmbench.servers.gguf import GgufHeader, read_header
-from pytest_llmbench.servers.gguf_split import part_name, read_model
-from pytest_llmbench.servers.likeness import Facts, Known
+from pytest_llmbench.models import likeness
+from pytest_llmbench.models.gguf import GgufHeader, read_header
+from pytest_llmbench.models.gguf_split import part_name, read_model
+from pytest_llmbench.models.likeness import Facts, Known
 
 MAX_DEPTH = 10
 MAX_ENTRIES = 500_000

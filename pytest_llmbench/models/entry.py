@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_llmbench.servers import model_checks
-from pytest_llmbench.servers.model_note import Note, combined
-from pytest_llmbench.servers.transfer import Pin
+from pytest_llmbench.models import checks as model_checks
+from pytest_llmbench.models.note import Note, combined
+from pytest_llmbench.models.transfer import Pin
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import struct
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from pytest_llmbench.servers.gguf_types import ARRAY, SCALARS, STRING, TYPE_NAMES
+from pytest_llmbench.models.gguf_types import ARRAY, SCALARS, STRING, TYPE_NAMES
 
 MAX_HEADER_BYTES = 64 << 20
 MAX_STRING_BYTES = 1 << 20

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from pytest_llmbench import clock
 from pytest_llmbench.errors import LlmbenchError
+from pytest_llmbench.models.transfer import Progress
 from pytest_llmbench.records import ModelFile
-from pytest_llmbench.servers.transfer import Progress
 
 _GRACE_S = 2.0
 """How long Ctrl-C waits for the threads: enough to end what they have started, unless a server has fallen silent."""

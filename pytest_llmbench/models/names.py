@@ -10,7 +10,7 @@ from pathlib import Path
 from pytest_llmbench.config import source_forms
 from pytest_llmbench.display import display_safe
 from pytest_llmbench.errors import UnknownModelError
-from pytest_llmbench.servers.gguf_types import FILE_TYPE_IDS
+from pytest_llmbench.models.gguf_types import FILE_TYPE_IDS
 
 PATH_PREFIX = source_forms.PATH
 _PATH_STARTS = (PATH_PREFIX, "/", "./", "../", "~")

@@ -27,9 +27,9 @@ from filelock import FileLock, Timeout
 
 from pytest_llmbench import clock
 from pytest_llmbench.errors import Category, ModelFileError
-from pytest_llmbench.servers import draft
-from pytest_llmbench.servers.gguf_split import part_name
-from pytest_llmbench.servers.model_note import Note, read_note
+from pytest_llmbench.models import draft
+from pytest_llmbench.models.gguf_split import part_name
+from pytest_llmbench.models.note import Note, read_note
 
 _KEPT_S = 7 * 24 * 3600
 """How long the unfinished download of a model that nobody pulls any more stays."""

@@ -11,18 +11,19 @@ import platformdirs
 
 from pytest_llmbench.config import LOCK_NAME, ModelDef
 from pytest_llmbench.errors import Category, ModelFileError
+from pytest_llmbench.models import checks as model_checks
+from pytest_llmbench.models import requantizing
+from pytest_llmbench.models.checks import QUANTIZED_PREFIX, reading_errors
+from pytest_llmbench.models.entry import ModelEntry, entry_of
+from pytest_llmbench.models.folder import ModelFolder
+from pytest_llmbench.models.names import PATH_PREFIX, is_path, match, split
+from pytest_llmbench.models.note import Note
+from pytest_llmbench.models.part_names import local_name
+from pytest_llmbench.models.pins import Pins
+from pytest_llmbench.models.pull_many import Pulled, in_parallel
+from pytest_llmbench.models.sources import kind_of
+from pytest_llmbench.models.transfer import Order, Pin, Progress, not_as_pinned
 from pytest_llmbench.records import ModelFile
-from pytest_llmbench.servers import model_checks, requantizing
-from pytest_llmbench.servers.model_checks import QUANTIZED_PREFIX, reading_errors
-from pytest_llmbench.servers.model_entry import ModelEntry, entry_of
-from pytest_llmbench.servers.model_folder import ModelFolder
-from pytest_llmbench.servers.model_names import PATH_PREFIX, is_path, match, split
-from pytest_llmbench.servers.model_note import Note
-from pytest_llmbench.servers.part_names import local_name
-from pytest_llmbench.servers.pins import Pins
-from pytest_llmbench.servers.pull_many import Pulled, in_parallel
-from pytest_llmbench.servers.sources import kind_of
-from pytest_llmbench.servers.transfer import Order, Pin, Progress, not_as_pinned
 
 __all__ = ["DEFAULT_JOBS", "ModelEntry", "ModelStore", "default_folder"]
 

@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_llmbench.servers.gguf import GgufHeader
-from pytest_llmbench.servers.gguf_split import part_name
-from pytest_llmbench.servers.model_names import model_of, split
+from pytest_llmbench.models.gguf import GgufHeader
+from pytest_llmbench.models.gguf_split import part_name
+from pytest_llmbench.models.names import model_of, split
 
 _MOST_CHARACTERS = 60
 

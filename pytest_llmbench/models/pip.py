@@ -15,10 +15,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import IO
 
+from pytest_llmbench import launch
 from pytest_llmbench.display import display_safe
 from pytest_llmbench.errors import Category, ModelFileError
-from pytest_llmbench.servers import launch
-from pytest_llmbench.servers.transfer import FREE_SPACE, Progress
+from pytest_llmbench.models.transfer import FREE_SPACE, Progress
 
 _PROGRESS = re.compile(r"Progress (\d+) of (\d+)")
 _WITH_RAW_PROGRESS = (24, 1)

@@ -17,10 +17,10 @@ from typing import Any, BinaryIO
 
 from pytest_llmbench.display import display_safe
 from pytest_llmbench.errors import Category, MissingExtraError, ModelFileError
-from pytest_llmbench.servers.gguf import REQUANTIZED_KEY, GgufHeader, read_header
-from pytest_llmbench.servers.gguf_split import split_of
-from pytest_llmbench.servers.gguf_tensors import TensorInfo
-from pytest_llmbench.servers.gguf_types import FILE_TYPE_IDS, MAGIC, STRING, TENSOR_TYPE_IDS, TENSOR_TYPES, UINT32
+from pytest_llmbench.models.gguf import REQUANTIZED_KEY, GgufHeader, read_header
+from pytest_llmbench.models.gguf_split import split_of
+from pytest_llmbench.models.gguf_tensors import TensorInfo
+from pytest_llmbench.models.gguf_types import FILE_TYPE_IDS, MAGIC, STRING, TENSOR_TYPE_IDS, TENSOR_TYPES, UINT32
 
 QUANTS = ("Q8_0", "Q5_0", "Q4_0")
 
