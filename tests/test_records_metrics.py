@@ -10,6 +10,7 @@ from pytest_llmbench.errors import ReplyFormatError
 from pytest_llmbench.metrics import METRICS, call_metrics
 from pytest_llmbench.profiles.ratings import Step, rate
 from pytest_llmbench.records import Measurement, Repetition, Reply, Series, ServerInfo, Timing, Usage
+from pytest_llmbench.secret import Secret
 
 
 def measurement(*metrics: dict[str, float], gaps: tuple[float, ...] = ()) -> Measurement:
@@ -89,7 +90,7 @@ def test_prose_is_no_json() -> None:
 
 
 def test_a_servers_key_is_neither_shown_nor_stored() -> None:
-    info = ServerInfo("embedded", "http://127.0.0.1:1", "s3cret")
+    info = ServerInfo("embedded", "http://127.0.0.1:1", Secret("s3cret"))
     assert "s3cret" not in repr(info)
     assert "s3cret" not in json.dumps(info.public())
 

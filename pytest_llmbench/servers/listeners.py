@@ -51,8 +51,9 @@ def _tree(pid: int) -> list[int]:
     found = [pid]
     for process in found:  # grows while it is walked
         try:
-            for thread in os.scandir(f"/proc/{process}/task"):
-                found += map(int, Path(thread.path, "children").read_text().split())
+            with os.scandir(f"/proc/{process}/task") as threads:
+                for thread in threads:
+                    found += map(int, Path(thread.path, "children").read_text().split())
         except OSError:  # it has ended meanwhile
             continue
     return found
@@ -61,7 +62,8 @@ def _tree(pid: int) -> list[int]:
 def _sockets(pid: int) -> set[str]:
     """The inodes of the sockets a process has open."""
     try:
-        links = [str(Path(entry.path).readlink()) for entry in os.scandir(f"/proc/{pid}/fd")]
+        with os.scandir(f"/proc/{pid}/fd") as entries:
+            links = [str(Path(entry.path).readlink()) for entry in entries]
     except OSError:
         return set()
     return {link.removeprefix("socket:[").removesuffix("]") for link in links if link.startswith("socket:[")}
