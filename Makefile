@@ -20,7 +20,7 @@ demo: $(VENV)/.installed-local  ## fetch a small model, measure it, print where 
 	@$(BIN)/llmbench run example_suites/quickstart --results-dir .llmbench
 
 test: $(VENV)/.installed-dev  ## the tests that take minutes; what needs a missing browser skips and says so
-	@$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -m "not slow" -n 2 $(PYTEST_ARGS)
 
 test-full: $(VENV)/.installed-dev  ## all tests
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)

@@ -196,11 +196,13 @@ from pytest_llmbench.demo import Answer, DemoProvider
 def script(body):
     text = body["messages"][-1]["content"]
     if text == "slow":
-        print("asked", flush=True)
+        sys.stdout.write("asked\\n")
+        sys.stdout.flush()
     return Answer(text, ttft_s=60 if text == "slow" else 0)
 
 def keep(request, reply):
-    print("kept", reply.text, flush=True)
+    sys.stdout.write(f"kept {{reply.text}}\\n")
+    sys.stdout.flush()
     return reply
 
 with DemoProvider(script) as provider:

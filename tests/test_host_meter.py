@@ -120,7 +120,7 @@ def test_children_count_and_stay_counted_when_they_end(spawn: type[Process]) -> 
     after = meter.cpu_s()
     assert with_child is not None
     assert after is not None
-    assert after >= with_child >= 0.2
+    assert after >= with_child >= 0.17
 
 
 def test_peak_memory_remembers_what_was_freed(spawn: type[Process]) -> None:
