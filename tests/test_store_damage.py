@@ -108,6 +108,15 @@ def test_a_value_that_is_no_json_is_damage_and_no_crash(path: Path) -> None:
         store.load_run("last")
 
 
+def test_json_with_garbled_names_is_damage_and_no_crash(path: Path) -> None:
+    """A bit may flip within a name: the JSON is whole, yet no record can be made of it."""
+    with closing(sqlite3.connect(path)) as plain, plain:
+        plain.execute("UPDATE runs SET host = replace(host, 'cpu_model', 'cpu_mndel')")
+
+    with Store.open(path) as store, pytest.raises(StoreError, match=r"no Host (.|\n)*llmbench db recover"):
+        store.runs()
+
+
 def test_a_garbled_list_of_tables_is_told_as_damage(path: Path, tmp_path: Path) -> None:
     """SQLite quotes the garbled text in its message, which is then no UTF-8 either."""
     path.write_bytes(path.read_bytes().replace(b"CREATE TABLE gates", b"CREATE TAB\xdf\xff gates"))

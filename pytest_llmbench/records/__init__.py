@@ -7,7 +7,7 @@ process boundary or be stored as JSON.
 
 from pytest_llmbench.records.machine import Gpu, Host, ModelFile, ServerInfo, ServerSpec
 from pytest_llmbench.records.measurement import Measurement, Repetition, Series
-from pytest_llmbench.records.record import Record
+from pytest_llmbench.records.record import MalformedRecordError, Record
 from pytest_llmbench.records.reply import FailedAttempt, Reply, Timing, Usage
 from pytest_llmbench.records.run import GateResult, Outcome, Run, TestResult
 
@@ -16,6 +16,7 @@ __all__ = [
     "GateResult",
     "Gpu",
     "Host",
+    "MalformedRecordError",
     "Measurement",
     "ModelFile",
     "Outcome",

@@ -9,6 +9,10 @@ from functools import cache
 from typing import Any, Self, get_args, get_origin, get_type_hints
 
 
+class MalformedRecordError(ValueError):
+    """Data that no record can be made of."""
+
+
 class Record:
     """Base of the frozen records: conversion to and from builtin types."""
 
@@ -19,9 +23,16 @@ class Record:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """The record from `as_dict`'s form, records inside it too; unknown keys are ignored, so older code reads newer
-        rows."""
+        rows.
+
+        Raises:
+            MalformedRecordError: a field is missing, or not of the form that it is made from.
+        """
         readers = _readers(cls)  # type: ignore[arg-type]
-        return cls(**{name: read(data[name]) for name, read in readers.items() if name in data})
+        try:
+            return cls(**{name: read(data[name]) for name, read in readers.items() if name in data})
+        except (TypeError, AttributeError) as error:
+            raise MalformedRecordError(f"no {cls.__name__} ({error})") from error
 
 
 @cache

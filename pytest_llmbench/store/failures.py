@@ -14,6 +14,7 @@ from pathlib import Path
 from sqlalchemy.exc import StatementError
 
 from pytest_llmbench.errors import Category, StoreError
+from pytest_llmbench.records import MalformedRecordError
 
 MOVE_AWAY = "nothing was changed. Move the file away and the next run starts a new one."
 RECOVER = (
@@ -75,6 +76,8 @@ def explained(path: Path) -> Iterator[None]:
         raise
     except json.JSONDecodeError as error:
         raise store_error(path, f"it is damaged: a value in it is no JSON ({error})", RECOVER) from error
+    except MalformedRecordError as error:  # JSON whose names were garbled
+        raise store_error(path, f"it is damaged: {error}", RECOVER) from error
     except UnicodeDecodeError as error:  # of SQLite's own message, which quotes from the file
         raise store_error(path, f"it is damaged: a text in it is no UTF-8 ({error})", RECOVER) from error
     except OSError as error:
