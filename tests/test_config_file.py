@@ -187,7 +187,8 @@ def test_a_password_in_an_address_is_not_repeated():
 )
 def test_sources_that_are_accepted(source):
     """Packages, joined packages, and files."""
-    config.parse(f"models: {{m: {{quants: {{Q: {{source: '{source}'}}}}}}}}")
+    parsed = config.parse(f"models: {{m: {{quants: {{Q: {{source: '{source}'}}}}}}}}")
+    assert "Q" in parsed.models["m"].quants
 
 
 @pytest.mark.parametrize(
