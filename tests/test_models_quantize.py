@@ -155,6 +155,7 @@ def test_without_the_gguf_package_the_extra_is_named(models: ModelStore, monkeyp
     assert caught.value.hint == "pip install 'pytest-llmbench[local]'"
 
 
+@pytest.mark.usefixtures("without_coverage")
 def test_a_disk_that_fills_up_leaves_no_half_quantization(models: ModelStore, tmp_path: Path) -> None:
     """The file gets its name only when whole."""
     script = """

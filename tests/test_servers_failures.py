@@ -312,6 +312,7 @@ def test_a_truncated_model_is_refused_before_anything_starts(
     assert not session.folder.exists()
 
 
+@pytest.mark.usefixtures("without_coverage")
 def test_the_embedded_engine_ends_with_status_1_and_the_reason(tmp_path: Path) -> None:
     """As llama-server does; the last line is for people."""
     broken = tmp_path / "broken.gguf"

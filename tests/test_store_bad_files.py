@@ -166,6 +166,7 @@ except StoreError as error:
 """
 
 
+@pytest.mark.usefixtures("without_coverage")
 @pytest.mark.parametrize("exists", [True, False])
 def test_a_read_only_folder_is_refused(open_folder: Path, exists: bool) -> None:
     """Whether a database is to be made or lies there: the error says read-only and names the way out."""
