@@ -115,9 +115,9 @@ LIE = Fault(cut_after=HALF, headers={"Content-Length": str(len(DATA))})
 
 
 def test_a_length_that_the_server_does_not_have_is_an_error(tmp_path: Path, web: Hub) -> None:
-    """It announced more than it has, and says so when asked for the rest: no half model is kept."""
+    """It announces more than it has, again and again, and says so when asked for the rest: no half model is kept."""
     nothing = Fault(status=416, headers={"Content-Range": f"bytes */{HALF}"})
-    web.faults["/models/m.gguf"].extend([LIE, nothing])
+    web.faults["/models/m.gguf"].extend([LIE, nothing, Fault(status=503), LIE, nothing])
     with pytest.raises(ModelFileError, match=f"announced {len(DATA)} bytes and has {HALF}"):
         store(tmp_path, f"{web.cdn_url}/models/m.gguf").pull(NAME)
     assert files_in(tmp_path / "models") == []

@@ -314,7 +314,7 @@ def test_a_truncated_model_is_refused_before_anything_starts(
 
 @pytest.mark.usefixtures("without_coverage")
 def test_the_embedded_engine_ends_with_status_1_and_the_reason(tmp_path: Path) -> None:
-    """As llama-server does; the last line is for people."""
+    """As llama-server does; a line is for people, wherever the engine's own thread puts its last ones."""
     broken = tmp_path / "broken.gguf"
     broken.write_bytes(b"GGUF" + bytes(64))
     chosen = {"model_path": str(broken), "context": 512, "slots": 1, "threads": 1, "gpu_layers": 0, "kv_type": "f16"}
@@ -327,7 +327,7 @@ def test_the_embedded_engine_ends_with_status_1_and_the_reason(tmp_path: Path) -
         check=False,
     )
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith("llmbench: the embedded server cannot start:")
+    assert "\nllmbench: the embedded server cannot start: " in done.stderr
 
 
 def damaged(model: ModelFile, folder: Path, change: Callable[[bytearray], None]) -> ModelFile:

@@ -143,9 +143,11 @@ class _Download:
         if size == start and announced is None:
             return
         self._draft.discard()
+        # It may have announced that to an earlier call, and tell the truth by now.
+        problem = f"the server has nothing after byte {start}"
         if size == start:
-            raise refused(self._remote, f"the server announced {announced} bytes and has {size}", _CHANGED)
-        raise TryAgainError(refused(self._remote, f"the server has nothing after byte {start}", _CHANGED))
+            problem = f"the server announced {announced} bytes and has {size}"
+        raise TryAgainError(refused(self._remote, problem, _CHANGED))
 
     def _check_range(self, response: httpx.Response, start: int) -> None:
         told = response.headers.get("content-range", "")

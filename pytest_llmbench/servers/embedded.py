@@ -67,7 +67,7 @@ def arguments(spec: ServerSpec, *, check_tensors: bool = False) -> tuple[str, ..
 
 
 def main(argv: list[str]) -> int:
-    """Serve until killed; 1 when the server cannot start, with the reason as the last line."""
+    """Serve until killed; 1 when the server cannot start, with the reason on a line of its own."""
     try:
         import xllamacpp  # noqa: PLC0415 - an optional extra
 
