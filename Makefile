@@ -4,20 +4,26 @@ PYTHON ?= python3
 VENV ?= .venv
 PYTEST_ARGS ?=
 MODEL := smollm2-135m:Q4_1
+# Under the Gemma terms of use: https://ai.google.dev/gemma/terms
+GEMMA := gemma3-270m:Q4_K_M
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-full coverage lint format docs benchmarks clean
+.PHONY: help demo profiles-demo test test-full coverage lint format docs benchmarks clean
 .DELETE_ON_ERROR:
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.installed-local  ## fetch a small model, measure it, print where the report is
 	@$(BIN)/llmbench models pull $(MODEL)
 	@$(BIN)/llmbench run example_suites/quickstart --results-dir .llmbench
+
+profiles-demo: $(VENV)/.installed-local  ## all six profiles on two small models, in small sizes (some 10 minutes)
+	@$(BIN)/llmbench models pull $(MODEL) $(GEMMA)
+	@$(BIN)/llmbench run example_suites/hardware --results-dir .llmbench --demo-form
 
 test: $(VENV)/.installed-dev  ## the tests that take minutes; what needs a missing browser skips and says so
 	@$(BIN)/python -m pytest -m "not slow" -n 2 $(PYTEST_ARGS)

@@ -36,11 +36,11 @@ from pathlib import Path
 
 from pytest_llmbench import clock, config
 from pytest_llmbench.models.model_store import ModelStore, default_folder
+from pytest_llmbench.monitor import ProcessMeter
 from pytest_llmbench.records import ModelFile, ServerSpec
 from pytest_llmbench.servers import embedded, engines, llama
 from pytest_llmbench.servers.memory import MIB, MemoryEstimate
 from pytest_llmbench.servers.memory_learned import breakdown, calibrate
-from pytest_llmbench.servers.monitor import ProcessMeter
 
 MODEL, OTHER = "smollm2-135m:Q4_1", "gemma3-270m:Q4_K_M"
 QUANTIZATIONS = ("Q8_0", "Q5_0", "Q4_0")

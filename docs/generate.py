@@ -5,18 +5,29 @@ Run it from anywhere: `python docs/generate.py`.
 
 from __future__ import annotations
 
+import ast
+import dataclasses
+import inspect
 import json
+import math
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from pytest_llmbench import config
+from pytest_llmbench.bench import Load, Profile
 from pytest_llmbench.cli.config import example
 from pytest_llmbench.cli.verbs import DESCRIPTION, GROUPS, VERBS, Argument, Verb
 from pytest_llmbench.errors import Category, ExitCode
-from pytest_llmbench.metrics import METRICS
+from pytest_llmbench.metrics import METRICS, Direction, Metric
 from pytest_llmbench.options import BY_NAME, OPTIONS, Option
+from pytest_llmbench.profiles import PROFILES
+from pytest_llmbench.profiles.demo_form import DEMO
+from pytest_llmbench.profiles.ratings import BETTER_BY, mark_for
 from pytest_llmbench.reports import json_report
+from pytest_llmbench.reports.figures import quantity
 
 REFERENCE = Path(__file__).parent / "reference"
 _NOTE = "<!-- Written by docs/generate.py; edit the tables in the code. -->\n\n"
@@ -29,6 +40,7 @@ def pages() -> dict[str, str]:
         "configuration.md": _NOTE + configuration_page(),
         "cli.md": _NOTE + cli_page(),
         "metrics.md": _NOTE + metrics_page(),
+        "profiles.md": _NOTE + profiles_page(),
         "exit-codes.md": _NOTE + exit_codes_page(),
         "llmbench.schema.json": json.dumps(config.json_schema(), indent=2, ensure_ascii=False) + "\n",
         "report.schema.json": json.dumps(json_report.schema(), indent=2) + "\n",
@@ -183,6 +195,95 @@ def metrics_page() -> str:
         "was really measured.\n"
     )
     return intro + _table(("metric", "what", "unit", "direction", "definition"), rows) + outro
+
+
+def profiles_page() -> str:
+    """Every profile with its choices, and the marks that measurements are graded by."""
+    intro = (
+        "# Profiles\n\n"
+        'A profile is a way to load a model in order to measure it: `bench(model, profile="batch", documents=60)`.\n'
+        "Its choices are the keyword arguments; `demo=True`, or `--llmbench-demo-form` for a whole run, takes the\n"
+        "small sizes of the column *demo form*, and what a test chooses itself comes first. How to use them:\n"
+        "[Measure a machine](../how-to/measure-a-machine.md).\n\n"
+    )
+    return intro + "\n".join(map(_profile, PROFILES.values())) + "\n" + _ratings()
+
+
+def _profile(profile: Profile) -> str:
+    module = inspect.getmodule(profile.drive)
+    about = (module.__doc__ or "").strip().partition("\n\n")[0].replace("\n", " ") if module else ""
+    told = _field_texts(profile.load)
+    rows = [
+        (f"`{field.name}`", _default(field), _value(DEMO[profile.name].get(field.name)), told.get(field.name, ""))
+        for field in dataclasses.fields(profile.load)
+    ]
+    rated = ", ".join(f"`{name}`" for name in profile.rated)
+    resumed = "" if profile.resumable else " It cannot be gone on with after an interruption: it begins anew."
+    table = _table(("choice", "default", "demo form", ""), rows)
+    return f"## {profile.name}\n\n{about}\n\nRated by {rated}.{resumed}\n\n{table}"
+
+
+def _field_texts(load: type[Load]) -> dict[str, str]:
+    """Field → the text below it in the source, of the class and what it inherits from."""
+    found: dict[str, str] = {}
+    for part in reversed(load.__mro__[:-1]):
+        body = ast.parse(textwrap.dedent(inspect.getsource(part))).body[0]
+        for field, text in pairwise(body.body if isinstance(body, ast.ClassDef) else ()):
+            told = isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)
+            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and told:
+                found[field.target.id] = " ".join(str(text.value.value).split())
+    return found
+
+
+def _default(field: dataclasses.Field[Any]) -> str:
+    if isinstance(field.default, tuple) and any(isinstance(item, str) for item in field.default):
+        return f"{len(field.default)} built in"
+    return _value(field.default) if len(str(field.default)) < _LONG else "built in"
+
+
+_LONG = 60
+
+
+def _value(value: object) -> str:
+    if value is None or value in ("", ()):
+        return ""
+    return f"`{', '.join(map(str, value))}`" if isinstance(value, tuple) else f"`{value}`"
+
+
+def _ratings() -> str:
+    rows = [
+        (f"`{m.name}`", *_marks(m), f"each {m.marks.each}" if m.marks.each else m.marks.statistic, "; ".join(_bands(m)))
+        for m in METRICS.values()
+        if m.marks.threshold is not None or m.marks.bands
+    ]
+    heads = ("metric", "excellent", "good", "acceptable", "failed beyond", "judged", "words")
+    return (
+        "## Ratings\n\n"
+        "The grade follows from a metric's threshold: *excellent* is better than it by half, *good* by a fifth,\n"
+        "*acceptable* meets it, *poor* misses it, *failed* lies beyond the unusable mark. Where there is a best\n"
+        "thinkable value (1 for a share, a temperature that good cooling keeps) half and a fifth are parts of the way\n"
+        "to it. The worst grade is the measurement's; a metric that was not measured is named as such and counts for\n"
+        "nothing. `accuracy` is graded for each category of questions by itself. Words describe, they do not judge.\n\n"
+        "[`grades:`](configuration.md#grademarks) of llmbench.yaml replaces the marks of a metric,\n"
+        "[`ratings:`](configuration.md#ratingstep) its words.\n\n" + _table(heads, rows)
+    )
+
+
+def _marks(metric: Metric) -> Iterator[str]:
+    if metric.marks.threshold is None or metric.marks.unusable is None:
+        yield from ("", "", "", "")
+        return
+    sign = "≤" if metric.direction is Direction.LOWER else "≥"
+    for grade in BETTER_BY:
+        yield f"{sign} {quantity(mark_for(grade, metric), metric.unit)}"
+    yield quantity(metric.marks.unusable, metric.unit)
+
+
+def _bands(metric: Metric) -> Iterator[str]:
+    sign = "<" if metric.direction is Direction.LOWER else "≥"
+    for band in metric.marks.bands:
+        limit = f"{sign} {quantity(band.limit, metric.unit)}" if math.isfinite(band.limit) else "else"
+        yield f"{limit} {band.word}"
 
 
 def exit_codes_page() -> str:

@@ -32,6 +32,11 @@ async def sleep_async(seconds: float) -> None:
     await asyncio.sleep(seconds)
 
 
+def thread_cpu_s() -> float:
+    """CPU seconds, user and system, that the calling thread has used."""
+    return time.thread_time()
+
+
 def process_cpu_s(pid: int) -> float | None:
     """CPU seconds (user and system, all threads, nanosecond steps) that a process has used since its start.
 

@@ -88,22 +88,18 @@ def model(request: pytest.FixtureRequest) -> Model:
 def bench(pytestconfig: pytest.Config) -> Callable[..., Measurement]:
     """Measure a model: `bench(model, profile="interactive", rounds=4)`; a model's name will do.
 
-    Returns a measurement whose metrics are attributes: `chat.ttft_s.p95`, `chat.decode_tps.median`. A test that uses
-    it, also through a fixture, has the machine to itself. In a module- or session-scoped fixture it is measured once a
-    session, under pytest-xdist too.
+    Profiles: interactive, long_context, batch, quality, stress, load; further arguments are the profile's choices
+    (`prompts=`, `sizes=`, ...), `demo=True` takes its small sizes. Returns a measurement whose metrics are attributes:
+    `chat.ttft_s.p95`, `chat.decode_tps.median`. A test that uses it, also through a fixture, has the machine to
+    itself. In a module- or session-scoped fixture it is measured once a session, under pytest-xdist too.
     """
     from pytest_llmbench.serving import run_bench  # noqa: PLC0415 - loaded only where a test asks
 
     session = pytestconfig.stash[SESSION]()
 
     def measure(
-        model: ServedModel | str,
-        profile: str = "interactive",
-        *,
-        rounds: int | None = None,
-        output_tokens: int | None = None,
-        prompts: Sequence[str] | None = None,
+        model: ServedModel | str, profile: str = "interactive", *, demo: bool | None = None, **choices: Any
     ) -> Measurement:
-        return run_bench(session, model, profile, rounds=rounds, output_tokens=output_tokens, prompts=prompts)
+        return run_bench(session, model, profile, choices, demo=demo)
 
     return measure

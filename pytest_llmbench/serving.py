@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import Any, Self
 
-from pytest_llmbench.bench import Load, measure
+from pytest_llmbench.bench import measure
 from pytest_llmbench.clients import ChatRequest, Endpoint, Model
 from pytest_llmbench.clients.model import Prompt
 from pytest_llmbench.clients.rounds import GONE
 from pytest_llmbench.config import ServerDef
 from pytest_llmbench.errors import Category, InfraError, ServerError, UsageError, WireError, did_you_mean
 from pytest_llmbench.profiles import PROFILES
-from pytest_llmbench.profiles.interactive import PROMPTS
-from pytest_llmbench.profiles.ratings import Step
+from pytest_llmbench.profiles.demo_form import DEMO
+from pytest_llmbench.profiles.grading import graded
 from pytest_llmbench.records import Measurement, Reply, ServerInfo, ServerSpec
 from pytest_llmbench.secret import Secret
 from pytest_llmbench.servers.claims import HANG_S
-from pytest_llmbench.session import Session
+from pytest_llmbench.session import Session, with_choices
 
 SETTLE_S = 1.0
 """How long after the end of a connection the end of its server may become known."""
@@ -74,6 +75,28 @@ class ServedModel(Model, ABC):
             self.session.keep_failed(request, number, reason, self.identity())
         return reason
 
+    def server_spec(self) -> ServerSpec | None:
+        """What its server is ordered to be; None where it is somebody else's."""
+        return None
+
+    def served_with(self, **settings: Any) -> Self:
+        """The same model behind a server with other settings.
+
+        Raises:
+            UsageError: the server is somebody else's, or has no such setting.
+        """
+        raise UsageError(
+            f"{self.name} is served by somebody else: its {', '.join(sorted(settings))} cannot be chosen",
+            hint="name a local model (name:QUANT), whose server we start",
+        )
+
+    def let_go(self) -> None:
+        """End the claims on its server: it may go where its room is needed."""
+
+    def fit_for(self, needs: Mapping[str, Any]) -> Self:  # noqa: ARG002 - for servers that are ours
+        """The same model behind a server that has at least what a load needs, where that is ours to choose."""
+        return self
+
     @property
     def model_id(self) -> str:
         """The name sent to the server."""
@@ -96,6 +119,19 @@ class LocalModel(ServedModel):
     def __init__(self, session: Session, spec: ServerSpec) -> None:
         super().__init__(session, spec.model.label)
         self.spec = spec
+
+    def server_spec(self) -> ServerSpec:
+        return self.spec
+
+    def served_with(self, **settings: Any) -> LocalModel:
+        return LocalModel(self.session, with_choices(self.spec, settings))
+
+    def let_go(self) -> None:
+        self.session.let_go(self.spec)
+
+    def fit_for(self, needs: Mapping[str, Any]) -> LocalModel:
+        more = {name: value for name, value in needs.items() if _is_more(value, getattr(self.spec, name))}
+        return self.served_with(**more) if more else self
 
     def server(self) -> ServerInfo:
         return self.session.served(self.spec)
@@ -144,6 +180,10 @@ class ExternalModel(ServedModel):
         return {"url": self._info.base_url, "served": self._served}
 
 
+def _is_more(value: Any, than: Any) -> bool:
+    return bool(value > than if isinstance(value, int) else value != than)
+
+
 def open_model(session: Session, name: str) -> ServedModel:
     """The model of a name as tests write it: local, or `server/model`."""
     found = session.external(name)
@@ -159,30 +199,51 @@ def run_bench(
     session: Session,
     model: ServedModel | str,
     profile: str,
+    choices: Mapping[str, Any],
     *,
-    rounds: int | None,
-    output_tokens: int | None,
-    prompts: Sequence[str] | None,
+    demo: bool | None = None,
 ) -> Measurement:
-    """Measure under the machine lock that the test holds; the other choices come from the settings.
+    """Measure under the machine lock that the test holds; what is not chosen comes from the settings.
+
+    Args:
+        session: this process's.
+        model: what is measured; a model's name will do.
+        profile: how.
+        choices: fields of the profile's load.
+        demo: whether the profile's demo form gives the sizes; None as the settings say.
 
     Raises:
-        UsageError: no such profile, an empty choice, or the test does not have the machine.
+        UsageError: no such profile, a choice that cannot be, or the test does not have the machine.
     """
     if profile not in PROFILES:
         raise UsageError(
             f"no profile {profile!r}{did_you_mean(profile, PROFILES)}", hint=f"profiles: {', '.join(PROFILES)}"
         )
     session.require_exclusive()
+    chosen = PROFILES[profile]
+    load = chosen.planned({**_defaults(session, profile, demo), **_given(choices)})
     if isinstance(model, str):
         model = open_model(session, session.checked_external(model) or model)
-    load = Load(
-        rounds=session.settings.rounds if rounds is None else rounds,
-        prompts=PROMPTS if prompts is None else tuple(prompts),
-        output_tokens=session.settings.output_tokens if output_tokens is None else output_tokens,
+    measured = measure(
+        model.fit_for(chosen.needs(load)),
+        chosen,
+        load,
+        session.book,
+        grade=partial(graded, rules=session.config),
+        client_error=lambda: session.client_error,
+        owner=session.measurement_owner(),
     )
-    ratings = {metric: [Step(s.limit, s.word) for s in steps] for metric, steps in session.config.ratings.items()}
-    measured = measure(model, PROFILES[profile](ratings), load, session.book, owner=session.measurement_owner())
     if session.context is not None:
         session.context.measurement_ids.append(measured.id)
     return measured
+
+
+def _defaults(session: Session, profile: str, demo: bool | None) -> dict[str, Any]:
+    """What the settings say of this profile's load."""
+    settings = session.settings
+    own = {"rounds": settings.rounds, "output_tokens": settings.output_tokens} if profile == "interactive" else {}
+    return {**own, **(DEMO[profile] if (settings.demo_form if demo is None else demo) else {})}
+
+
+def _given(choices: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in choices.items() if value is not None}

@@ -19,6 +19,7 @@ from typing import Any
 
 from pytest_llmbench import clock, redaction
 from pytest_llmbench.bench import Book, failed_attempt
+from pytest_llmbench.calibration import calibrate
 from pytest_llmbench.clients import ChatRequest
 from pytest_llmbench.config import Resolved, ServerDef
 from pytest_llmbench.environment import environment
@@ -156,7 +157,22 @@ class Session:
 
     @property
     def book(self) -> Book:
-        return Book(self.store, self.run_id, self.host.fingerprint, self.settings.keep_prompts, self.identity.resuming)
+        return Book(
+            self.store,
+            self.run_id,
+            self.host.fingerprint,
+            self.settings.keep_prompts,
+            self.identity.resuming,
+            memory_bytes=self.host.container_memory_bytes or self.host.memory_bytes,
+            retakes=self.settings.retakes,
+            monitor_interval_s=self.settings.monitor_interval_s,
+            say=self._say,
+        )
+
+    @cached_property
+    def client_error(self) -> Mapping[str, Any]:
+        """How far our client is off on a stream of known timing, read once a session; empty where not wanted."""
+        return calibrate().as_dict() if self.settings.calibrate else {}
 
     def external(self, name: str) -> tuple[ServerDef, str] | None:
         """The configured server and served model of `server/model`; None for a local model's name."""
@@ -192,15 +208,11 @@ class Session:
             ModelFileError: its file cannot be had.
             UsageError: a choice is no field of `ServerSpec`.
         """
-        allowed = {f.name for f in dataclasses.fields(ServerSpec)} - {"model"}
-        if wrong := sorted(set(choices) - allowed):
-            raise UsageError(f"a server has no setting {wrong[0]!r}", hint=f"it has {', '.join(sorted(allowed))}")
+        check_choices(choices)
         s = self.settings
         threads = s.threads or max(1, (self.host.physical_cores or 2) - 1)
         base = ServerSpec(self.model_file(name), s.context, threads, gpu_layers=s.gpu_layers, engine=s.engine)
-        if "extra_args" in choices:
-            choices["extra_args"] = tuple(choices["extra_args"])
-        return dataclasses.replace(base, **choices)
+        return with_choices(base, choices)
 
     def model_file(self, name: str) -> ModelFile:
         """The file of a local model, fetched where it is missing."""
@@ -248,6 +260,13 @@ class Session:
         info = self.supervisor.claim([spec], wait=False)[0]
         self._claimed.append(spec)
         return info
+
+    def let_go(self, spec: ServerSpec) -> None:
+        """End this test's claims on a server before the test ends: it stays loaded until its room is needed."""
+        ours = [claimed for claimed in self._claimed if claimed == spec]
+        self._claimed = [claimed for claimed in self._claimed if claimed != spec]
+        if ours:
+            self.supervisor.release(ours)
 
     def require_exclusive(self) -> None:
         """Refuse to measure while others may use the machine."""
@@ -365,6 +384,24 @@ class Session:
             environment=environment(self.resolved.rootdir, self.identity.command),
             settings={name: origin.value for name, origin in self.resolved.origins.items()},
         )
+
+
+def check_choices(choices: Mapping[str, Any]) -> None:
+    """Refuse what is no setting of a server, before its model is fetched."""
+    allowed = {f.name for f in dataclasses.fields(ServerSpec)} - {"model"}
+    if wrong := sorted(set(choices) - allowed):
+        raise UsageError(f"a server has no setting {wrong[0]!r}", hint=f"it has {', '.join(sorted(allowed))}")
+
+
+def with_choices(spec: ServerSpec, choices: Mapping[str, Any]) -> ServerSpec:
+    """The same server, with these settings.
+
+    Raises:
+        UsageError: a choice is no field of `ServerSpec`.
+    """
+    check_choices(choices)
+    extra = {"extra_args": tuple(choices["extra_args"])} if "extra_args" in choices else {}
+    return dataclasses.replace(spec, **{**choices, **extra})
 
 
 def _is_whole(reply: Reply) -> bool:

@@ -23,6 +23,10 @@ class Settings:
     report: tuple[str, ...]
     rounds: int
     output_tokens: int
+    demo_form: bool
+    retakes: int
+    calibrate: bool
+    monitor_interval_s: float
     max_error_rate: float
     inconclusive: str
     engine: str

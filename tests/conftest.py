@@ -55,5 +55,7 @@ def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, models_folder: Pat
     for name in [name for name in os.environ if name.startswith("LLMBENCH_") and name != "LLMBENCH_REQUIRE_BROWSER"]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("LLMBENCH_MODELS_DIR", str(models_folder))
+    monkeypatch.setenv("LLMBENCH_CALIBRATE", "false")  # half a second a session
+    monkeypatch.setenv("LLMBENCH_RETAKES", "0")  # else a busy machine would decide how many requests are sent
     for name in ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_XDIST_TESTRUNUID"):
         monkeypatch.delenv(name, raising=False)  # else a serial run that a test starts takes itself for a worker

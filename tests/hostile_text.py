@@ -7,9 +7,9 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import report_runs
+import report_profiles
 
-from pytest_llmbench.records import Run
+from pytest_llmbench.records import Measurement, MonitorSample, Run
 
 XSS: tuple[str, ...] = (
     "<script>window.pwned=1;alert(1)</script>",
@@ -191,15 +191,40 @@ _KEPT = {"id", "reply_id", "reply_ids", "measurement_ids", "key"}
 def hostile_run(texts: Sequence[str] = ALL) -> Run:
     """A run in which every text that a report may show is one of `texts`, in turn."""
     text = itertools.cycle(texts)
-    run = report_runs.mixed_run()
+    run = report_profiles.profiles_run()
     # The outcomes and verdicts of a real run decide what is shown; hostile ones come beside them.
     strange = dataclasses.replace(run.results[0], outcome=next(text))
     poisoned = _poisoned(dataclasses.replace(run, results=(*run.results, strange)), text)
     return dataclasses.replace(
         poisoned,
         id=next(text),
+        measurements=tuple(_drawn(measurement, text) for measurement in poisoned.measurements),
         environment={**poisoned.environment, next(text): next(text), "versions": {next(text): next(text)}},
         settings={**poisoned.settings, next(text): [next(text), {next(text): next(text)}]},
+    )
+
+
+def _drawn(measurement: Measurement, text: Iterator[str]) -> Measurement:
+    """With charts of columns that are there, whatever they are called, grades that are found, and strange readings."""
+    kinds = itertools.cycle(("line", "bars"))
+    tables = [
+        dataclasses.replace(
+            table,
+            chart={"kind": next(kinds), "x": table.columns[0], "y": [*table.columns[1:4], next(text)]},
+            rows=(*table.rows, tuple(next(text) for _ in table.columns)),
+        )
+        for table in measurement.tables[:-1]
+    ]
+    grades = [
+        dataclasses.replace(table, name="grades", columns=report_profiles.GRADE_COLUMNS)
+        for table in measurement.tables[-1:]
+    ]
+    strange = MonitorSample(1.0, {next(text): 1.0}) if measurement.samples else None
+    return dataclasses.replace(
+        measurement,
+        tables=(*tables, *grades),
+        samples=(*measurement.samples, *([strange] if strange else [])),
+        unavailable={next(text): next(text)} if measurement.unavailable else {},
     )
 
 

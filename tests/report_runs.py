@@ -158,8 +158,8 @@ def mixed_run() -> Run:
     slow = a_measurement("qwen2.5-coder-1.5b-instruct:Q8_0 (requantized from Q4_K_M)", ttft_s=0.9, decode_tps=7.4)
     slow = dataclasses.replace(
         slow,
-        rating="slow",
-        sentence="slow: an answer starts after 0.90 s, then runs at 7 tokens/s",
+        rating="poor",
+        sentence="poor: an answer starts after 0.90 s, then runs at 7 tokens/s",
         notes=("10 repetitions were measured before an interruption",),
     )
     remote = a_measurement("lab/llama-3.2:3b", ttft_s=0.21, decode_tps=61, n=8, load_s=None)

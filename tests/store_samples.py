@@ -13,6 +13,7 @@ from pytest_llmbench.records import (
     Reply,
     Run,
     ServerInfo,
+    Table,
     TestResult,
     Timing,
     Usage,
@@ -97,6 +98,10 @@ def repetition(index: int) -> Repetition:
         reply_id="17",
         timing=TIMING,
         usage=USAGE,
+        labels={"context_tokens": 4096, "depth": 0.5, "item": "maths-1", "hard": True},
+        at_s=1.5 * index,
+        dirty="others used 40 % of the machine",
+        superseded=False,
     )
 
 
@@ -116,6 +121,9 @@ def measurement(measurement_id: str = "m1", key: str = "k1", repetitions: int = 
         rating="instant",
         sentence="The first token is there in 0.25 s.",
         notes=("a note",),
+        tables=(Table("sizes", "By size", ("context", "speed"), ("tokens", "tok/s"), ((4096, 120.5), (8192, None))),),
+        unavailable={"temperature_c": "no sensor"},
+        client_error={"ttft_error_s": 0.0002},
     )
 
 

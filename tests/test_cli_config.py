@@ -150,6 +150,7 @@ def test_the_example_is_valid_with_every_line_uncommented():
     assert found.servers
     assert found.thresholds
     assert found.ratings
+    assert found.grades
     assert set(found.defaults) == {option.name for option in OPTIONS if not refusal(option, in_yaml=True)}
 
 

@@ -120,6 +120,18 @@ def test_a_frozen_configuration_cannot_be_changed():
             "ratings: {decode_tps: [{limit: 1, word: a}, {limit: 2, word: b}]}",
             "llmbench.yaml:1: ratings.decode_tps: limits go from best to worst, so they must fall",
         ),
+        (
+            "ratings: {ttft_s: [{word: a}, {limit: 1, word: b}]}",
+            "llmbench.yaml:1: ratings.ttft_s: only the last may have no limit",
+        ),
+        ("grades: {ttft: {threshold: 1}}", "llmbench.yaml:1: grades.ttft: 'ttft' is no metric; did you mean 'ttft_s'"),
+        ("grades: {recall: {threshold: 0.9}}", "llmbench.yaml:1: grades.recall: has no marks of its own: give both"),
+        ("grades: {accuracy: {threshold: 75}}", "llmbench.yaml:1: grades.accuracy: is a share: write 0.75 for 75 %"),
+        (
+            "grades: {ttft_s: {threshold: 90}}",
+            "llmbench.yaml:1: grades.ttft_s: unusable (60) must be no better than threshold (90): lower is better",
+        ),
+        ("grades: {ttft_s: {treshold: 90}}", "llmbench.yaml:1: grades.ttft_s.treshold: unknown key"),
         ('ratings: {ttft_s: [{limit: 2, word: "a\\nb"}]}', "llmbench.yaml:1: ratings.ttft_s[0].word: must be one line"),
         (
             "defaults:\n  roundz: 3",

@@ -128,3 +128,20 @@ def test_it_runs_by_itself():
         (call,) = get(url + "/demo/log")[1]
         process.terminate()
     assert [sent["kind"] for sent in call["sent"]].count("content") == 3
+
+
+def test_it_ends_by_itself_after_the_time_it_was_given():
+    """So that whoever started it may be killed."""
+    command = [sys.executable, "-m", "pytest_llmbench.demo", "--for-s", "0.1"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout[:17]) == (0, "http://127.0.0.1:")
+
+
+def test_it_serves_one_at_a_time_where_told_so():
+    """First come, first served, the same time for each: three at once end one, two and three service times later."""
+    with DemoProvider(Answer("one two"), service_s=0.2) as provider:
+        model_of(provider).ask_all(["a", "b", "c"], concurrency=3)
+        calls = provider.chats()
+    ends = sorted(call.sent[0].at for call in calls)
+    for number, end in enumerate(ends, 1):
+        assert end - calls[0].received_at >= number * 0.2 - 0.001

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from pytest_llmbench import clock
-from pytest_llmbench.servers.monitor import ProcessMeter
+from pytest_llmbench.monitor import ProcessMeter
 
 SPIN = """
 import time

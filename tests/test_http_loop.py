@@ -169,3 +169,38 @@ assert asyncio.run(module_of_loop()).startswith("asyncio")
 """
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_results_come_to_the_waiting_thread_as_they_are_handed_over():
+    """Not all at once at the end, and in their order; what the work raises comes after the last."""
+    went_on = threading.Event()
+
+    async def work(hand_over):
+        hand_over(1)
+        await asyncio.to_thread(went_on.wait, 10)
+        hand_over(2)
+        raise LookupError("no third")
+
+    results = http.results(work)
+    assert next(results) == 1
+    went_on.set()
+    assert next(results) == 2
+    with pytest.raises(LookupError, match="no third"):
+        next(results)
+
+
+def test_leaving_results_early_cancels_the_work():
+    """Its connections are closed before the loop is left."""
+    ended = threading.Event()
+
+    async def work(hand_over):
+        try:
+            hand_over(1)
+            await asyncio.sleep(60)
+        finally:
+            ended.set()
+
+    for result in http.results(work):
+        assert result == 1
+        break
+    assert ended.wait(10)

@@ -20,11 +20,11 @@ from pytest_llmbench.errors import Category, ServerError
 from pytest_llmbench.models.gguf import GgufHeader, read_header
 from pytest_llmbench.models.gguf_bytes import LongArray
 from pytest_llmbench.models.gguf_tensors import TensorInfo
+from pytest_llmbench.monitor import ProcessMeter
 from pytest_llmbench.records import ModelFile, ServerInfo
 from pytest_llmbench.servers import engines
 from pytest_llmbench.servers.memory import MIB, asked_by, estimate, repacked_by
 from pytest_llmbench.servers.memory_layers import CacheRules, attention_layers, cache_bytes, checkpoint_bytes, kv_bytes
-from pytest_llmbench.servers.monitor import ProcessMeter
 
 SMOLLM2 = {
     "block_count": 30, "embedding_length": 576, "feed_forward_length": 1536,

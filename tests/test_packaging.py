@@ -63,6 +63,7 @@ def test_the_wheel_holds_every_file_of_the_package(wheel):
     "pattern",
     [
         "py.typed",
+        "data/chronicle.yaml",
         "data/models.yaml",
         "data/*.html.j2",
         "data/vega/*.js",
@@ -89,7 +90,7 @@ def test_the_metadata_tells_licence_python_and_extras(metadata):
     assert metadata["Version"] == pytest_llmbench.__version__
     assert metadata["License-Expression"] == "Apache-2.0"
     assert metadata["Requires-Python"] == ">=3.11"
-    assert set(metadata.get_all("Provides-Extra")) == {"local", "fast", "dev"}
+    assert set(metadata.get_all("Provides-Extra")) == {"local", "fast", "gpu", "dev"}
     assert {"LICENSE", "NOTICE"} <= set(metadata.get_all("License-File"))
 
 

@@ -40,7 +40,8 @@ def test_a_project_that_does_not_use_it_loads_nothing_and_finds_no_file(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
 ) -> None:
     """Neither a heavy module nor a file or folder of ours appears."""
-    monkeypatch.delenv("LLMBENCH_MODELS_DIR")
+    for name in ("LLMBENCH_MODELS_DIR", "LLMBENCH_CALIBRATE", "LLMBENCH_RETAKES"):
+        monkeypatch.delenv(name)
     pytester.makepyfile(PLAIN_SUITE)
     pytester.makeconftest(REPORTER)
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider", *arguments)

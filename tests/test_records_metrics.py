@@ -8,7 +8,6 @@ import pytest
 
 from pytest_llmbench.errors import ReplyFormatError
 from pytest_llmbench.metrics import METRICS, call_metrics
-from pytest_llmbench.profiles.ratings import Step, rate
 from pytest_llmbench.records import Measurement, Repetition, Reply, Series, ServerInfo, Timing, Usage
 from pytest_llmbench.secret import Secret
 
@@ -93,24 +92,3 @@ def test_a_servers_key_is_neither_shown_nor_stored() -> None:
     info = ServerInfo("embedded", "http://127.0.0.1:1", Secret("s3cret"))
     assert "s3cret" not in repr(info)
     assert "s3cret" not in json.dumps(info.public())
-
-
-def test_the_rating_is_the_worst_of_its_metrics_in_words() -> None:
-    word, sentence = rate(measurement({"ttft_s": 0.2, "decode_tps": 12.0}))
-    assert word == "usable"
-    assert "12 tokens/s" in sentence
-
-
-def test_users_override_the_words() -> None:
-    word, _ = rate(measurement({"decode_tps": 12.0}), {"decode_tps": [Step(10, "fine for us")]})
-    assert word == "fine for us"
-
-
-def test_a_users_own_word_for_slow_still_counts_as_worse() -> None:
-    steps = {"decode_tps": [Step(40, "swift"), Step(10, "glacial")]}
-    assert rate(measurement({"ttft_s": 0.2, "decode_tps": 12.0}), steps)[0] == "glacial"
-    assert rate(measurement({"ttft_s": 20.0, "decode_tps": 12.0}), steps)[0] == "poor"
-
-
-def test_nothing_measured_is_not_rated() -> None:
-    assert rate(measurement({}))[0] == ""

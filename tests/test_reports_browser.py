@@ -8,6 +8,7 @@ from pathlib import Path
 
 import hostile_text
 import pytest
+import report_profiles
 import report_runs
 from browsers import Opened, launched
 from playwright.sync_api import Browser, Page
@@ -39,9 +40,8 @@ def visit(browser: Browser, tmp_path: Path) -> Iterator[Visit]:
         contexts.append(context)
         opened = Opened(context.new_page())
         opened.page.goto(path.as_uri())
-        if scripts and run.measurements:
-            opened.page.wait_for_selector("[data-chart=decode] svg")
-            opened.page.wait_for_function("document.querySelectorAll('[data-chart] svg').length === 3")
+        if scripts:
+            _wait_for_charts(opened.page)
         return opened
 
     yield open_
@@ -52,17 +52,26 @@ def visit(browser: Browser, tmp_path: Path) -> Iterator[Visit]:
 PAGES = 8
 
 
-def _elements(page: Page) -> collections.Counter[str]:
+def _wait_for_charts(page: Page) -> None:
+    """Until every chart that can be seen is drawn."""
+    for box in page.query_selector_all("[data-chart]"):
+        if box.is_visible():
+            box.wait_for_selector("svg", state="attached")
+
+
+def _elements(page: Page, which: str) -> collections.Counter[str]:
     """How often each element occurs, handlers included as `tag!attribute`."""
     found = page.evaluate(
-        """() => [...document.querySelectorAll('body *')].flatMap(e =>
-            [e.localName, ...e.getAttributeNames().filter(n => n.startsWith('on')).map(n => e.localName + '!' + n)])"""
+        """which => [...document.querySelectorAll(which)].flatMap(e =>
+            [e.localName, ...e.getAttributeNames().filter(n => n.startsWith('on')).map(n => e.localName + '!' + n)])""",
+        which,
     )
     return collections.Counter(found)
 
 
 def _open_everything(page: Page) -> None:
     page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true; })")
+    _wait_for_charts(page)
     for button in page.query_selector_all("button[data-outcome]"):
         button.click()
     page.mouse.move(600, 400)
@@ -80,6 +89,21 @@ def test_the_charts_are_drawn_with_every_value(visit: Visit) -> None:
     assert opened.console == []
 
 
+def test_a_profiles_table_is_drawn_as_it_asks_and_the_machine_once_its_box_is_opened(visit: Visit) -> None:
+    """A line chart for each unit, bars for names, every row a mark; what is closed costs nothing."""
+    page = visit(report_profiles.profiles_run()).page
+    lines = page.locator("[data-chart^='3/table/0/']")
+    assert lines.count() == 3
+    assert [lines.nth(i).locator(".mark-symbol path").count() for i in range(3)] == [3, 3, 3]
+    assert page.locator("[data-chart='4/table/0/0'] .mark-rect path").count() == 3
+    machine = page.locator("[data-chart^='3/time/']")
+    assert machine.count() == 4
+    assert machine.locator("svg").count() == 0
+    page.get_by_text("The machine meanwhile").first.click()
+    _wait_for_charts(page)
+    assert machine.locator("svg").count() == 4
+
+
 def test_a_report_asks_nobody_anything(visit: Visit) -> None:
     """One request: the file itself."""
     opened = visit(report_runs.mixed_run())
@@ -91,7 +115,10 @@ def assert_runs_nothing(plain: Opened, hostile: Opened) -> None:
     """The hostile page did nothing, and holds nothing that the plain one does not."""
     _open_everything(plain.page)
     _open_everything(hostile.page)
-    assert _elements(hostile.page) == _elements(plain.page)
+    page, drawing = "body :not(svg *)", "body svg *"
+    assert _elements(hostile.page, page) == _elements(plain.page, page)
+    # How many labels an axis has room for depends on their lengths; what kinds of elements there are does not.
+    assert _elements(hostile.page, drawing).keys() <= _elements(plain.page, drawing).keys()
     assert hostile.page.evaluate("window.pwned") is None
     assert hostile.dialogs == []
     assert [url for url in hostile.requests if not url.startswith("data:")] == [hostile.page.url]
@@ -108,7 +135,8 @@ def test_hostile_text_in_every_field_runs_nothing(visit: Visit) -> None:
 def test_every_payload_in_every_field_runs_nothing(visit: Visit, number: int) -> None:
     """Two hundred of them: each text of the report is an eighth of the corpus, and in eight reports all of it."""
     payloads = hostile_text.CORPUS[number::PAGES]
-    plain = visit(hostile_text.hostile_run((" ".join(f"word{i}" for i in range(len(payloads))),)))
+    words = [f"word{i}" for i in range(len(payloads))]
+    plain = visit(hostile_text.hostile_run((" ".join(words), " ".join(reversed(words)))))
     hostile = visit(hostile_text.hostile_run((" ".join(payloads), " ".join(reversed(payloads)))))
     assert_runs_nothing(plain, hostile)
 
@@ -137,8 +165,13 @@ def test_the_policy_stops_what_would_slip_through(visit: Visit) -> None:
 
 @pytest.mark.parametrize(
     "run",
-    [report_runs.passed_run(), report_runs.mixed_run(), report_runs.empty_run(), hostile_text.hostile_run()],
-    ids=["passed", "mixed", "empty", "hostile"],
+    [
+        report_runs.passed_run(),
+        report_profiles.profiles_run(),
+        report_runs.empty_run(),
+        hostile_text.hostile_run(),
+    ],
+    ids=["passed", "profiles", "empty", "hostile"],
 )
 def test_a_phone_needs_no_horizontal_scrolling(run: Run, visit: Visit) -> None:
     """At 380 px the page is as wide as the screen, with everything opened, unbroken words of 3,000 letters included."""

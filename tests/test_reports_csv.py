@@ -7,6 +7,7 @@ import dataclasses
 import io
 
 import hostile_text
+import report_profiles
 import report_runs
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -42,6 +43,16 @@ def test_what_was_not_measured_is_an_empty_cell() -> None:
     """Never 0, and no word that a spreadsheet could not average over."""
     third = _rows(report_runs.mixed_run())[2]
     assert (third["load_s"], third["prompt_p50_tokens_per_s"], third["peak_rss_bytes"]) == ("", "", "")
+
+
+def test_a_profiles_figures_have_columns_of_their_own_at_the_end() -> None:
+    """What another profile measures is empty; grades are one text."""
+    rows = {row["profile"]: row for row in _rows(report_profiles.profiles_run())}
+    assert float(rows["long_context"]["context_load_s"]) == 23.8
+    assert rows["long_context"]["documents_per_hour"] == ""
+    assert rows["batch"]["grades"] == "documents_per_hour: excellent; temperature_c: not graded"
+    assert (rows["batch"]["taken_again"], rows["batch"]["disturbed"]) == ("1", "1")
+    assert csv_report.COLUMNS[-1] == "disturbed"
 
 
 def test_a_run_without_measurements_has_a_header_only() -> None:

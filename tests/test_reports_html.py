@@ -12,6 +12,7 @@ import re
 from importlib.resources import files
 
 import hostile_text
+import report_profiles
 import report_runs
 
 from pytest_llmbench.metrics import METRICS
@@ -109,6 +110,26 @@ def test_requests_under_which_a_server_died_are_listed_with_what_had_come() -> N
     assert "the server died (SIGSEGV)" in text
     assert "The capital of" in text
     assert "Failed attempts" not in _Page(html_report.render(report_runs.passed_run())).text
+
+
+def test_a_profile_shows_grades_tables_and_what_the_machine_did_not_tell() -> None:
+    """All as text: a chart is never the only place of a number."""
+    text = _Page(html_report.render(report_profiles.profiles_run())).text
+    for shown in ("Findings", "does not fit the model", "words only", "no sensor under /sys/class"):
+        assert shown in text
+    assert "accuracy: logic" in text
+    assert "1 of 12 taken again, 1 disturbed" in text
+    assert "client error ±0.4 ms on TTFT" in text
+    assert "All 80 rows" in text
+
+
+def test_a_long_table_is_cut_and_says_so() -> None:
+    """The JSON report has all rows."""
+    run = report_profiles.profiles_run()
+    long = dataclasses.replace(report_profiles.BATCH, rows=report_profiles.BATCH.rows * 6)
+    measured = dataclasses.replace(run.measurements[-1], tables=(long,))
+    text = html_report.render(dataclasses.replace(run, measurements=(measured,)))
+    assert f"{6 * 80 - html_report.MAX_ROWS} more rows are in the JSON report" in text
 
 
 def test_every_metric_is_explained() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import hostile_text
 import jsonschema
 import pytest
+import report_profiles
 import report_runs
 
 from pytest_llmbench.records import Measurement, Run
@@ -33,8 +34,8 @@ def test_the_published_schema_is_what_the_code_says() -> None:
 
 @pytest.mark.parametrize(
     "run",
-    [report_runs.passed_run(), report_runs.mixed_run(), report_runs.empty_run(), hostile_text.hostile_run()],
-    ids=["passed", "mixed", "empty", "hostile"],
+    [report_runs.passed_run(), report_profiles.profiles_run(), report_runs.empty_run(), hostile_text.hostile_run()],
+    ids=["passed", "profiles", "empty", "hostile"],
 )
 def test_every_report_keeps_to_the_schema(run: Run) -> None:
     """Names and versions its format, and says how the run ended."""

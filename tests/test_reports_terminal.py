@@ -6,11 +6,13 @@ import unicodedata
 
 import hostile_text
 import pytest
+import report_profiles
 import report_runs
 
 from pytest_llmbench.records import Run
 from pytest_llmbench.reports import terminal
 from pytest_llmbench.reports.cells import cell_width, clipped, wrapped
+from pytest_llmbench.reports.terminal_tables import table_lines
 
 PATH = f".llmbench/reports/{report_runs.RUN_ID}/report.html"
 
@@ -43,8 +45,8 @@ def test_the_summary_of_the_quickstart_reads_like_this() -> None:
 @pytest.mark.parametrize("width", [72, 80, 100, 132])
 @pytest.mark.parametrize(
     "run",
-    [report_runs.passed_run(), report_runs.mixed_run(), report_runs.empty_run(), hostile_text.hostile_run()],
-    ids=["passed", "mixed", "empty", "hostile"],
+    [report_runs.passed_run(), report_profiles.profiles_run(), report_runs.empty_run(), hostile_text.hostile_run()],
+    ids=["passed", "profiles", "empty", "hostile"],
 )
 def test_no_line_is_wider_than_the_terminal_or_steers_it(run: Run, width: int) -> None:
     """Counted in cells, with wide letters; no control character, whatever a model wrote."""
@@ -52,6 +54,37 @@ def test_no_line_is_wider_than_the_terminal_or_steers_it(run: Run, width: int) -
         assert cell_width(line) <= width, line
         assert not [char for char in line if unicodedata.category(char) in {"Cc", "Cs", "Zl", "Zp"}]
         assert "\u202e" not in line
+
+
+def test_a_profile_tells_what_its_grade_comes_from_and_shows_its_table() -> None:
+    """Each metric with value, word and grade; what was not measured is named; all that a person reads at 80 columns."""
+    lines = _texts(report_profiles.profiles_run())
+    start = lines.index("smollm2-135m:Q4_1 · long_context                                            good")
+    assert lines[start + 3 : start + 12] == [
+        "  rated   context load 23.8 s, delay (good) ·",
+        "          largest context 4,096 tokens, letters ·",
+        "          memory used 5.0 %, light (excellent)",
+        "",
+        "  Prompt speed and memory by context size",
+        "  context,           time to        prompt        decode",
+        "  tokens         first token  speed, tok/s  speed, tok/s   memory  largest gap",
+        "  1,024               4.10 s           251           118  296 MiB      12.0 ms",
+        "  2,048               9.40 s           218           104  329 MiB      14.0 ms",
+    ]
+    assert "temperature not measured" in "\n".join(lines)
+
+
+def test_a_long_table_shows_its_first_rows_and_counts_the_rest() -> None:
+    text = "\n".join(table_lines(report_profiles.BATCH, 78))
+    assert "… 71 more rows are in the report" in text
+    assert len(text.splitlines()) == 1 + 9 + 1
+
+
+def test_a_wide_table_keeps_the_columns_that_are_drawn() -> None:
+    """At 40 cells: the first column and those of the chart; what finds no room is left out whole."""
+    lines = list(table_lines(report_profiles.LONG_CONTEXT, 40))
+    assert all(cell_width(line) <= 40 for line in lines)
+    assert lines[-4].split() == ["1,024", "4.10", "s", "251"]
 
 
 def test_every_style_has_a_markup() -> None:

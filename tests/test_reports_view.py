@@ -6,10 +6,13 @@ import dataclasses
 import math
 
 import pytest
+import report_profiles
 import report_runs
 
-from pytest_llmbench.records import Outcome, Repetition
+from pytest_llmbench.records import Outcome, Repetition, Table
 from pytest_llmbench.reports import figures
+from pytest_llmbench.reports.findings import Lines
+from pytest_llmbench.reports.plots import over_time, table_charts
 from pytest_llmbench.reports.view import view
 
 
@@ -121,3 +124,90 @@ def test_the_same_model_measured_twice_has_two_names_in_a_chart() -> None:
     run = report_runs.passed_run()
     names = [series.name for series in view(dataclasses.replace(run, measurements=run.measurements * 2)).charts]
     assert names == ["smollm2-135m:Q4_1 · interactive #1", "smollm2-135m:Q4_1 · interactive #2"]
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "shown"),
+    [
+        (0.875, "share", "87.5 %"),
+        (32_768, "tokens", "32,768 tokens"),
+        (71.34, "°C", "71.3 °C"),
+        (412.3, "1/h", "412/h"),
+        (0.768, "1/s", "0.768/s"),
+        (2.45e9, "Hz", "2.45 GHz"),
+        (3.0, "", "3"),
+        (1.31, "", "1.31"),
+        (None, "share", "–"),
+        (float("nan"), "°C", "–"),
+    ],
+)
+def test_a_quantity_is_shown_in_the_unit_that_reads_best(value: float | None, unit: str, shown: str) -> None:
+    assert figures.quantity(value, unit) == shown
+
+
+@pytest.mark.parametrize(
+    ("column", "unit", "head", "cell"),
+    [
+        ("decode", "tok/s", "decode, tok/s", "251"),
+        ("prompt tok/s", "tok/s", "prompt tok/s", "251"),
+        ("context_tokens", "tokens", "context tokens", "251"),
+        ("took", "s", "took", "4 min 11 s"),
+        ("documents per hour", "1/h", "documents per hour", "251"),
+    ],
+)
+def test_a_columns_unit_stands_in_its_head_or_in_its_cells(column: str, unit: str, head: str, cell: str) -> None:
+    """In the cells where it depends on the value, and never twice."""
+    assert (figures.head(column, unit), figures.cell(251.0, unit)) == (head, cell)
+
+
+def test_a_measurement_tells_its_grades_its_machine_and_what_was_disturbed() -> None:
+    """Grades by metric, the monitor summed up, what it could not read, and what was taken again or is disturbed."""
+    row = view(report_profiles.profiles_run()).models[3]
+    assert [(g.metric, g.grade, g.words) for g in row.grades] == [
+        ("context_load_s", "good", "delay"),
+        ("largest_context", "", "letters"),
+        ("memory_share", "excellent", "light"),
+    ]
+    assert [table.name for table in row.tables] == ["long_context_sizes"]
+    assert (row.repetitions, row.taken_again, row.disturbed) == (12, 1, 1)
+    reading = {reading.name: reading for reading in row.readings}["cpu_foreign_share"]
+    assert (reading.n, reading.min, reading.median, reading.max) == (30, 0.02, 0.02, 0.61)
+    assert ("temperature", "no sensor under /sys/class/hwmon") in [(f.name, f.value) for f in row.unavailable]
+    assert row.client_error.startswith("client error ±0.4 ms on TTFT")
+    assert row.client_ttft_error_s == 0.0004
+
+
+def test_a_measurement_without_a_monitor_has_no_readings_and_no_pictures() -> None:
+    shown = view(report_runs.passed_run())
+    assert (shown.models[0].readings, shown.models[0].client_error, shown.charts[0].pictures) == ((), "", ())
+
+
+def test_a_table_with_too_few_cells_is_filled_up_with_what_was_not_measured() -> None:
+    """A row of an older version, or of a profile of one's own."""
+    ragged = Table("t", "T", ("a", "b", "c"), ("s",), ((1.0,), (1.0, 2.0, 3.0, 4.0)))
+    run = report_runs.passed_run()
+    measured = dataclasses.replace(run.measurements[0], tables=(ragged,))
+    (table,) = view(dataclasses.replace(run, measurements=(measured,))).models[0].tables
+    assert (table.units, table.rows) == (("s", "", ""), ((1.0, None, None), (1.0, 2.0, 3.0)))
+
+
+def test_a_chart_that_asks_for_what_is_not_there_is_left_out() -> None:
+    """Unknown kinds and columns, and columns without numbers."""
+    table = report_profiles.LONG_CONTEXT
+    for chart in (
+        {},
+        {"kind": "pie"},
+        {"kind": "line", "x": "nope", "y": ["memory"]},
+        {"kind": "line", "x": "context"},
+    ):
+        assert table_charts(dataclasses.replace(table, chart=chart)) == ()
+    nothing = {"kind": "line", "x": "context", "y": ["class", "nope"]}
+    assert table_charts(dataclasses.replace(table, chart=nothing)) == ()
+
+
+def test_a_peak_survives_the_thinning_of_a_long_line() -> None:
+    """Half an hour at one sample a second, and one second of somebody else."""
+    points = tuple((float(second), 0.9 if second == 1234 else 0.01) for second in range(1800))
+    values = over_time(Lines("Load", "share", {"others": points}))["data"]["values"]
+    assert len(values) <= 240
+    assert max(value["y"] for value in values) == pytest.approx(90)

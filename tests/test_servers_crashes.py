@@ -115,7 +115,7 @@ def test_a_repetition_whose_server_dies_is_repeated_and_says_so(session: Session
     """The measurement is whole, warmed up anew, and names both servers."""
     first = model.server()
     measured = run_bench(
-        session, model, "interactive", rounds=2, output_tokens=40, prompts=["hello", "die once SIGSEGV"]
+        session, model, "interactive", {"rounds": 2, "output_tokens": 40, "prompts": ["hello", "die once SIGSEGV"]}
     )
     assert len(measured.repetitions) == 4
     notes = "\n".join(measured.notes)
@@ -143,7 +143,7 @@ def test_a_server_that_dies_between_two_repetitions_is_told_too(session: Session
             return identity(self, info)
 
     measured = run_bench(
-        session, Killing(session, model.spec), "interactive", rounds=3, output_tokens=40, prompts=["hello"]
+        session, Killing(session, model.spec), "interactive", {"rounds": 3, "output_tokens": 40, "prompts": ["hello"]}
     )
     assert len(measured.repetitions) == 3
     assert measured.server["earlier"][0]["pid"] == first.pid
@@ -152,7 +152,7 @@ def test_a_server_that_dies_between_two_repetitions_is_told_too(session: Session
 def test_a_repetition_that_kills_every_server_ends_the_measurement(session: Session, model: LocalModel) -> None:
     """After the second time."""
     with pytest.raises(ServerError) as raised:
-        run_bench(session, model, "interactive", rounds=1, output_tokens=40, prompts=["die SIGSEGV"])
+        run_bench(session, model, "interactive", {"rounds": 1, "output_tokens": 40, "prompts": ["die SIGSEGV"]})
     assert raised.value.category is Category.LOCAL_SERVER_CRASH
     assert starts(model) == 2
 

@@ -32,7 +32,7 @@ def in_database(folder: Path) -> dict[str, Any]:
 
 def measured(session: Session, rounds: int = 1) -> str:
     model = local_model(session, "smollm2-135m:Q4_1")
-    return run_bench(session, model, "interactive", rounds=rounds, output_tokens=40, prompts=["hello"]).id
+    return run_bench(session, model, "interactive", {"rounds": rounds, "output_tokens": 40, "prompts": ["hello"]}).id
 
 
 def test_the_identity_of_a_real_server_is_in_the_database(tmp_path: Path, smollm2: ModelFile) -> None:
@@ -100,7 +100,7 @@ def test_a_measurement_that_went_on_after_a_resume_names_every_server(tmp_path: 
         session.store.save_repetition = interrupted  # type: ignore[method-assign]
         first = model.server().pid
         with pytest.raises(KeyboardInterrupt):
-            run_bench(session, model, "interactive", rounds=4, output_tokens=40, prompts=["hello"])
+            run_bench(session, model, "interactive", {"rounds": 4, "output_tokens": 40, "prompts": ["hello"]})
         run_id = session.run_id
     with session_in(tmp_path, resume=run_id, **options) as session:
         measured(session, rounds=4)

@@ -40,12 +40,16 @@ EXAMPLE = """\
 #     model: "smollm2-*"    # optional, a glob
 #     profile: interactive    # optional, a glob
 
-# Your words for a metric, best first; what keeps no limit is "poor".
+# Your marks for the grade of a metric: excellent is better than the threshold by half, good by a fifth.
+# grades:
+#   ttft_s: {threshold: 1.0, unusable: 20}
+
+# Your words for a metric, best first; the last may do without a limit.
 # ratings:
 #   ttft_s:
-#     - {limit: 0.2, word: excellent}
-#     - {limit: 1.0, word: good}
-#     - {limit: 5.0, word: slow}
+#     - {limit: 0.2, word: instant}
+#     - {limit: 1.0, word: quick}
+#     - {word: slow}
 
 # Options for every run in this project. Flags, LLMBENCH_* variables and pytest's ini file come first.
 # defaults:

@@ -52,6 +52,11 @@ _ROOTDIR = Argument(
 )
 _MODEL = Argument(("name",), "the model: name:QUANT, or the path of a GGUF file", {"metavar": "MODEL"})
 _YES = Argument(("-y", "--yes"), "do not ask", {"action": "store_true"})
+_SOURCE = Argument(
+    ("source",),
+    "a .jsonl or .csv file, or gsm8k:PATH, mmlu:PATH, hellaswag:PATH, humaneval:PATH (default: the shipped set)",
+    {"metavar": "SOURCE", "nargs": "?"},
+)
 _RUN = Argument(("run",), "its id, the beginning of it, or last", {"metavar": "RUN"})
 _DATABASE = Argument(("file",), "the database (default: the project's results.db)", {"metavar": "FILE", "nargs": "?"})
 _MODEL_SETTINGS = ("config", "models_dir", "offline")
@@ -193,6 +198,13 @@ VERBS: tuple[Verb, ...] = (
         ),
         _RESULT_SETTINGS,
     ),
+    Verb(("questions", "show"), "print the questions of a set", "questions:show", (_SOURCE, _JSON)),
+    Verb(
+        ("questions", "lint"),
+        "check that every question passes its own answer and nothing wrong; ends with 1 where one does not",
+        "questions:lint_set",
+        (_SOURCE, _JSON),
+    ),
     Verb(
         ("report",),
         "write the report of a stored run",
@@ -220,6 +232,7 @@ GROUPS: Mapping[str, str] = {
     "models": "local model files",
     "runs": "stored runs",
     "db": "the results database as a file",
+    "questions": "question sets of the quality profile",
 }
 
 

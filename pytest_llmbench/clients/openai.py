@@ -41,8 +41,9 @@ async def chat(endpoint: Endpoint, request: ChatRequest, deadlines: Deadlines, *
         WireError: no complete reply; what had come of a stream is in `partial_text`.
         UsageError: the URL or the key cannot be used.
     """
+    called_at = clock.monotonic()
     outgoing = _outgoing(endpoint, request)
-    received, failure = _Received(), None
+    received, failure = _Received(called_at), None
     try:
         async with open_exchange(outgoing, deadlines, streamed=request.stream) as exchange:
             await received.read(exchange, endpoint.api_key)
@@ -61,6 +62,7 @@ async def chat(endpoint: Endpoint, request: ChatRequest, deadlines: Deadlines, *
 class _Received:
     """What has come of a response, undecoded."""
 
+    called_at: float
     status: int = 0
     stamps: Stamps | None = None
     stream: StreamRecord | None = None
@@ -160,6 +162,7 @@ def _timing(received: _Received, decoded: Decoded) -> Timing:
     assert stamps is not None, "a reply has come, so an exchange was opened"
     return Timing(
         connect_s=_since(stamps.started_at, stamps.connected_at),
+        written_s=_since(received.called_at, stamps.written_at),
         headers_s=_since(stamps.written_at, stamps.headers_at),
         ttft_s=_since(stamps.written_at, times[0] if times else None),
         ttft_answer_s=_since(stamps.written_at, decoded.answer_at),

@@ -16,7 +16,15 @@ from pydantic import ValidationError
 
 from pytest_llmbench import settings
 from pytest_llmbench.config import source_forms, strict_yaml
-from pytest_llmbench.config.schema import LlmbenchConfig, ModelDef, QuantDef, RatingStep, ServerDef, Threshold
+from pytest_llmbench.config.schema import (
+    GradeMarks,
+    LlmbenchConfig,
+    ModelDef,
+    QuantDef,
+    RatingStep,
+    ServerDef,
+    Threshold,
+)
 from pytest_llmbench.config.strict_yaml import Document, KeyPath
 from pytest_llmbench.errors import ConfigError
 from pytest_llmbench.settings import Origin, Settings
@@ -26,6 +34,7 @@ __all__ = [
     "CATALOGUE",
     "FILE_NAME",
     "LOCK_NAME",
+    "GradeMarks",
     "LlmbenchConfig",
     "ModelDef",
     "QuantDef",

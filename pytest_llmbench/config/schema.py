@@ -124,20 +124,46 @@ class Threshold(_Strict):
 
 
 class RatingStep(_Strict):
-    """A word for all values up to a limit (down to it, where higher is better)."""
+    """A word for the values below a limit (from it upwards, where higher is better)."""
 
-    limit: float = Field(description="in the metric's unit")
-    word: Annotated[str, AfterValidator(fields.word)] = Field(description="what to call it: excellent, good, slow")
+    limit: float | None = Field(default=None, description="in the metric's unit; left out of the last: all the rest")
+    word: Annotated[str, AfterValidator(fields.word)] = Field(description="what to call it: instant, quick, slow")
 
 
 def _ordered(steps: dict[str, list[RatingStep]]) -> dict[str, list[RatingStep]]:
-    """Best word first; what keeps no limit is "poor"."""
+    """Best word first; what lies in none has no word."""
     for metric, rows in steps.items():
         lower = METRICS[metric].direction is Direction.LOWER
-        if any((a.limit >= b.limit) if lower else (a.limit <= b.limit) for a, b in pairwise(rows)):
+        limits = [row.limit for row in rows if row.limit is not None]
+        if any(row.limit is None for row in rows[:-1]):
+            raise _problem("only the last may have no limit: it takes all the rest", metric)
+        if any((a >= b) if lower else (a <= b) for a, b in pairwise(limits)):
             order = "rise: lower is better" if lower else "fall: higher is better"
             raise _problem(f"limits go from best to worst, so they must {order}", metric)
     return steps
+
+
+class GradeMarks(_Strict):
+    """What a metric is graded by, in place of the marks of the [ratings reference](profiles.md#ratings)."""
+
+    threshold: float | None = Field(default=None, ge=0, description="the worst value that is acceptable")
+    unusable: float | None = Field(default=None, ge=0, description="beyond it the grade is failed")
+
+
+def _gradable(grades: dict[str, GradeMarks]) -> dict[str, GradeMarks]:
+    """Every metric with both marks, its own or the table's, in the right order."""
+    for metric, own in grades.items():
+        row = METRICS[metric]
+        threshold = row.marks.threshold if own.threshold is None else own.threshold
+        unusable = row.marks.unusable if own.unusable is None else own.unusable
+        if threshold is None or unusable is None:
+            raise _problem("has no marks of its own: give both threshold and unusable", metric)
+        if row.unit == "share" and max(own.threshold or 0, own.unusable or 0) > 1:
+            raise _problem("is a share: write 0.75 for 75 %", metric)
+        if (unusable < threshold) if row.direction is Direction.LOWER else (unusable > threshold):
+            where = f"unusable ({unusable:g}) must be no better than threshold ({threshold:g})"
+            raise _problem(f"{where}: {row.direction} is better", metric)
+    return grades
 
 
 def _known_options(defaults: Any) -> Any:
@@ -174,6 +200,9 @@ class LlmbenchConfig(_Strict):
     thresholds: list[Threshold] = Field(default=[], description="gates: limits that decide the exit status")
     ratings: Annotated[dict[MetricName, Annotated[list[RatingStep], Field(min_length=1)]], AfterValidator(_ordered)] = (
         Field(default={}, description="your words for the values of a metric, best first")
+    )
+    grades: Annotated[dict[MetricName, GradeMarks], AfterValidator(_gradable)] = Field(
+        default={}, description="your marks for the grade of a metric"
     )
     defaults: Annotated[
         dict[str, Any], BeforeValidator(_known_options), Field(json_schema_extra=lambda s: s.update(_defaults_schema()))

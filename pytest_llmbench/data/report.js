@@ -14,7 +14,7 @@
   const block = document.getElementById("chart-specs");
   if (!block) return;
   const specs = JSON.parse(block.textContent);
-  for (const box of document.querySelectorAll("[data-chart]")) {
+  const draw = (box) => {
     const spec = vegaLite.compile(specs[box.dataset.chart]).spec;
     const runtime = vega.parse(spec, null, { ast: true });
     const view = new vega.View(runtime, { expr: vega.expressionInterpreter, renderer: "svg", hover: false });
@@ -24,5 +24,16 @@
     box.setAttribute("role", "img");
     box.setAttribute("aria-label", box.dataset.label);
     view.initialize(canvas).runAsync();
-  }
+  };
+  // What is closed is drawn once it is opened: most readers never look.
+  const waiting = new Set(document.querySelectorAll("[data-chart]"));
+  const drawVisible = () => {
+    for (const box of waiting) {
+      if (box.closest("details:not([open])")) continue;
+      waiting.delete(box);
+      draw(box);
+    }
+  };
+  for (const details of document.querySelectorAll("details")) details.addEventListener("toggle", drawVisible);
+  drawVisible();
 })();

@@ -91,6 +91,8 @@ class DemoProvider:
         api_key: where given, other keys get a 401.
         models: what `/v1/models` lists.
         port: 0 lets the system choose.
+        service_s: where given, chats are served one at a time, first come, first served, and each takes this long
+            before its answer begins: a queue whose waits theory knows.
     """
 
     def __init__(
@@ -100,6 +102,7 @@ class DemoProvider:
         api_key: str = "",
         models: Sequence[str] = ("demo",),
         port: int = 0,
+        service_s: float = 0.0,
     ) -> None:
         self.log: list[Call] = []
         self.url = ""
@@ -108,6 +111,8 @@ class DemoProvider:
         self._api_key = api_key
         self._models = models
         self._port = port
+        self._service_s = service_s
+        self._free_at = 0.0
         self._chats = 0
         self._connections: set[asyncio.Task[None]] = set()
         self._accepted = 0
@@ -168,11 +173,19 @@ class DemoProvider:
             with suppress(ConnectionError, asyncio.IncompleteReadError):
                 call = await _read_request(reader, number)
                 self.log.append(call)
+                await self._turn(call)
                 await _play(self._react(call), writer, call)
         finally:
             writer.transport.abort() if self._stopping.is_set() else writer.close()
             with suppress(ConnectionError):
                 await writer.wait_closed()
+
+    async def _turn(self, call: Call) -> None:
+        """Wait until the service of this call ends; a wake-up that comes late does not make the next one late."""
+        if not self._service_s or call.path != "/v1/chat/completions":
+            return
+        self._free_at = max(call.received_at, self._free_at) + self._service_s
+        await clock.sleep_async(max(0.0, self._free_at - clock.monotonic()))
 
     def _react(self, call: Call) -> Page:
         if self._api_key and call.headers.get("authorization") != f"Bearer {self._api_key}":

@@ -17,7 +17,7 @@ from pytest_llmbench.http.exchange import (
     open_exchange,
     read_body,
 )
-from pytest_llmbench.http.loop import close, run
+from pytest_llmbench.http.loop import close, results, run
 
 __all__ = [
     "MAX_BODY_BYTES",
@@ -31,5 +31,6 @@ __all__ = [
     "fetch",
     "open_exchange",
     "read_body",
+    "results",
     "run",
 ]

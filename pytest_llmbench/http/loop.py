@@ -6,8 +6,9 @@ import asyncio
 import atexit
 import os
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future, wait
+from queue import SimpleQueue
 from typing import Any, TypeVar
 
 _CANCEL_GRACE_S = 5.0
@@ -23,6 +24,42 @@ def run(coroutine: Coroutine[Any, Any, _T]) -> _T:
     Returns:
         What the coroutine returns; what it raises is raised here.
     """
+    outcome, cancel = _start(coroutine)
+    try:
+        return outcome.result()
+    except BaseException:
+        if not outcome.done():
+            cancel()
+            wait([outcome], timeout=_CANCEL_GRACE_S)
+        raise
+
+
+def results(work: Callable[[Callable[[_T], None]], Coroutine[Any, Any, None]]) -> Iterator[_T]:
+    """Run `work` on the background loop and give what it hands over to the waiting thread, as it comes.
+
+    Leaving the iteration early cancels the work, as in `run`.
+
+    Args:
+        work: gets the function that hands one result over.
+
+    Yields:
+        The results, in the order in which they were handed over; what the work raises is raised after the last.
+    """
+    handed: SimpleQueue[tuple[_T] | None] = SimpleQueue()
+    outcome, cancel = _start(work(lambda result: handed.put((result,))))
+    outcome.add_done_callback(lambda _: handed.put(None))
+    try:
+        while (result := handed.get()) is not None:
+            yield result[0]
+        outcome.result()
+    finally:
+        if not outcome.done():
+            cancel()
+            wait([outcome], timeout=_CANCEL_GRACE_S)
+
+
+def _start(coroutine: Coroutine[Any, Any, _T]) -> tuple[Future[_T], Callable[[], None]]:
+    """Its outcome to be, and how it is cancelled from another thread."""
     loop = _background.loop()
     outcome: Future[_T] = Future()
     tasks: list[asyncio.Task[_T]] = []
@@ -31,14 +68,11 @@ def run(coroutine: Coroutine[Any, Any, _T]) -> _T:
         tasks.append(loop.create_task(coroutine))
         tasks[0].add_done_callback(lambda task: _pass_on(task, outcome))
 
+    def cancel() -> None:
+        loop.call_soon_threadsafe(lambda: tasks[0].cancel())  # noqa: PLW0108  `start` may not have run yet
+
     loop.call_soon_threadsafe(start)
-    try:
-        return outcome.result()
-    except BaseException:
-        if not outcome.done():
-            loop.call_soon_threadsafe(lambda: tasks[0].cancel())  # noqa: PLW0108  `start` may not have run yet
-            wait([outcome], timeout=_CANCEL_GRACE_S)
-        raise
+    return outcome, cancel
 
 
 def close() -> None:

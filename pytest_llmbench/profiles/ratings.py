@@ -1,87 +1,153 @@
-"""Numbers → words. The default table can be overridden under `ratings:` in llmbench.yaml."""
+"""Numbers → a grade and words, by the marks of the metrics table and those that a project puts in their place.
+
+The grade follows from a metric's threshold: excellent is better than it by half, good by a fifth, acceptable meets it,
+poor misses it, failed lies beyond the unusable mark. Where there is a best thinkable value (0 for a time, 1 for a
+share, a temperature that good cooling keeps) half and a fifth are parts of the way from the threshold to that value:
+one cannot be half as accurate again as 75 %. A mark itself belongs to the better grade.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import math
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from pytest_llmbench.metrics import METRICS, Direction
-from pytest_llmbench.records import Measurement
+from pytest_llmbench.metrics import METRICS, Direction, Metric
+from pytest_llmbench.records import Measurement, Table
 
-BELOW_ALL = "poor"
-"""The word for what keeps no limit."""
+BETTER_BY: Mapping[str, float] = {"excellent": 0.5, "good": 0.2, "acceptable": 0.0}
+"""Grade → how much better than the threshold a value is at least, best first."""
 
-READING_TPS = 5.3
-"""Silent reading in tokens per second: 238 words a minute (Brysbaert 2019, J. Memory and Language 109) at 0.75 words a
-token."""
+GRADES: tuple[str, ...] = (*BETTER_BY, "poor", "failed")
+"""Best first."""
+
+TABLE = "grades"
+"""Name of the table that a measurement keeps its grades in."""
+
+_COLUMNS = ("metric", "of", "statistic", "value", "unit", "grade", "words", "threshold", "unusable")
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """One row of a rating: the word for a value that keeps the limit."""
+class Graded:
+    """How one metric did."""
 
-    limit: float
-    word: str
-
-
-DEFAULT_RATINGS: Mapping[str, tuple[Step, ...]] = {
-    # Around 1 s and 10 s: flow of thought kept, attention lost (Nielsen 1993, Usability Engineering, ch. 5).
-    "ttft_s": (Step(0.5, "excellent"), Step(1.0, "good"), Step(3.0, "usable"), Step(10.0, "slow")),
-    # Multiples of reading speed: eight, four, two, one.
-    "decode_tps": (Step(40, "excellent"), Step(20, "good"), Step(10, "usable"), Step(5, "slow")),
-}
-"""Metric → its steps, best first. Time to first token is judged at p95, decode speed at the median."""
-
-_STATISTIC = {"ttft_s": "p95", "decode_tps": "p50"}
+    metric: str
+    value: float | None
+    """None: not measured."""
+    grade: str = ""
+    """Empty where nothing was measured, or the metric has words only."""
+    band: str = ""
+    of: str = ""
+    """Which part of the measurement, where parts are judged by themselves: a category of questions."""
+    statistic: str = ""
+    """Which statistic of its values it is; empty where there was only one."""
 
 
-def rate(measurement: Measurement, overrides: Mapping[str, Sequence[Step]] | None = None) -> tuple[str, str]:
-    """The worst word over the rated metrics, with the numbers behind it.
+@dataclass(frozen=True, slots=True)
+class Grading:
+    """A measurement's grade: the worst of its metrics'."""
+
+    word: str = ""
+    """Empty where nothing that is rated was measured."""
+    per_metric: tuple[Graded, ...] = field(default=())
+
+
+def grade(measurement: Measurement, rated: Sequence[str], metrics: Mapping[str, Metric] = METRICS) -> Grading:
+    """Grade a measurement.
 
     Args:
-        measurement: a finished measurement.
-        overrides: metric → steps that replace the default ones.
+        measurement: complete but for its grade.
+        rated: the metrics that its profile is rated by.
+        metrics: the metrics table with a project's own marks (`grading.ruled`).
 
     Returns:
-        The word and a sentence; the word is empty where none of the rated metrics was measured.
+        The worst grade, and how each metric did; one that was not measured is named and never counts.
     """
-    ranked = [
-        _ranked(measurement, metric, steps)
-        for metric, steps in ({**DEFAULT_RATINGS, **(overrides or {})}).items()
-        if measurement.series(metric)
-    ]
-    if not ranked:
-        return "", "not rated: nothing it is rated by was measured"
-    _, worst = max(ranked, key=lambda pair: pair[0])
-    return worst, _sentence(measurement, worst)
+    per_metric = tuple(graded for name in rated for graded in _graded(measurement, metrics[name]))
+    found = [graded.grade for graded in per_metric if graded.grade]
+    return Grading(max(found, key=GRADES.index, default=""), per_metric)
 
 
-def _ranked(measurement: Measurement, metric: str, steps: Sequence[Step]) -> tuple[int, str]:
-    """How many steps are missed, and the word of the first that is kept."""
-    value = getattr(measurement.series(metric), _STATISTIC.get(metric, "p50"))
-    lower_is_better = METRICS[metric].direction is Direction.LOWER
-    for missed, step in enumerate(steps):
-        if value <= step.limit if lower_is_better else value >= step.limit:
-            return missed, step.word
-    return len(steps), BELOW_ALL
+def grade_of(value: float, metric: Metric) -> str:
+    """The grade of one value; empty for a metric without a threshold."""
+    threshold, unusable = metric.marks.threshold, metric.marks.unusable
+    if threshold is None or unusable is None:
+        return ""
+    for word in BETTER_BY:
+        if _keeps(value, mark_for(word, metric), metric.direction):
+            return word
+    return "poor" if _keeps(value, unusable, metric.direction) else "failed"
 
 
-def _sentence(measurement: Measurement, word: str) -> str:
-    ttft, decode = measurement.series("ttft_s"), measurement.series("decode_tps")
-    parts = []
-    if ttft:
-        parts.append(f"an answer starts after {_seconds(ttft.p50)} (95 % within {_seconds(ttft.p95)}, n = {ttft.n})")
-    if decode:
-        parts.append(f"then runs at {decode.p50:.0f} tokens/s, {_against_reading(decode.p50)}")
-    return f"{word}: {', '.join(parts)}"
+def mark_for(word: str, metric: Metric) -> float:
+    """The worst value that still earns `excellent`, `good` or `acceptable`.
+
+    Raises:
+        ValueError: the metric has no threshold.
+    """
+    threshold, by = metric.marks.threshold, BETTER_BY[word]
+    if threshold is None:
+        raise ValueError(f"{metric.name} has no threshold")
+    ideal = _ideal(metric, threshold)
+    return threshold * (1 + by) if ideal is None else threshold + by * (ideal - threshold)
 
 
-def _seconds(value: float) -> str:
-    return f"{value * 1000:.3g} ms" if value < 1 else f"{value:.3g} s"
+def _ideal(metric: Metric, threshold: float) -> float | None:
+    """The best thinkable value, no worse than the threshold; None: there is no bound."""
+    ideal = metric.marks.ideal
+    if metric.direction is Direction.LOWER:
+        return min(0.0 if ideal is None else ideal, threshold)
+    if ideal is None and metric.unit == "share":
+        ideal = 1.0
+    return None if ideal is None else max(ideal, threshold)
 
 
-def _against_reading(tps: float) -> str:
-    times = tps / READING_TPS
-    if times >= 1.5:
-        return f"{times:.0f}× faster than one reads" if times >= 2 else "a little faster than one reads"
-    return "about as fast as one reads" if times >= 0.8 else "slower than one reads"
+def as_table(grading: Grading, metrics: Mapping[str, Metric] = METRICS) -> Table:
+    """The grades as a table of the measurement; values in each metric's own unit."""
+    rows = tuple(_row(graded, metrics[graded.metric]) for graded in grading.per_metric)
+    units = tuple("" for _ in _COLUMNS)
+    return Table(TABLE, "Rating", _COLUMNS, units, rows, note="The worst grade is the measurement's.")
+
+
+def _row(graded: Graded, metric: Metric) -> tuple[float | str | None, ...]:
+    marks = metric.marks
+    return (
+        graded.metric,
+        graded.of,
+        graded.statistic,
+        graded.value,
+        metric.unit,
+        graded.grade,
+        graded.band,
+        marks.threshold,
+        marks.unusable,
+    )
+
+
+def _graded(measurement: Measurement, metric: Metric) -> Iterator[Graded]:
+    for of, statistic, value in _judged(measurement, metric):
+        if value is None or not math.isfinite(value):
+            yield Graded(metric.name, None, of=of, statistic=statistic)
+        else:
+            yield Graded(metric.name, value, grade_of(value, metric), metric.word(value), of, statistic)
+
+
+def _judged(measurement: Measurement, metric: Metric) -> Iterator[tuple[str, str, float | None]]:
+    """(part, statistic, the value that is judged): its parts where the repetitions are labelled, else the whole."""
+    parts: dict[str, list[float]] = {}
+    for repetition in measurement.counted:
+        if metric.marks.each in repetition.labels and metric.marks.of in repetition.metrics:
+            part = str(repetition.labels[metric.marks.each])
+            parts.setdefault(part, []).append(repetition.metrics[metric.marks.of])
+    if parts:
+        yield from ((part, "mean", statistics.fmean(values)) for part, values in sorted(parts.items()))
+        return
+    series, statistic = measurement.series(metric.name), metric.marks.statistic
+    value = getattr(series, statistic) if series else None
+    yield "", "" if metric.name in measurement.scalars else statistic, value
+
+
+def _keeps(value: float, mark: float, direction: Direction) -> bool:
+    # A mark is computed: 0.8 − 0.2 × 0.8 is not quite 0.64.
+    return math.isclose(value, mark, rel_tol=1e-9) or (value < mark if direction is Direction.LOWER else value > mark)

@@ -6,7 +6,7 @@ process boundary or be stored as JSON.
 """
 
 from pytest_llmbench.records.machine import Gpu, Host, ModelFile, ServerInfo, ServerSpec
-from pytest_llmbench.records.measurement import Measurement, Repetition, Series
+from pytest_llmbench.records.measurement import Label, Measurement, MonitorSample, Repetition, Series, Table
 from pytest_llmbench.records.record import MalformedRecordError, Record
 from pytest_llmbench.records.reply import FailedAttempt, Reply, Timing, Usage
 from pytest_llmbench.records.run import GateResult, Outcome, Run, TestResult
@@ -16,9 +16,11 @@ __all__ = [
     "GateResult",
     "Gpu",
     "Host",
+    "Label",
     "MalformedRecordError",
     "Measurement",
     "ModelFile",
+    "MonitorSample",
     "Outcome",
     "Record",
     "Repetition",
@@ -27,6 +29,7 @@ __all__ = [
     "Series",
     "ServerInfo",
     "ServerSpec",
+    "Table",
     "TestResult",
     "Timing",
     "Usage",

@@ -11,6 +11,8 @@ from typing import Any
 from pytest_llmbench.records.record import Record
 from pytest_llmbench.records.reply import Timing, Usage
 
+Label = str | float | int | bool
+
 
 @dataclass(frozen=True, slots=True)
 class Series:
@@ -106,6 +108,43 @@ class Repetition(Record):
     reply_id: str = ""
     timing: Timing = field(default_factory=Timing)
     usage: Usage = field(default_factory=Usage)
+    labels: Mapping[str, Label] = field(default_factory=dict)
+    """What it is one of: `{"context_tokens": 4096, "depth": 0.5}`."""
+    at_s: float | None = None
+    """When it was begun, in seconds after the measurement was; of a resumed measurement, after it was resumed."""
+    dirty: str = ""
+    """Why its times are not to be trusted: others used the machine. Empty where it is clean."""
+    superseded: bool = False
+    """It was taken again: kept for the account, and no part of any series."""
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorSample(Record):
+    """What the machine and the server were doing at one moment of a measurement."""
+
+    at_s: float
+    """Seconds after the measurement was begun."""
+    readings: Mapping[str, float]
+    """Reading → value; what could not be read is absent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table(Record):
+    """A finding of a profile as rows and columns, for every report alike.
+
+    Args:
+        units: one a column: `s`, `tok/s`, `B`, `share`, `tokens`, or empty for texts and counts.
+        rows: a cell a column; None is "not measured".
+        chart: `{"kind": "line" or "bars", "x": column, "y": [columns]}` where a picture helps.
+    """
+
+    name: str
+    title: str
+    columns: tuple[str, ...]
+    units: tuple[str, ...]
+    rows: tuple[tuple[float | str | None, ...], ...]
+    chart: Mapping[str, Any] = field(default_factory=dict)
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +170,22 @@ class Measurement(Record):
     sentence: str = ""
     """The rating in words, with the number behind it."""
     notes: tuple[str, ...] = ()
+    tables: tuple[Table, ...] = ()
+    samples: tuple[MonitorSample, ...] = ()
+    """The system monitor's, in order."""
+    unavailable: Mapping[str, str] = field(default_factory=dict)
+    """Reading of the monitor → why this machine does not give it."""
+    client_error: Mapping[str, Any] = field(default_factory=dict)
+    """How far our client was off on a stream of known timing, read in the same session."""
+
+    @property
+    def counted(self) -> tuple[Repetition, ...]:
+        """The repetitions that series are made of: all but those taken again."""
+        return tuple(repetition for repetition in self.repetitions if not repetition.superseded)
+
+    def where(self, **labels: Label) -> tuple[Repetition, ...]:
+        """The counted repetitions that bear all these labels."""
+        return tuple(r for r in self.counted if all(r.labels.get(name) == value for name, value in labels.items()))
 
     def series(self, metric: str) -> Series:
         """The raw values of `metric`; empty where it was not measured."""
@@ -138,9 +193,9 @@ class Measurement(Record):
         if metric in self.scalars:
             values = (self.scalars[metric],)
         elif metric == "itl_s":
-            values = tuple(gap for r in self.repetitions for gap in r.timing.gaps_s)
+            values = tuple(gap for r in self.counted for gap in r.timing.gaps_s)
         else:
-            values = tuple(r.metrics[metric] for r in self.repetitions if metric in r.metrics)
+            values = tuple(r.metrics[metric] for r in self.counted if metric in r.metrics)
         return Series(metric, self.units.get(metric, ""), values)
 
     def __getattr__(self, name: str) -> Series:

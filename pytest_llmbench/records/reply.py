@@ -29,6 +29,8 @@ class Timing(Record):
     """Client-side times of one call, all from one monotonic clock, in seconds."""
 
     connect_s: float | None = None
+    written_s: float | None = None
+    """Call → request written: connecting, and waiting for our own event loop."""
     headers_s: float | None = None
     ttft_s: float | None = None
     """Request written → first event with generated text of any kind."""

@@ -6,45 +6,27 @@ Every number in them also stands in a table of the report.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pytest_llmbench.display import display_safe
 from pytest_llmbench.records import Series
+from pytest_llmbench.reports.chart_style import ACCENT, CONFIG, FAINT, INK, NUMBERS, Spec
 from pytest_llmbench.reports.figures import speed
+from pytest_llmbench.reports.plots import over_time, table_charts
 from pytest_llmbench.reports.view import ChartSeries
 
-Spec = dict[str, Any]
-
-_INK, _FAINT, _ACCENT = "var(--ink)", "var(--faint)", "var(--accent)"
-_FORMAT = ",~r"
 _LANE_PX = 66
 _LOG_SPREAD = 12
 """Above this ratio of largest to smallest value a linear axis squeezes the fast models into its first millimetre."""
 
-_CONFIG: Spec = {
-    "background": None,
-    "view": {"stroke": None},
-    "font": "system-ui, sans-serif",
-    "aria": False,
-    "axis": {
-        "labelColor": "var(--soft)",
-        "titleColor": "var(--soft)",
-        "gridColor": "var(--line)",
-        "domain": False,
-        "ticks": False,
-        "labelFontSize": 12,
-        "titleFontSize": 12,
-        "titleFontWeight": "normal",
-        "labelPadding": 6,
-        "titlePadding": 8,
-    },
-}
 _LANES: Spec = {"field": "model", "type": "nominal", "axis": None, "sort": None}
 
 
 def charts(series: Sequence[ChartSeries]) -> dict[str, Spec]:
     """Chart name → specification; a chart of what was not measured is absent.
+
+    Those of one measurement begin with its place: `0/table/1/0` is the first chart of the second table of the first.
 
     Args:
         series: the raw values, a row each, their names distinct.
@@ -54,7 +36,16 @@ def charts(series: Sequence[ChartSeries]) -> dict[str, Spec]:
         "decode": _bars([(row.name, row.decode_tps) for row in series if row.decode_tps]),
         "prompt": _bars([(row.name, row.prompt_tps) for row in series if row.prompt_tps]),
     }
-    return {name: spec for name, spec in found.items() if spec}
+    return {name: spec for name, spec in found.items() if spec} | dict(_of_measurements(series))
+
+
+def _of_measurements(series: Sequence[ChartSeries]) -> Iterator[tuple[str, Spec]]:
+    for place, row in enumerate(series):
+        for number, table in enumerate(row.tables):
+            for part, spec in enumerate(table_charts(table)):
+                yield f"{place}/table/{number}/{part}", spec
+        for number, picture in enumerate(row.pictures):
+            yield f"{place}/time/{number}", over_time(picture)
 
 
 def _strip(rows: Sequence[tuple[str, Sequence[float]]]) -> Spec:
@@ -69,7 +60,7 @@ def _strip(rows: Sequence[tuple[str, Sequence[float]]]) -> Spec:
     marks = [{"model": _name(name), **_percentiles(measured)} for name, measured in rows]
     x = _time_axis([value for _, measured in rows for value in measured])
     dots = {
-        "mark": {"type": "circle", "size": 42, "opacity": 0.5, "color": _ACCENT},
+        "mark": {"type": "circle", "size": 42, "opacity": 0.5, "color": ACCENT},
         "data": {"values": values},
         "encoding": {
             "x": {"field": "ms", **x},
@@ -82,7 +73,7 @@ def _strip(rows: Sequence[tuple[str, Sequence[float]]]) -> Spec:
             },
         },
     }
-    return _chart(marks, [dots, _tick("p50", x, 3, _INK), _tick("p95", x, 1.5, _FAINT)])
+    return _chart(marks, [dots, _tick("p50", x, 3, INK), _tick("p95", x, 1.5, FAINT)])
 
 
 def _tick(field: str, x: Spec, thickness: float, color: str) -> Spec:
@@ -113,7 +104,7 @@ def _bars(rows: Sequence[tuple[str, Sequence[float]]]) -> Spec:
     x = {
         "type": "quantitative",
         "title": "tokens per second",
-        "axis": {"tickCount": 4, "format": _FORMAT},
+        "axis": {"tickCount": 4, "format": NUMBERS},
         "scale": {"domain": [0, top or 1]},
     }
     lane = {"y": {**_LANES}}
@@ -124,7 +115,7 @@ def _bars(rows: Sequence[tuple[str, Sequence[float]]]) -> Spec:
                 "mark": {
                     "type": "bar",
                     "height": 16,
-                    "color": _ACCENT,
+                    "color": ACCENT,
                     "opacity": 0.75,
                     "yOffset": 10,
                     "cornerRadiusEnd": 2,
@@ -132,11 +123,11 @@ def _bars(rows: Sequence[tuple[str, Sequence[float]]]) -> Spec:
                 "encoding": {"x": {"field": "p50", **x}, **lane},
             },
             {
-                "mark": {"type": "rule", "color": _INK, "strokeWidth": 1.5, "yOffset": 10, "y2Offset": 10},
+                "mark": {"type": "rule", "color": INK, "strokeWidth": 1.5, "yOffset": 10, "y2Offset": 10},
                 "encoding": {"x": {"field": "low", **x}, "x2": {"field": "high"}, **lane},
             },
             {
-                "mark": {"type": "text", "align": "left", "dx": 8, "yOffset": 10, "color": _INK, "fontSize": 12},
+                "mark": {"type": "text", "align": "left", "dx": 8, "yOffset": 10, "color": INK, "fontSize": 12},
                 "encoding": {"x": {"field": "high", **x}, "text": {"field": "label"}, **lane},
             },
         ],
@@ -150,7 +141,7 @@ def _chart(marks: Sequence[Spec], layers: Sequence[Spec]) -> Spec:
             "type": "text",
             "align": "left",
             "baseline": "top",
-            "color": _INK,
+            "color": INK,
             "fontSize": 12.5,
             "limit": {"expr": "width"},
         },
@@ -162,7 +153,7 @@ def _chart(marks: Sequence[Spec], layers: Sequence[Spec]) -> Spec:
         "autosize": {"type": "fit-x", "contains": "padding"},
         "padding": 2,
         "data": {"values": list(marks)},
-        "config": _CONFIG,
+        "config": CONFIG,
         "layer": [*layers, names],
     }
 
@@ -179,13 +170,13 @@ def _time_axis(milliseconds: Sequence[float]) -> Spec:
         return {
             "type": "quantitative",
             "title": "milliseconds, logarithmic",
-            "axis": {"values": steps, "format": _FORMAT},
+            "axis": {"values": steps, "format": NUMBERS},
             "scale": {"type": "log", "domain": [steps[0], steps[-1]], "nice": False},
         }
     return {
         "type": "quantitative",
         "title": "milliseconds",
-        "axis": {"tickCount": 5, "format": _FORMAT},
+        "axis": {"tickCount": 5, "format": NUMBERS},
         "scale": {"zero": True},
     }
 

@@ -13,7 +13,8 @@ from typing import Any
 
 from pytest_llmbench.display import display_safe
 from pytest_llmbench.records import Run
-from pytest_llmbench.reports.view import ModelRow, view
+from pytest_llmbench.reports.rows import ModelRow
+from pytest_llmbench.reports.view import view
 
 _TRIGGERS = frozenset("=+-@\t\r\n＝＋－＠")
 """First characters that start a formula (OWASP, CSV injection), full-width forms included."""
@@ -51,7 +52,28 @@ _MODEL_COLUMNS: Mapping[str, Callable[[ModelRow], Any]] = {
     "notes": lambda row: "; ".join(row.notes),
 }
 
-COLUMNS: tuple[str, ...] = (*_MODEL_COLUMNS, *_RUN_COLUMNS)
+_PROFILE_COLUMNS: Mapping[str, Callable[[ModelRow], Any]] = {
+    "itl_cv_share": lambda row: _statistic(row, "itl_cv", "p50"),
+    "memory_share": lambda row: _statistic(row, "memory_share", "p50"),
+    "context_load_s": lambda row: _statistic(row, "context_load_s", "p50"),
+    "largest_context_tokens": lambda row: _statistic(row, "largest_context", "p50"),
+    "recall_share": lambda row: _statistic(row, "recall", "mean"),
+    "s_per_document_p50": lambda row: _statistic(row, "s_per_document", "p50"),
+    "documents_per_hour": lambda row: _statistic(row, "documents_per_hour", "p50"),
+    "speedup": lambda row: _statistic(row, "speedup", "max"),
+    "accuracy_share": lambda row: _statistic(row, "accuracy", "p50"),
+    "sustained_tokens_per_s": lambda row: _statistic(row, "sustained_tps", "p50"),
+    "temperature_c": lambda row: _statistic(row, "temperature_c", "max"),
+    "goodput_requests_per_s": lambda row: _statistic(row, "goodput_rps", "max"),
+    "grades": lambda row: "; ".join(
+        f"{' '.join(filter(None, (grade.metric, grade.of)))}: {grade.grade or 'not graded'}" for grade in row.grades
+    ),
+    "repetitions": lambda row: row.repetitions,
+    "taken_again": lambda row: row.taken_again,
+    "disturbed": lambda row: row.disturbed,
+}
+
+COLUMNS: tuple[str, ...] = (*_MODEL_COLUMNS, *_RUN_COLUMNS, *_PROFILE_COLUMNS)
 """The header, a contract: columns are only ever added at the end."""
 
 
@@ -61,7 +83,9 @@ def render(run: Run) -> str:
     writer = csv.writer(out)
     writer.writerow(COLUMNS)
     for row in view(run).models:
-        values = [*(read(row) for read in _MODEL_COLUMNS.values()), *(read(run) for read in _RUN_COLUMNS.values())]
+        values = [read(row) for read in _MODEL_COLUMNS.values()]
+        values += [read(run) for read in _RUN_COLUMNS.values()]
+        values += [read(row) for read in _PROFILE_COLUMNS.values()]
         writer.writerow([safe_cell(value) for value in values])
     return out.getvalue()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from typing import TypeGuard
 
 NOT_MEASURED = "–"
@@ -52,13 +53,58 @@ def quantity(value: float | None, unit: str) -> str:
 
     Args:
         value: in the metric's own unit.
-        unit: `s`, `B`, `tok/s` or any other, which is then shown as it is.
+        unit: `s`, `B`, `share` (shown in percent), `tokens`, `Hz`, `tok/s` or any other, which is then shown as it is.
     """
+    if not _measured(value):
+        return NOT_MEASURED
+    shown = _bare(value, unit)
+    if unit in _WORN:
+        return shown
+    return shown + (unit[1:_MAX_UNIT] if unit.startswith("1/") else f" {unit[:_MAX_UNIT]}".rstrip())
+
+
+def cell(value: float | str | None, unit: str) -> str:
+    """A cell of a table under a head from `head`: the unit stands beside the value only where it depends on it."""
+    if isinstance(value, str):
+        return value
+    return _bare(value, unit) if _measured(value) else NOT_MEASURED
+
+
+def head(column: str, unit: str) -> str:
+    """The head of a column: `decode, tok/s`; without the unit where the cells wear it."""
+    name = column.replace("_", " ").strip()
+    told = unit in {"", *_WORN} or unit in name or (unit == "1/h" and "hour" in name)
+    return name if told else f"{name}, {unit[:_MAX_UNIT]}"
+
+
+def scaled(unit: str, largest: float) -> tuple[float, str]:
+    """What values up to `largest` are multiplied by for an axis, and the unit they then have."""
     if unit == "s":
-        return duration(value)
+        return (1000.0, "ms") if largest < 1 else (1.0, "s") if largest < 120 else (1 / 60, "min")
     if unit == "B":
-        return size(value)
-    return f"{speed(value)} {unit[:_MAX_UNIT]}".rstrip() if _measured(value) else NOT_MEASURED
+        return (1 / 1024**3, "GiB") if largest >= 1024**3 else (1 / 1024**2, "MiB")
+    if unit == "Hz":
+        return 1e-9, "GHz"
+    return (100.0, "%") if unit == "share" else (1.0, unit)
+
+
+_WORN: Mapping[str, Callable[[float], str]] = {
+    "s": duration,
+    "B": size,
+    "share": percent,
+    "Hz": lambda value: f"{value / 1e9:.2f} GHz",
+}
+"""Units that are written beside each value: which one it is depends on the value."""
+
+
+def _bare(value: float, unit: str) -> str:
+    if unit in _WORN:
+        return _WORN[unit](value)
+    if unit == "tokens":
+        return f"{value:,.0f}"
+    if unit == "°C":
+        return f"{value:.1f}"
+    return f"{value:.0f}" if unit == "" and float(value).is_integer() else _three_digits(value)
 
 
 def _measured(value: float | None) -> TypeGuard[float]:

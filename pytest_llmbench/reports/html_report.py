@@ -34,6 +34,9 @@ MAX_REPLIES = 300
 MAX_TEXT = 20_000
 """Characters shown of one text."""
 
+FEW_ROWS, MAX_ROWS = 12, 400
+"""Rows of one table of a profile that are in sight, and that are in the page."""
+
 _DATA = files("pytest_llmbench") / "data"
 _IMPORT = re.compile(r"^import (\{[^}]*\}) from 'vega-util';$", re.MULTILINE)
 _EXPORT = re.compile(r"^export \{ expression as expressionInterpreter \};$", re.MULTILINE)
@@ -60,6 +63,8 @@ def render(run: Run) -> str:
             charts=specs,
             groups=groups,
             left_out=left_out,
+            few_rows=FEW_ROWS,
+            max_rows=MAX_ROWS,
             csp=_policy(scripts, style),
             scripts=[_raw(script) for script in scripts],
             style=_raw(style),
@@ -94,6 +99,9 @@ def _environment() -> Environment:
         "size": figures.size,
         "percent": figures.percent,
         "quantity": figures.quantity,
+        "cell": figures.cell,
+        "head": figures.head,
+        "plus_minus": _plus_minus,
         "outcome": outcome_words,
         "cut": _cut,
     }
@@ -105,6 +113,10 @@ def _finalize(value: object) -> object:
     if value is None:
         return figures.NOT_MEASURED
     return value if hasattr(value, "__html__") else display_safe(str(value))
+
+
+def _plus_minus(error_s: float | None) -> str:
+    return "" if error_s is None else f"± {figures.duration(error_s)}"
 
 
 def _cut(text: str) -> str:

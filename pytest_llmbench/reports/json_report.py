@@ -16,8 +16,9 @@ from typing import Any
 
 from pytest_llmbench import __version__
 from pytest_llmbench.records import Run
+from pytest_llmbench.reports.rows import ModelRow
 from pytest_llmbench.reports.verdict import Verdict
-from pytest_llmbench.reports.view import InfraGroup, ModelRow, OutcomeCount, view
+from pytest_llmbench.reports.view import InfraGroup, OutcomeCount, view
 
 FORMAT = "pytest-llmbench report"
 FORMAT_VERSION = 1

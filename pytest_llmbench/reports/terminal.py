@@ -9,7 +9,10 @@ from pytest_llmbench.display import display_safe
 from pytest_llmbench.records import GateResult, Run
 from pytest_llmbench.reports import figures
 from pytest_llmbench.reports.cells import cell_width, clipped, glued, one_line, wrapped
-from pytest_llmbench.reports.view import InfraGroup, ModelRow, OutcomeCount, RunView, view
+from pytest_llmbench.reports.findings import GradeRow
+from pytest_llmbench.reports.rows import ModelRow
+from pytest_llmbench.reports.terminal_tables import table_lines
+from pytest_llmbench.reports.view import InfraGroup, OutcomeCount, RunView, view
 
 Span = tuple[str, str]
 """(text, style)"""
@@ -41,6 +44,8 @@ _COLUMNS = (
 
 _TABLE_WIDTH = sum(cells for _, cells in _COLUMNS)
 _TITLE_WIDTH = 8
+_MOST_TABLES = 3
+"""Of one measurement."""
 _GATE_MARKS = {"pass": ("✓", "good"), "fail": ("✗", "bad"), "inconclusive": ("?", "warn")}
 _OUTCOME_STYLES = {"right": "good", "skipped": "dim", "unscored": "warn", "": "warn"}
 
@@ -103,8 +108,34 @@ def _models(models: Sequence[ModelRow], width: int) -> Iterator[Line]:
         yield [(margin + _numbers(model), "")]
         for sentence in (model.remark, *model.notes):
             yield from ([(f"  {part}", "dim")] for part in wrapped(one_line(sentence), width - 2))
+        yield from _findings(model, width)
     if any(figures.NOT_MEASURED in _numbers(model) for model in models):
         yield [(f"  {figures.NOT_MEASURED} not measured", "dim")]
+
+
+def _findings(model: ModelRow, width: int) -> Iterator[Line]:
+    """What the rating comes from, and the profile's tables."""
+    rated = " · ".join(_rated(grade) for grade in model.grades)
+    for number, part in enumerate(wrapped(glued(rated), width - 10)):
+        yield [("  rated   " if not number else " " * 10, "dim"), (part, "")]
+    for table in model.tables[:_MOST_TABLES]:
+        lines = list(table_lines(table, width - 2))
+        yield []
+        yield [(f"  {part}", "bold") for part in wrapped(one_line(table.title), width - 2)][:1]
+        yield from ([(f"  {line}", "")] for line in lines)
+    if (more := len(model.tables) - _MOST_TABLES) > 0:
+        yield [(f"  {more} more table{'s are' if more > 1 else ' is'} in the report", "dim")]
+
+
+def _rated(grade: GradeRow) -> str:
+    """`decode speed 139 tok/s, near instant (excellent)`."""
+    name = one_line(f"{grade.title} {grade.of}")
+    if grade.value is None:
+        return f"{name} not measured"
+    words = f", {grade.words}" if grade.words else ""
+    return one_line(
+        f"{name} {figures.quantity(grade.value, grade.unit)}{words}{f' ({grade.grade})' * bool(grade.grade)}"
+    )
 
 
 def _name_line(model: ModelRow, width: int) -> Line:

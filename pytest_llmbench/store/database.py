@@ -31,7 +31,8 @@ from pytest_llmbench.store.tables import runs
 # History of the format; a new one is a new file in migrations/versions/ and a line here.
 # 0001  runs, results, replies, measurements, repetitions, gates
 # 0002  failed_attempts; the application id in the file's header
-FORMAT_VERSION = "0002"
+# 0003  labels and marks of repetitions, tables of measurements, monitor_samples
+FORMAT_VERSION = "0003"
 
 _BEGIN = "llmbench_begin"
 _VERSION = table("alembic_version", column("version_num"))

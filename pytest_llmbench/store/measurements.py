@@ -7,14 +7,17 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Select, select, update
+from sqlalchemy import Connection, Select, delete, func, select, update
 
 from pytest_llmbench import clock
 from pytest_llmbench.errors import Category, StoreError
-from pytest_llmbench.records import Measurement, Repetition, Reply
+from pytest_llmbench.records import Measurement, MonitorSample, Repetition, Reply
 from pytest_llmbench.store import replies
 from pytest_llmbench.store.rows import insert, row_of
-from pytest_llmbench.store.tables import measurements, repetitions
+from pytest_llmbench.store.tables import measurements, monitor_samples, repetitions
+
+RETAKEN = 1_000_000
+"""Added to the index of a repetition that was taken again, once for each time: its successor gets the index itself."""
 
 
 def start(connection: Connection, run_id: str, measurement: Measurement) -> None:
@@ -49,6 +52,23 @@ def save_repetition(
     row = row_of(repetitions, repetition, measurement_id=measurement_id, idx=repetition.index, completed_at=now)
     connection.execute(insert(repetitions).values(row))
     return repetition
+
+
+def save_samples(connection: Connection, measurement_id: str, samples: Iterable[MonitorSample]) -> None:
+    """Keep what the system monitor read."""
+    rows = [row_of(monitor_samples, sample, measurement_id=measurement_id) for sample in samples]
+    if rows:
+        connection.execute(insert(monitor_samples), rows)
+
+
+def supersede(connection: Connection, measurement_id: str) -> None:
+    """Set aside what an interrupted measurement had, where it cannot be gone on with (a machine has cooled down)."""
+    mine = repetitions.c.measurement_id == measurement_id
+    highest = connection.scalar(select(func.max(repetitions.c.idx)).where(mine)) or 0
+    shift = (highest // RETAKEN + 1) * RETAKEN
+    aside = update(repetitions).where(mine, repetitions.c.superseded.is_(False))
+    connection.execute(aside.values(idx=repetitions.c.idx + shift, superseded=True))
+    connection.execute(delete(monitor_samples).where(monitor_samples.c.measurement_id == measurement_id))
 
 
 def finish(connection: Connection, measurement: Measurement) -> None:
@@ -95,9 +115,13 @@ def servers_measured(
 
 def _load(connection: Connection, which: Select[Any]) -> list[tuple[Measurement, bool]]:
     rows = connection.execute(which).mappings().all()
-    timed = _repetitions(connection, [row["id"] for row in rows])
+    ids = [row["id"] for row in rows]
+    timed, sampled = _repetitions(connection, ids), _samples(connection, ids)
     return [
-        (Measurement.from_dict({**row, "repetitions": timed[row["id"]]}), row["finished_at"] is not None)
+        (
+            Measurement.from_dict({**row, "repetitions": timed[row["id"]], "samples": sampled[row["id"]]}),
+            row["finished_at"] is not None,
+        )
         for row in rows
     ]
 
@@ -114,4 +138,13 @@ def _repetitions(connection: Connection, measurement_ids: Iterable[str]) -> Mapp
     found: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
         found[row["measurement_id"]].append({**row, "index": row["idx"]})
+    return found
+
+
+def _samples(connection: Connection, measurement_ids: Iterable[str]) -> Mapping[str, list[dict[str, Any]]]:
+    chosen = monitor_samples.c.measurement_id.in_(list(measurement_ids))
+    rows = connection.execute(select(monitor_samples).where(chosen).order_by(monitor_samples.c.id)).mappings()
+    found: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        found[row["measurement_id"]].append(dict(row))
     return found

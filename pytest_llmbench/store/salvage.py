@@ -42,7 +42,7 @@ from pytest_llmbench.store.database import built
 from pytest_llmbench.store.failures import BY_PAGES, MOVE_AWAY, explained, store_error
 from pytest_llmbench.store.rows import row_of
 from pytest_llmbench.store.sqlite_file import companions, connect, refuse_if_open, remove_companions
-from pytest_llmbench.store.tables import JsonText, measurements, metadata, repetitions, runs
+from pytest_llmbench.store.tables import JsonText, measurements, metadata, monitor_samples, repetitions, runs
 
 _rowid: ColumnElement[int] = literal_column("rowid")
 _BLIND_STEPS = 1_000
@@ -80,7 +80,8 @@ def salvage(source: Path, target: Path) -> Salvage:
             for each in tables:
                 _drop_garbled(new, each)
             headless = _give_heads(new)
-            new.execute(delete(repetitions).where(repetitions.c.measurement_id.not_in(select(measurements.c.id))))
+            for child in (repetitions, monitor_samples):
+                new.execute(delete(child).where(child.c.measurement_id.not_in(select(measurements.c.id))))
             kept = {each.name: new.scalar(select(func.count()).select_from(each)) or 0 for each in tables}
     dropped = {name: read[name] - kept[name] for name in kept if read[name] > kept[name]}
     return Salvage(str(source), str(target), kept, dropped, headless)

@@ -8,7 +8,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from pytest_llmbench.records import FailedAttempt, GateResult, Measurement, Repetition, Reply, Run, TestResult
+from pytest_llmbench.records import (
+    FailedAttempt,
+    GateResult,
+    Measurement,
+    MonitorSample,
+    Repetition,
+    Reply,
+    Run,
+    TestResult,
+)
 from pytest_llmbench.store import measurements, replies, results, runs
 from pytest_llmbench.store.database import Database
 
@@ -171,6 +180,16 @@ class Store:
         """
         with self._database.writing() as connection:
             return measurements.save_repetition(connection, measurement_id, repetition, reply)
+
+    def save_samples(self, measurement_id: str, samples: Sequence[MonitorSample]) -> None:
+        """Keep what the system monitor read beside a measurement."""
+        with self._database.writing() as connection:
+            measurements.save_samples(connection, measurement_id, samples)
+
+    def supersede(self, measurement_id: str) -> None:
+        """Set aside the repetitions of an interrupted measurement that begins anew, and drop its monitor samples."""
+        with self._database.writing() as connection:
+            measurements.supersede(connection, measurement_id)
 
     def finish_measurement(self, measurement: Measurement) -> None:
         """Write what is known at the end (scalars, rating, notes, ...) and mark it complete; repetitions are not

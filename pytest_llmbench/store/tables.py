@@ -3,7 +3,8 @@
     runs ─┬─ results          how each test ended; outcome NULL: started, not finished
           ├─ replies          what models answered, kept the moment they were complete
           ├─ failed_attempts  requests that failed and were asked once more
-          ├─ measurements ─── repetitions
+          ├─ measurements ─┬─ repetitions
+          │                └─ monitor_samples  the machine beside them
           └─ gates            what the rules decided
 
 Columns bear the names of the record fields they hold, so a row becomes a record without a translation table. Types are
@@ -27,6 +28,8 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
+    text,
 )
 
 
@@ -162,6 +165,9 @@ measurements = Table(
     Column("rating", Text, nullable=False),
     Column("sentence", Text, nullable=False),
     Column("notes", JsonText, nullable=False),
+    Column("tables", JsonText, nullable=False, server_default="[]"),
+    Column("unavailable", JsonText, nullable=False, server_default="{}"),
+    Column("client_error", JsonText, nullable=False, server_default="{}"),
     Column("started_at", Text, nullable=False),
     Column("finished_at", Text),
     UniqueConstraint("run_id", "key"),
@@ -180,7 +186,21 @@ repetitions = Table(
     Column("timing", JsonText, nullable=False),
     Column("usage", JsonText, nullable=False),
     Column("completed_at", Text, nullable=False),
+    Column("labels", JsonText, nullable=False, server_default="{}"),
+    Column("at_s", Float),
+    Column("dirty", Text, nullable=False, server_default=text("''")),
+    Column("superseded", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("measurement_id", "idx"),
+    sqlite_autoincrement=True,
+)
+
+monitor_samples = Table(
+    "monitor_samples",
+    metadata,
+    _row_number(),
+    Column("measurement_id", Text, ForeignKey("measurements.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("at_s", Float, nullable=False),
+    Column("readings", JsonText, nullable=False),
     sqlite_autoincrement=True,
 )
 

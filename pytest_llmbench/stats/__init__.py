@@ -1,0 +1,30 @@
+"""Numbers in, small dataclasses out: intervals, drift, steps, paired comparison, knees, and how often to repeat.
+
+SciPy and NumPy do the work and are imported late. None and NaN are what was not measured, and are left out; what is
+too short or constant gets an answer that says so (an unbounded interval, p = 1, None), never an exception. Which test
+is used where, and why, stands in docs/explanation/statistics.md.
+"""
+
+from pytest_llmbench.stats.changes import ChangePoint, change_point
+from pytest_llmbench.stats.intervals import Interval, mean_interval, percentile_interval, ratio_interval, wilson
+from pytest_llmbench.stats.knee import knee
+from pytest_llmbench.stats.paired import PairedBinary, paired_binary
+from pytest_llmbench.stats.planning import StopRule, repetitions_for
+from pytest_llmbench.stats.trend import Trend, trend
+
+__all__ = [
+    "ChangePoint",
+    "Interval",
+    "PairedBinary",
+    "StopRule",
+    "Trend",
+    "change_point",
+    "knee",
+    "mean_interval",
+    "paired_binary",
+    "percentile_interval",
+    "ratio_interval",
+    "repetitions_for",
+    "trend",
+    "wilson",
+]
