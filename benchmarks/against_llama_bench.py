@@ -18,36 +18,29 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
-import re
 import secrets
 import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from pytest_llmbench import clock, config, http
+from load.real_server import MODEL, serving, small_model
+
+from pytest_llmbench import http
 from pytest_llmbench.clients import Endpoint, Model
 from pytest_llmbench.clients.llama_api import LlamaApi
 from pytest_llmbench.metrics import call_metrics
-from pytest_llmbench.models.model_store import ModelStore, default_folder
 from pytest_llmbench.records import ModelFile, Reply, ServerSpec
-from pytest_llmbench.secret import Secret
 from pytest_llmbench.servers import llama
 from pytest_llmbench.stats import ratio_interval
 
-MODEL = "smollm2-135m:Q4_1"
 PROMPT_WORDS, TOKENS, PER_TURN = 200, 64, 4
 DEADLINES = http.Deadlines(connect_s=10, ttft_s=300, idle_s=60, total_s=600)
 PROMPT_TOLERANCE, DECODE_TOLERANCE = 0.02, 0.06
 ONE_SAMPLER = {"samplers": ["top_k"], "top_k": 1}
-LOAD_TIMEOUT_S = 60
 
 Figures = dict[str, list[float]]
 """What was measured → its values in one block."""
@@ -76,18 +69,17 @@ def model_file(given: Path | None) -> ModelFile:
     """The file to compare on."""
     if given:
         return ModelFile(given.stem, str(given), "", given.stat().st_size, "")
-    folder = Path(os.environ.get("LLMBENCH_MODELS_DIR") or default_folder())
-    return ModelStore(folder, config.load(None).models, offline=False).ensure(MODEL)
+    return small_model()
 
 
 def block(spec: ServerSpec, server: Path, bench: Path) -> Figures:
     """llama-bench, a server twice, llama-bench: drifts of the machine weigh on both alike."""
     found: Figures = defaultdict(list)
-    with serving(spec, server) as endpoint:
+    with serving(llama.arguments(server, spec)) as (endpoint, _):
         prompt_tokens = LlamaApi(endpoint, DEADLINES).chat_tokens([{"role": "user", "content": prompt()}])
     llama_bench(spec, bench, prompt_tokens, found)
     for _ in range(2):
-        with serving(spec, server) as endpoint:
+        with serving(llama.arguments(server, spec)) as (endpoint, _):
             ours(endpoint, found)
     llama_bench(spec, bench, prompt_tokens, found)
     return found
@@ -177,33 +169,6 @@ def explain(ms: dict[str, float]) -> None:
         ("HTTP and our client", ms["our decode"] - ms["server decode"]),
     ):
         print(f"  {part:38} {value:+.3f} ms")
-
-
-@contextmanager
-def serving(spec: ServerSpec, binary: Path) -> Iterator[Endpoint]:
-    """A server of its own, ended by its pid."""
-    key = secrets.token_hex(16)
-    with tempfile.TemporaryDirectory() as scratch:
-        log = Path(scratch, "server.log")
-        command, environment = llama.arguments(binary, spec), {**os.environ, "LLAMA_API_KEY": key}
-        with (
-            log.open("wb") as output,
-            subprocess.Popen(command, stdout=output, stderr=output, env=environment) as process,
-        ):
-            try:
-                yield Endpoint(base_url=address_in(log, process), api_key=Secret(key), model_id=MODEL, name=MODEL)
-            finally:
-                process.kill()
-
-
-def address_in(log: Path, process: subprocess.Popen[bytes]) -> str:
-    """Where the server listens, from its log: it lets the system choose the port."""
-    begun_at = clock.monotonic()
-    while process.poll() is None and clock.monotonic() - begun_at < LOAD_TIMEOUT_S:
-        if found := re.search(r"listening on (http://[\d.]+:\d+)\D", log.read_text(errors="replace")):
-            return found[1]
-        clock.sleep(0.05)
-    raise SystemExit(f"the server did not start:\n{log.read_text(errors='replace')}")
 
 
 if __name__ == "__main__":

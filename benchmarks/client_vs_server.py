@@ -22,36 +22,27 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
 import re
 import secrets
 import socket
 import statistics
-import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from urllib.parse import urlsplit
 
-from pytest_llmbench import clock, config, http
+from load.real_server import MODEL, embedded_server
+
+from pytest_llmbench import clock, http
 from pytest_llmbench.clients import Endpoint, Model
 from pytest_llmbench.metrics import call_metrics
-from pytest_llmbench.models.model_store import ModelStore, default_folder
-from pytest_llmbench.records import Reply, ServerSpec
-from pytest_llmbench.secret import Secret
-from pytest_llmbench.servers import embedded
+from pytest_llmbench.records import Reply
 
-MODEL = "smollm2-135m:Q4_1"
 DEADLINES = http.Deadlines(connect_s=10, ttft_s=120, idle_s=60, total_s=300)
 TOLERANCE = 0.05
 OUR_OVERHEAD_S = 0.0002
 """Beyond a raw reader's, on a quiet machine."""
 _FIRST_TEXT = re.compile(rb'"content":"[^"]')
 _PROMPT_MS = re.compile(rb'"prompt_ms":([\d.]+)')
-LOAD_TIMEOUT_S = 60
 
 
 def main() -> int:
@@ -62,7 +53,7 @@ def main() -> int:
     parser.add_argument("--words", type=int, default=150, help="length of the long prompts")
     options = parser.parse_args()
     long, ours_s, raw_s, plain_s = [], [], [], []
-    with server() as endpoint:
+    with embedded_server() as (endpoint, _):
         model = Model(MODEL, endpoint=lambda: endpoint, deadlines=DEADLINES)
         ask(model, words=options.words, tokens=options.tokens)  # the warm-up, thrown away
         for _ in range(options.requests):
@@ -150,33 +141,6 @@ def compare(what: str, pairs: list[tuple[float, float]]) -> bool:
     verdict = "within" if agrees else "NOT within"
     print(f"median ratio {ratio:.4f} (from {min(ratios):.4f} to {max(ratios):.4f}): {verdict} {TOLERANCE:.0%}")
     return agrees
-
-
-@contextmanager
-def server() -> Iterator[Endpoint]:
-    """The embedded engine in a plain process of its own."""
-    folder = Path(os.environ.get("LLMBENCH_MODELS_DIR") or default_folder())
-    store = ModelStore(folder, config.load(None).models, offline=False)
-    command = embedded.arguments(ServerSpec(store.ensure(MODEL), context=2048, threads=1))
-    key = secrets.token_hex(16)
-    environment = {**os.environ, "LLAMA_API_KEY": key}
-    with tempfile.TemporaryDirectory() as scratch:
-        log = Path(scratch, "server.log")
-        with log.open("wb") as output, subprocess.Popen(command, stderr=output, env=environment) as process:
-            try:
-                yield Endpoint(base_url=address_in(log, process), api_key=Secret(key), model_id=MODEL, name=MODEL)
-            finally:
-                process.kill()
-
-
-def address_in(log: Path, process: subprocess.Popen[bytes]) -> str:
-    """Where the server listens, from its log: it lets the system choose the port."""
-    begun_at = clock.monotonic()
-    while process.poll() is None and clock.monotonic() - begun_at < LOAD_TIMEOUT_S:
-        if found := re.search(r"listening on (http://[\d.]+:\d+)\D", log.read_text(errors="replace")):
-            return found[1]
-        clock.sleep(0.05)
-    raise SystemExit(f"the embedded server did not start:\n{log.read_text(errors='replace')}")
 
 
 if __name__ == "__main__":

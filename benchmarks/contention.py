@@ -10,27 +10,21 @@ without a core, the longest gap between tokens in ms, what `ForeignMeter` read, 
 from __future__ import annotations
 
 import argparse
-import os
-import re
 import secrets
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
-from pytest_llmbench import clock, config, http
-from pytest_llmbench.clients import Endpoint, Model
-from pytest_llmbench.models.model_store import ModelStore, default_folder
+from load.real_server import MODEL, embedded_server
+
+from pytest_llmbench import clock, http
+from pytest_llmbench.clients import Model
 from pytest_llmbench.monitor import ForeignMeter, ProcessMeter, advise, collapsed, foreign, usable_cores
-from pytest_llmbench.records import Reply, ServerSpec
-from pytest_llmbench.secret import Secret
-from pytest_llmbench.servers import container, embedded
+from pytest_llmbench.records import Reply
+from pytest_llmbench.servers import container
 
-MODEL = "smollm2-135m:Q4_1"
 DEADLINES = http.Deadlines(connect_s=10, ttft_s=120, idle_s=60, total_s=300)
-LOAD_TIMEOUT_S = 60
 HEAD = "threads busy   tok/s  CPU ms/token computed  waited  max gap  others     PSI advice collapsed"
 
 
@@ -44,7 +38,7 @@ def main() -> int:
     cores = usable_cores(container.limits().cpus)
     print(f"{cores} usable cores, {options.requests} requests of {options.tokens} tokens each\n{HEAD}")
     for threads in sorted({1, cores}):
-        with server(threads) as (endpoint, pid):
+        with embedded_server(threads) as (endpoint, pid):
             model = Model(MODEL, endpoint=lambda endpoint=endpoint: endpoint, deadlines=DEADLINES)
             ask(model, options.tokens)
             for busy in options.busy:
@@ -92,34 +86,6 @@ def busy_loop() -> Iterator[None]:
             yield
         finally:
             process.kill()
-
-
-@contextmanager
-def server(threads: int) -> Iterator[tuple[Endpoint, int]]:
-    """The embedded engine in a plain process of its own."""
-    folder = Path(os.environ.get("LLMBENCH_MODELS_DIR") or default_folder())
-    store = ModelStore(folder, config.load(None).models, offline=False)
-    command = embedded.arguments(ServerSpec(store.ensure(MODEL), context=2048, threads=threads))
-    key = secrets.token_hex(16)
-    environment = {**os.environ, "LLAMA_API_KEY": key}
-    with tempfile.TemporaryDirectory() as scratch:
-        log = Path(scratch, "server.log")
-        with log.open("wb") as output, subprocess.Popen(command, stderr=output, env=environment) as process:
-            try:
-                address = address_in(log, process)
-                yield Endpoint(base_url=address, api_key=Secret(key), model_id=MODEL, name=MODEL), process.pid
-            finally:
-                process.kill()
-
-
-def address_in(log: Path, process: subprocess.Popen[bytes]) -> str:
-    """Where the server listens, from its log: it lets the system choose the port."""
-    begun_at = clock.monotonic()
-    while process.poll() is None and clock.monotonic() - begun_at < LOAD_TIMEOUT_S:
-        if found := re.search(r"listening on (http://[\d.]+:\d+)\D", log.read_text(errors="replace")):
-            return found[1]
-        clock.sleep(0.05)
-    raise SystemExit(f"the embedded server did not start:\n{log.read_text(errors='replace')}")
 
 
 if __name__ == "__main__":

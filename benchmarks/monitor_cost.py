@@ -12,28 +12,19 @@ Exit status 1 where the monitor at one sample a second takes more than 0.2 % of 
 from __future__ import annotations
 
 import argparse
-import os
-import re
 import secrets
-import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 
-from pytest_llmbench import clock, config, http
-from pytest_llmbench.clients import Endpoint, Model
-from pytest_llmbench.models.model_store import ModelStore, default_folder
+from load.real_server import MODEL, embedded_server
+
+from pytest_llmbench import clock, http
+from pytest_llmbench.clients import Model
 from pytest_llmbench.monitor import ForeignMeter, Monitor, ProcessMeter
 from pytest_llmbench.monitor.sampler import all_sources
-from pytest_llmbench.records import MonitorSample, ServerSpec
-from pytest_llmbench.secret import Secret
-from pytest_llmbench.servers import embedded
+from pytest_llmbench.records import MonitorSample
 
-MODEL = "smollm2-135m:Q4_1"
 DEADLINES = http.Deadlines(connect_s=10, ttft_s=120, idle_s=60, total_s=300)
-LOAD_TIMEOUT_S = 60
 BUDGET = 0.002
 """Of a core, at one sample a second."""
 
@@ -43,7 +34,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=20)
     seconds = parser.parse_args().seconds
-    with server() as (endpoint, pid):
+    with embedded_server() as (endpoint, pid):
         model = Model(MODEL, endpoint=lambda: endpoint, deadlines=DEADLINES)
         share = beside(model, pid, seconds)
         for source in all_sources(lambda: pid):
@@ -75,34 +66,6 @@ def each_s(read: Callable[[], object], times: int = 30) -> float:
     for _ in range(times):
         read()
     return (clock.thread_cpu_s() - begun_s) / times
-
-
-@contextmanager
-def server() -> Iterator[tuple[Endpoint, int]]:
-    """The embedded engine in a plain process of its own."""
-    folder = Path(os.environ.get("LLMBENCH_MODELS_DIR") or default_folder())
-    store = ModelStore(folder, config.load(None).models, offline=False)
-    command = embedded.arguments(ServerSpec(store.ensure(MODEL), context=2048, threads=1))
-    key = secrets.token_hex(16)
-    environment = {**os.environ, "LLAMA_API_KEY": key}
-    with tempfile.TemporaryDirectory() as scratch:
-        log = Path(scratch, "server.log")
-        with log.open("wb") as output, subprocess.Popen(command, stderr=output, env=environment) as process:
-            try:
-                address = address_in(log, process)
-                yield Endpoint(base_url=address, api_key=Secret(key), model_id=MODEL, name=MODEL), process.pid
-            finally:
-                process.kill()
-
-
-def address_in(log: Path, process: subprocess.Popen[bytes]) -> str:
-    """Where the server listens, from its log: it lets the system choose the port."""
-    begun_at = clock.monotonic()
-    while process.poll() is None and clock.monotonic() - begun_at < LOAD_TIMEOUT_S:
-        if found := re.search(r"listening on (http://[\d.]+:\d+)\D", log.read_text(errors="replace")):
-            return found[1]
-        clock.sleep(0.05)
-    raise SystemExit(f"the embedded server did not start:\n{log.read_text(errors='replace')}")
 
 
 if __name__ == "__main__":
