@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, Self
 
@@ -221,21 +222,36 @@ def run_bench(
         )
     session.require_exclusive()
     chosen = PROFILES[profile]
-    load = chosen.planned({**_defaults(session, profile, demo), **_given(choices)})
+    load = chosen.planned({**_defaults(session, profile, demo), **chosen.given(choices)})
     if isinstance(model, str):
         model = open_model(session, session.checked_external(model) or model)
-    measured = measure(
-        model.fit_for(chosen.needs(load)),
-        chosen,
-        load,
-        session.book,
-        grade=partial(graded, rules=session.config),
-        client_error=lambda: session.client_error,
-        owner=session.measurement_owner(),
-    )
+    with _fitted(model, chosen.needs(load)) as subject:
+        measured = measure(
+            subject,
+            chosen,
+            load,
+            session.book,
+            grade=partial(graded, rules=session.config),
+            client_error=lambda: session.client_error,
+            owner=session.measurement_owner(),
+        )
     if session.context is not None:
         session.context.measurement_ids.append(measured.id)
     return measured
+
+
+@contextmanager
+def _fitted(model: ServedModel, needs: Mapping[str, Any]) -> Iterator[ServedModel]:
+    """The model as a load needs it. Where that is another server, one makes room for the other before and after."""
+    fitted = model.fit_for(needs)
+    if fitted is model:
+        yield model
+        return
+    model.let_go()
+    try:
+        yield fitted
+    finally:
+        fitted.let_go()
 
 
 def _defaults(session: Session, profile: str, demo: bool | None) -> dict[str, Any]:
@@ -243,7 +259,3 @@ def _defaults(session: Session, profile: str, demo: bool | None) -> dict[str, An
     settings = session.settings
     own = {"rounds": settings.rounds, "output_tokens": settings.output_tokens} if profile == "interactive" else {}
     return {**own, **(DEMO[profile] if (settings.demo_form if demo is None else demo) else {})}
-
-
-def _given(choices: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in choices.items() if value is not None}

@@ -170,6 +170,15 @@ def test_taking_again_is_bounded_and_what_stays_disturbed_is_marked(tmp_path: Pa
     assert 2 <= len(found[0].repetitions) <= 10
 
 
+def test_a_request_whose_times_mean_nothing_is_never_marked_as_disturbed(tmp_path: Path) -> None:
+    """Right or wrong, an answer is the same whoever used the machine meanwhile."""
+    with stand_at(tmp_path, window=dirty_for(1000)) as stand:
+        alone = stand.ask(plan(1, cached_ok=True)[0])
+        together = list(stand.ask_all(plan(2, cached_ok=True), concurrency=2))
+        assert stand.ask(plan(1)[0]).repetition.dirty
+    assert {timed.repetition.dirty for timed in (alone, *together)} == {""}
+
+
 def test_settings_of_somebody_elses_server_cannot_be_chosen(tmp_path: Path) -> None:
     """The message says why; what is known of such a server is nothing."""
     with stand_at(tmp_path) as stand:

@@ -217,3 +217,26 @@ def test_a_single_document_has_no_interval() -> None:
     assert not found.sure
     assert math.isinf(found.low)
     assert "too few documents to be sure" in conclude(batch_of(done), ()).sentence
+
+
+def test_figures_over_passes_of_several_slots_are_said_to_mix_them() -> None:
+    """A median over requests alone and requests that share the machine is the speed of neither."""
+    alone = list(one_after_another(EQUAL))
+    both = conclude(batch_of([*alone, *in_parallel(EQUAL, 4, 1.5, begin_s=2000)]), ())
+    assert "figures over all requests mix the passes; the tables tell them apart" in both.notes
+    assert "mix the passes" not in " ".join(conclude(batch_of(alone), ()).notes)
+
+
+@pytest.mark.parametrize(("count", "said"), [(6, "with 4 slots, the last of 6 documents left slots idle"), (30, "")])
+def test_a_pass_too_short_for_its_slots_is_said_to_be(count: int, said: str) -> None:
+    """Six documents in four slots are two rounds: even perfect slots show no more than three times the speed."""
+    sizes = EQUAL[:count]
+    passes = [*one_after_another(sizes), *in_parallel(sizes, 4, 4.0, begin_s=2000)]
+    notes = " ".join(conclude(batch_of(passes), ()).notes)
+    assert (said in notes and "no more than 3×" in notes) if said else "left slots idle" not in notes
+
+
+def test_a_document_that_takes_hours_is_no_zero_an_hour() -> None:
+    """0.4 an hour is what a small machine does overnight."""
+    each = [dataclasses.replace(r, metrics={"e2e_s": 9000.0}, at_s=9000.0 * r.index) for r in one_after_another(EQUAL)]
+    assert "0.4 documents an hour" in conclude(batch_of(each), ()).sentence

@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from long_profiles import measurement
 from served_sessions import session_in
 from stands import measured, of_provider
 
 from pytest_llmbench.demo import Answer, DemoProvider
 from pytest_llmbench.errors import UsageError
-from pytest_llmbench.profiles.interactive import InteractiveLoad, read_prompts
-from pytest_llmbench.records import Measurement
+from pytest_llmbench.profiles.interactive import InteractiveLoad, conclude, read_prompts
+from pytest_llmbench.records import Measurement, Repetition, Timing, Usage
 
 
 def run(folder: Path, script: object = None, *, resume: str = "", **choices: object) -> Measurement:
@@ -93,3 +94,33 @@ def test_answers_of_another_length_are_told(tmp_path: Path) -> None:
     """A server that stops early is measured, and the reader knows."""
     found = run(tmp_path, Answer("one two", itl_s=0.002), rounds=1, prompts=["One."])
     assert "asked for 3 output tokens, the server gave 2" in found.notes
+
+
+def answered(count: int, *, tokens: int = 64, events: int = 64, gap_s: float = 0.01, tps: float = 100.0) -> Measurement:
+    """Requests of one server, each of so many tokens in so many events."""
+    timing = Timing(ttft_s=0.2, gaps_s=(gap_s,) * (events - 1))
+    metrics = {"ttft_s": 0.2, "decode_tps": tps}
+    each = [Repetition(i, 0, "", metrics, timing=timing, usage=Usage(30, tokens)) for i in range(count)]
+    return measurement("interactive", each, {"output_tokens": tokens})
+
+
+@pytest.mark.parametrize(("count", "said"), [(10, "(all within 200 ms, n = 10)"), (20, "(95 % within 200 ms, n = 20)")])
+def test_a_share_of_few_requests_is_not_called_ninety_five_percent(count: int, said: str) -> None:
+    """Of ten requests the nearest-rank 95th percentile is the slowest."""
+    assert said in conclude(answered(count), ()).sentence
+
+
+@pytest.mark.parametrize(("tps", "said"), [(139.4, "at 139 tokens/s"), (1.46, "at 1.46 "), (0.43, "at 0.43 ")])
+def test_a_slow_model_is_not_said_to_stand_still(tps: float, said: str) -> None:
+    """0.43 tokens/s are not 0."""
+    assert said in conclude(answered(10, tps=tps), ()).sentence
+
+
+def test_tokens_that_come_in_bursts_are_told_with_what_that_does_to_the_figures() -> None:
+    """Eight events for 64 tokens: gaps are those of events, and the first eight tokens cost no time."""
+    (note,) = conclude(answered(10, events=8), ()).notes
+    assert "an event carried 8 tokens on average" in note
+    assert "decode speed is up to 12% too high" in note  # 63 / 56
+    (note,) = conclude(answered(10, gap_s=0.0), ()).notes
+    assert note.startswith("100% of the events came in one piece with the one before")
+    assert conclude(answered(10, events=62), ()).notes == ()

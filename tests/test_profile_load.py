@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from long_profiles import sampled
 from served_sessions import session_in
 from stands import measured, of_provider
 
@@ -98,6 +99,17 @@ def test_a_sweep_tells_throughput_latency_and_attainment_of_each_level(tmp_path:
     assert load.throughput_tps.p50 == pytest.approx(3 * load.throughput_rps.p50)
 
 
+def test_cpu_time_per_token_is_told_level_by_level() -> None:
+    """One core at work for 20 tokens a second and user: 50 ms with one user, 25 with two; no samples, no table."""
+    both = [*users(1), *(dataclasses.replace(r, at_s=(r.at_s or 0.0) + 10) for r in users(2))]
+    told = measurement(both, levels=(1, 2), ttft_objective_s=9.0)
+    watched = dataclasses.replace(told, samples=sampled(21, server_cpu_s=lambda at_s: at_s))
+    (costs,) = (each for each in conclude(watched, ()).tables if each.name == "load_cpu")
+    span_s = 9 + 0.55  # from the first begin to the last end
+    assert costs.rows == ((1, pytest.approx(span_s / 200)), (2, pytest.approx(span_s / 400)))
+    assert "load_cpu" not in {each.name for each in conclude(told, ()).tables}
+
+
 def test_charts_draw_columns_that_are_there_and_share_a_unit(tmp_path: Path) -> None:
     """A chart of another column would be empty; one of two units would compare what cannot be."""
     load = load_on(tmp_path, [Failure(503), QUICK], arrival="constant", levels=(20, 40), requests=8, warmup=0)
@@ -185,6 +197,13 @@ def test_without_token_counts_goodput_is_not_measured() -> None:
     assert {"goodput_rps", "attainment", "served_level", "throughput_tps"}.isdisjoint(found.scalars)
     assert "cannot be told" in found.sentence
     assert found.scalars["throughput_rps"] > 0
+
+
+def test_none_is_a_choice_where_it_means_something() -> None:
+    """An objective is dropped by None; where a choice has no such meaning, None leaves it to the default."""
+    load = LOAD.planned({"tpot_objective_s": None, "output_tokens": None})
+    assert isinstance(load, ServingLoad)
+    assert (load.tpot_objective_s, load.ttft_objective_s, load.output_tokens) == (None, 2.0, 64)
 
 
 def test_without_an_objective_throughput_alone_is_told() -> None:

@@ -168,3 +168,10 @@ def test_tables_and_charts_fit_together() -> None:
         assert len(table.units) == len(table.columns)
         assert {len(row) for row in table.rows} == {len(table.columns)}
         assert {table.chart["x"], *table.chart["y"]} <= set(table.columns)
+
+
+def test_figures_over_several_sizes_are_said_to_mix_them() -> None:
+    """A median wait over 4096 and 8192 tokens is that of neither."""
+    said = "figures over all requests mix the sizes; the tables tell them apart"
+    assert said in conclude(measurement(read(0, 4096, 4.0), read(1, 8192, 12.0)), ()).notes
+    assert said not in conclude(measurement(read(0, 4096, 4.0)), ()).notes

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from gguf_samples import LLAMA, gguf
 from quality_samples import answering, question_file
 from served_sessions import session_in, stored
 from stands import measured
@@ -14,9 +16,9 @@ from stands import measured
 from pytest_llmbench import questions
 from pytest_llmbench.demo import Answer, DemoProvider, Failure
 from pytest_llmbench.errors import InfraError, UsageError
-from pytest_llmbench.profiles.quality import QualityLoad
+from pytest_llmbench.profiles.quality import QualityLoad, drive
 from pytest_llmbench.questions import Item
-from pytest_llmbench.records import Measurement
+from pytest_llmbench.records import Measurement, ModelFile, ServerSpec
 
 SMALL, LARGE = "lab/m-Q4_0", "lab/m-Q8_0"
 
@@ -104,6 +106,21 @@ def test_a_cut_off_reply_is_said(tmp_path: Path) -> None:
     assert "3 replies were cut off at 4 tokens: give more output_tokens" in got.notes
 
 
+def test_a_model_that_was_never_taught_to_answer_is_said_to_be_one(tmp_path: Path) -> None:
+    """Of a base model, 0 % with all replies cut off says that it goes on writing, not that it knows nothing."""
+    said = {}
+    for template in ("", "{{ messages }}"):
+        file = tmp_path / f"m{len(template)}.gguf"
+        file.write_bytes(gguf({**LLAMA, **({"tokenizer.chat_template": template} if template else {})}))
+        spec, notes = ServerSpec(ModelFile(file.stem, str(file), "", 0, "path")), list[str]()
+        stand: Any = SimpleNamespace(spec=spec, note=notes.append, done=range(3))
+        assert list(drive(stand, QualityLoad(items=3, logprob_text=""))) == []
+        said[template] = " ".join(notes)
+    assert "no chat template" in said[""]
+    assert "its right answers say little" in said[""]
+    assert said["{{ messages }}"] == ""
+
+
 def test_what_cannot_be_scored_is_unscored_and_never_zero(tmp_path: Path) -> None:
     """Code is not run: such items have no `correct` and no part of the accuracy."""
     rows = [
@@ -115,7 +132,7 @@ def test_what_cannot_be_scored_is_unscored_and_never_zero(tmp_path: Path) -> Non
     (got,) = measured_at(tmp_path, Answer("2"), SMALL, questions=str(file))
     assert [r.metrics.get("correct") for r in got.counted] == [None, 1.0]
     assert got.scalars["accuracy"] == 1.0
-    assert got.notes[-1].startswith("1 replies could not be scored and count neither way: ")
+    assert any(note.startswith("1 replies could not be scored and count neither way: ") for note in got.notes)
 
 
 def test_an_item_that_is_too_long_for_the_server_is_unscored(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import random
 from collections.abc import Mapping, Sequence
@@ -10,10 +11,12 @@ from typing import Any
 import pytest
 from quality_samples import a_token, answered
 
+from pytest_llmbench.bench.measuring import _dirty_notes
 from pytest_llmbench.clients.llama_api import LlamaApi
 from pytest_llmbench.profiles.quality_logprobs import NoLogprobsError, compare, in_words, read_token, verdict, walk
 from pytest_llmbench.profiles.quality_report import conclude
 from pytest_llmbench.records import Repetition
+from pytest_llmbench.reports.rows import model_row
 
 
 def told(sampled: tuple[int, float], *top: tuple[int, float]) -> dict[str, Any]:
@@ -175,3 +178,14 @@ def test_another_text_is_not_compared() -> None:
     assert "accuracy_change" in concluded.scalars
     assert "perplexity_ratio" not in concluded.scalars
     assert concluded.scalars["perplexity"] == pytest.approx(math.e)
+
+
+def test_a_token_of_the_text_is_no_repetition() -> None:
+    """Twenty questions are twenty repetitions, however many requests of one token stand beside them."""
+    told = answered("m:Q8_0", n=20, tokens=[a_token(place, -1.0) for place in range(1, 186)])
+    first = dataclasses.replace(told.repetitions[0], dirty="other programs used 60% of all cores")
+    disturbed = dataclasses.replace(told, repetitions=(first, *told.repetitions[1:]))
+    assert (len(disturbed.counted), len(disturbed.asked), model_row(disturbed).repetitions) == (205, 20, 20)
+    assert _dirty_notes(disturbed) == [
+        "1 of 20 repetitions were measured while others used the machine (other programs used 60% of all cores)"
+    ]

@@ -152,7 +152,7 @@ def test_items_that_one_of_the_two_was_not_scored_on_are_left_out() -> None:
     compared = next(t for t in conclude(partly, [answered("m:Q8_0")]).tables if t.name == "against_reference")
     assert "5 items were left out" in compared.note
     assert concluded.scalars["accuracy"] == 1
-    assert concluded.notes == ("5 replies could not be scored and count neither way: nobody knows",)
+    assert concluded.notes[0] == "5 replies could not be scored and count neither way: nobody knows"
 
 
 def test_nothing_scored_is_not_measured_and_not_zero() -> None:
@@ -177,7 +177,7 @@ def test_repeats_are_one_answer_by_their_majority() -> None:
     }
     concluded = conclude(of_repetitions("m:Q4_0", asked), [])
     assert "67 % of 3 questions" in concluded.sentence
-    assert concluded.notes == ("2 items were answered now right, now wrong in their repeats: the majority decides",)
+    assert concluded.notes[0] == "2 items were answered now right, now wrong in their repeats: the majority decides"
 
 
 def test_accuracy_is_told_by_category_and_difficulty_with_its_interval() -> None:
@@ -194,7 +194,16 @@ def test_accuracy_is_told_by_category_and_difficulty_with_its_interval() -> None
 def test_replies_that_were_cut_off_are_said() -> None:
     """They count as what they are, wrong more often than not; the reader learns why."""
     cut = of_repetitions("m:Q4_0", [an_answer(i, i > 1, **({"truncated": True} if i < 2 else {})) for i in range(5)])
-    assert conclude(cut, []).notes == ("2 replies were cut off at 64 tokens: give more output_tokens",)
+    concluded = conclude(cut, [])
+    assert concluded.notes[0] == "2 replies were cut off at 64 tokens: give more output_tokens"
+    assert "2 replies cut off before their end" in concluded.sentence
+
+
+@pytest.mark.parametrize(("n", "said"), [(9, "3 questions in each, one answer more or less"), (30, "")])
+def test_a_grade_from_a_handful_of_questions_a_category_is_said_to_be_coarse(n: int, said: str) -> None:
+    """Three questions a category give 0, 33, 67 or 100 %, and the worst of several is the grade."""
+    notes = " ".join(conclude(answered("m:Q4_0", n=n), []).notes)
+    assert (said in notes) if said else "worst category" not in notes
 
 
 def test_a_reference_that_is_measured_last_is_compared_all_the_same() -> None:

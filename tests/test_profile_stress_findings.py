@@ -105,17 +105,17 @@ def test_sustained_against_burst_speed_has_an_interval() -> None:
     assert kept_share(seen(steady)[:11]) is None
 
 
-def test_the_scalars_are_the_speed_over_all_time_and_the_highest_temperature() -> None:
-    """A mean over windows of equal length is tokens over time."""
+def test_the_scalars_are_the_speed_that_is_kept_up_and_the_highest_temperature() -> None:
+    """A fast beginning is no part of it: the mean over all time would be 14, what lasts is 10."""
     done = list(generating(SPAN_S, throttled))
     hot = sampled(int(SPAN_S), temperature_c=lambda at_s: 60 + 20 * (at_s > 90), frequency_hz=lambda _: 3e9)
     told = conclude(stress_of(done, SPAN_S, 4.0, samples=hot), ())
-    assert told.scalars["sustained_tps"] == pytest.approx(100 / SPAN_S * 20 + 140 / SPAN_S * 10, rel=0.03)
+    assert told.scalars["sustained_tps"] == pytest.approx(10, rel=0.03)
     assert told.scalars["temperature_c"] == 80
     table = told.tables[0]
     assert (table.columns, table.units) == (("time", "speed", "temperature", "clock"), ("s", "tok/s", "°C", "GHz"))
     assert statistics.fmean(row[1] for row in table.rows if isinstance(row[1], float)) == pytest.approx(
-        told.scalars["sustained_tps"]
+        100 / SPAN_S * 20 + 140 / SPAN_S * 10, rel=0.03
     )
     assert table.rows[0][2:] == (60, 3.0)
 
@@ -150,3 +150,19 @@ def test_too_short_a_load_says_so() -> None:
     """Of four windows no trend can be known."""
     told = conclude(stress_of(list(generating(3.5, steady)), 3.5, 0.95), ())
     assert "too few windows (4) to tell a trend of the speed" in told.notes
+
+
+def test_cpu_time_per_token_stands_beside_the_speed() -> None:
+    """Half a core, and 20 tokens written and 5 read a second: 20 ms a token; without samples it is not measured."""
+    done = list(generating(SPAN_S, steady))
+    told = conclude(stress_of(done, SPAN_S, 4.0, samples=sampled(int(SPAN_S), server_cpu_s=lambda at_s: at_s / 2)), ())
+    assert told.scalars["cpu_s_per_token"] == pytest.approx(0.02, rel=0.01)
+    assert "cpu_s_per_token" not in conclude(stress_of(done, SPAN_S, 4.0), ()).scalars
+
+
+def test_the_speed_of_several_requests_together_is_not_passed_for_that_of_one() -> None:
+    """Its words are those for a reader, who gets a part of it."""
+    alone = stress_of(list(generating(SPAN_S, steady)), SPAN_S, 4.0)
+    together = dataclasses.replace(alone, settings={**alone.settings, "concurrency": 4})
+    assert "that of 4 requests together; each of them got about 5 tokens/s" in " ".join(conclude(together, ()).notes)
+    assert "together" not in " ".join(conclude(alone, ()).notes)

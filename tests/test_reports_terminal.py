@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import unicodedata
 
 import hostile_text
@@ -12,7 +13,7 @@ import report_runs
 from pytest_llmbench.records import Run
 from pytest_llmbench.reports import terminal
 from pytest_llmbench.reports.cells import cell_width, clipped, wrapped
-from pytest_llmbench.reports.terminal_tables import table_lines
+from pytest_llmbench.reports.terminal_tables import is_over_time, table_lines
 
 PATH = f".llmbench/reports/{report_runs.RUN_ID}/report.html"
 
@@ -78,6 +79,19 @@ def test_a_long_table_shows_its_first_rows_and_counts_the_rest() -> None:
     text = "\n".join(table_lines(report_profiles.BATCH, 78))
     assert "… 71 more rows are in the report" in text
     assert len(text.splitlines()) == 1 + 9 + 1
+
+
+def test_what_goes_on_over_time_is_left_to_the_report() -> None:
+    """Rows of seconds and megabytes tell nobody anything; the reader is told where the picture is."""
+    going_on = dataclasses.replace(
+        report_profiles.BATCH, units=("s", "s", "tokens"), chart={"kind": "line", "x": "document", "y": ["took"]}
+    )
+    assert (is_over_time(going_on), is_over_time(report_profiles.BATCH)) == (True, False)
+    run = report_profiles.profiles_run()
+    only = dataclasses.replace(run.measurements[0], tables=(going_on,))
+    text = "\n".join(_texts(dataclasses.replace(run, measurements=(only,))))
+    assert "Every document" not in text
+    assert "1 more table is in the report" in text
 
 
 def test_a_wide_table_keeps_the_columns_that_are_drawn() -> None:

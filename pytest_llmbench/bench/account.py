@@ -8,8 +8,9 @@ from typing import Any
 
 from pytest_llmbench import clock
 from pytest_llmbench.bench.planned import TEXT_LABELS, Timed
-from pytest_llmbench.bench.subject import Book
+from pytest_llmbench.bench.subject import Book, Subject
 from pytest_llmbench.errors import ServerError
+from pytest_llmbench.monitor import ProcessMeter
 from pytest_llmbench.records import FailedAttempt, Measurement, Repetition, ServerInfo
 from pytest_llmbench.store.measurements import RETAKEN
 
@@ -43,7 +44,11 @@ class Account:
         """The last one that was asked."""
         self.latest: Mapping[str, float] = {}
         """The newest sample of the system monitor."""
+        self.others: list[Subject] = []
+        """The model behind servers that only this measurement wants."""
+        self._seen_rss_bytes: int | None = None
         self._earlier = earlier_servers(begun)
+        self._taken_before = {r.index % RETAKEN: r.index // RETAKEN for r in begun.repetitions if r.superseded}
         self._done = 0
         self._retaken = 0
 
@@ -59,8 +64,27 @@ class Account:
     def meet(self, server: ServerInfo) -> None:
         """Go on with this server."""
         before, self.server = self.server, server
-        if before.engine and _who(before.public()) != _who(server.public()):
+        if before.engine and _who(before.public()) == _who(server.public()):
+            return
+        if before.engine:
             self._earlier.append(identity(before.public()))
+        self._seen_rss_bytes = None
+
+    def saw(self, readings: Mapping[str, float]) -> None:
+        """The newest sample of the system monitor."""
+        self.latest = readings
+        if "rss_bytes" in readings:
+            self._seen_rss_bytes = max(int(readings["rss_bytes"]), self._seen_rss_bytes or 0)
+
+    def peak_rss_bytes(self) -> int | None:
+        """The most memory the last server has had; of one that is gone, the most that the monitor saw."""
+        peak = None if self.server.pid is None else ProcessMeter(self.server.pid).peak_rss_bytes()
+        return self._seen_rss_bytes if peak is None else peak
+
+    def let_go(self) -> None:
+        """Give the memory of servers that nobody asks any more free."""
+        for other in self.others:
+            other.let_go()
 
     def served_by(self) -> dict[str, Any]:
         """The server, and under `earlier` those that measured before it."""
@@ -88,8 +112,9 @@ class Account:
         if not timed.repetition.dirty or attempt >= self.book.retakes or self._retaken >= allowed:
             return False
         self._retaken += 1
-        index = timed.repetition.index + RETAKEN * (attempt + 1)
-        aside = dataclasses.replace(timed.repetition, index=index, superseded=True)
+        own = timed.repetition.index
+        before = self._taken_before.get(own, 0)  # its indexes are taken
+        aside = dataclasses.replace(timed.repetition, index=own + RETAKEN * (before + attempt + 1), superseded=True)
         self.keep(dataclasses.replace(timed, repetition=aside))
         return True
 

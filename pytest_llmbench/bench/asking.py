@@ -75,11 +75,11 @@ class Asking:
         http.run(self._asked(planned))
 
     async def _asked(self, planned: Planned) -> tuple[ChatRequest, Reply]:
-        request = self._request(planned)
+        request, was_pinned = self._request(planned), self.pinned
         try:
             return request, await chat(self._subject.endpoint_at(self.server), request, self._deadlines(planned))
         except WireError as error:
-            if error.category is Category.INVALID_REQUEST and self.pinned:
+            if error.category is Category.INVALID_REQUEST and was_pinned:
                 self.pinned = False  # a server that refuses fields it does not know is measured without them
                 return await self._asked(planned)
             raise
@@ -110,7 +110,7 @@ class Asking:
             usage=reply.usage,
             labels=dict(planned.labels),
             at_s=begun_at - self._account.begun_at,
-            dirty=dirty,
+            dirty="" if planned.cached_ok else dirty,  # what nobody times cannot be disturbed
         )
         return Timed(repetition, request, reply)
 

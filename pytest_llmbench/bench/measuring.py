@@ -7,7 +7,7 @@ import gc
 import hashlib
 import json
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,7 +18,6 @@ from pytest_llmbench.bench.stand import Stand
 from pytest_llmbench.bench.subject import Book, Subject
 from pytest_llmbench.bench.watch import watched
 from pytest_llmbench.metrics import METRICS
-from pytest_llmbench.monitor import ProcessMeter
 from pytest_llmbench.records import Measurement, Table
 from pytest_llmbench.servers.memory_learned import surprise
 
@@ -85,8 +84,11 @@ def measure(
     stand = Stand(subject, account)
     begun = dataclasses.replace(begun, server=account.served_by(), client_error=client_error())
     book.store.start_measurement(book.run_id, begun)
-    driven = _driven(stand, account, profile, load, begun)
-    finished = _graded(_concluded(_completed(driven, account), profile, _earlier(driven, book)), profile, grade)
+    try:
+        driven = _completed(_driven(stand, account, profile, load, begun), account)
+    finally:
+        account.let_go()
+    finished = _graded(_concluded(driven, profile, _earlier(driven, book)), profile, grade)
     book.store.finish_measurement(finished)
     return finished
 
@@ -113,8 +115,9 @@ def _begun(interrupted: Measurement, profile: Profile, book: Book) -> Measuremen
         return interrupted
     book.store.supersede(interrupted.id)
     note = f"begun anew: {len(interrupted.counted)} repetitions from before an interruption are set aside"
-    aside = tuple(dataclasses.replace(r, superseded=True) for r in interrupted.repetitions)
-    return dataclasses.replace(interrupted, repetitions=aside, samples=(), notes=(*interrupted.notes, note))
+    stored = book.store.find_measurement(book.run_id, interrupted.key)
+    assert stored is not None, "its repetitions were set aside a moment ago"
+    return dataclasses.replace(stored[0], notes=(*interrupted.notes, note))
 
 
 def _shown(load: Load, book: Book) -> dict[str, Any]:
@@ -149,9 +152,13 @@ def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def _driven(stand: Stand, account: Account, profile: Profile, load: Load, begun: Measurement) -> Measurement:
     """The measurement with all that the profile had timed and the monitor saw."""
-    repetitions = list(begun.counted)
+    repetitions, drive = list(begun.counted), profile.drive(stand, load)
     with watched(account) as watch, _no_collector_pauses():
-        repetitions.extend(account.keep(timed) for timed in profile.drive(stand, load))
+        try:
+            repetitions.extend(account.keep(timed) for timed in drive)
+        finally:
+            if isinstance(drive, Generator):  # else its requests would go on for as long as anybody holds the traceback
+                drive.close()
     stored = account.book.store.find_measurement(account.book.run_id, begun.key)
     assert stored is not None, "it was started"
     aside = tuple(r for r in stored[0].repetitions if r.superseded)
@@ -166,11 +173,11 @@ def _completed(measurement: Measurement, account: Account) -> Measurement:
     scalars: dict[str, float] = {}
     if server.load_s is not None:
         scalars["load_s"] = server.load_s
-    if server.pid is not None and (peak := ProcessMeter(server.pid).peak_rss_bytes()) is not None:
+    if (peak := account.peak_rss_bytes()) is not None:
         scalars["peak_rss_bytes"] = peak
         if account.book.memory_bytes:
             scalars["memory_share"] = peak / account.book.memory_bytes
-    resumed = len(account.kept)
+    resumed = sum(1 for repetition in account.kept if not repetition.is_token)
     notes = [f"{resumed} repetitions were measured before an interruption"] if resumed else []
     notes += [*measurement.notes, *account.notes, *_dirty_notes(measurement)]
     notes += surprise(server.estimated_bytes, scalars.get("peak_rss_bytes"))
@@ -179,7 +186,7 @@ def _completed(measurement: Measurement, account: Account) -> Measurement:
 
 def _dirty_notes(measurement: Measurement) -> list[str]:
     """How many repetitions others disturbed: those taken again, and those that stand as they are."""
-    n = len(measurement.counted)
+    n = len(measurement.asked)
     again = sum(1 for r in measurement.repetitions if r.superseded and r.dirty)
     dirty = [r.dirty for r in measurement.counted if r.dirty]
     notes = [f"{again} repetitions were taken again because others used the machine"] if again else []

@@ -34,8 +34,13 @@ class Profile:
     needs: Callable[[Any], Mapping[str, Any]] = _nothing
     """What this load needs of a server at least: `{"context": 33000}`."""
 
+    def given(self, choices: Mapping[str, Any]) -> dict[str, Any]:
+        """The choices without each None that only leaves it to the default: it stays where it is a choice itself."""
+        meant = {f.name for f in dataclasses.fields(self.load) if "None" in str(f.type)}
+        return {name: value for name, value in choices.items() if value is not None or name in meant}
+
     def planned(self, choices: Mapping[str, Any]) -> Load:
-        """The load of these choices; what is None is left to the default.
+        """The load of these choices; see `given` for what None means.
 
         Raises:
             UsageError: a choice that this profile does not know, or a value that cannot be.
@@ -46,5 +51,5 @@ class Profile:
                 f"the profile {self.name} has no choice {wrong[0]!r}{did_you_mean(wrong[0], known)}",
                 hint=f"it has {', '.join(known)}",
             )
-        chosen = {name: value for name, value in choices.items() if value is not None}
-        return self.load(**{name: tuple(v) if isinstance(v, list) else v for name, v in chosen.items()})
+        chosen = self.given(choices).items()
+        return self.load(**{name: tuple(v) if isinstance(v, list) else v for name, v in chosen})

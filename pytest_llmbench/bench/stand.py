@@ -105,6 +105,7 @@ class Stand:
         """
         other = self._subject.served_with(**settings)
         self._subject.let_go()
+        self._account.others.append(other)
         return Stand(other, self._account)
 
     def warm_up(self, planned: Planned, count: int = 1) -> None:
@@ -191,7 +192,7 @@ class Stand:
 
     def api(self) -> LlamaApi | None:
         """llama.cpp's own endpoints; None where the server does not have them."""
-        api = LlamaApi(self._subject.endpoint_at(self._asking.server), self._subject.deadlines)
+        api = LlamaApi(lambda: self._subject.endpoint_at(self._asking.server), self._subject.deadlines)
         return api if self.owned or api.answers() else None
 
     def rss_bytes(self) -> int | None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from pytest_llmbench import clock
 from pytest_llmbench.bench.account import Account
+from pytest_llmbench.errors import StoreError
 from pytest_llmbench.monitor import (
     ForeignMeter,
     Monitor,
@@ -37,7 +38,7 @@ def watched(account: Account) -> Iterator[Monitor]:
         waiting.clear()
 
     def keep(sample: MonitorSample) -> None:
-        account.latest = sample.readings
+        account.saw(sample.readings)
         waiting.append(sample)
         if len(waiting) >= _SAVED_TOGETHER:
             save()
@@ -48,8 +49,11 @@ def watched(account: Account) -> Iterator[Monitor]:
     try:
         with monitor:
             yield monitor
-    finally:
-        save()
+    except BaseException:
+        with suppress(StoreError):  # what ended the measurement is to be told, not that its last samples are lost
+            save()
+        raise
+    save()
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pytest_llmbench import http
@@ -16,11 +16,11 @@ class LlamaApi:
     """Calls of one server; each raises `WireError` where no usable answer comes.
 
     Args:
-        endpoint: where it is.
+        endpoint: where it is, asked at each call: a server that is started again is elsewhere.
         deadlines: of each call.
     """
 
-    def __init__(self, endpoint: Endpoint, deadlines: http.Deadlines) -> None:
+    def __init__(self, endpoint: Callable[[], Endpoint], deadlines: http.Deadlines) -> None:
         self._endpoint = endpoint
         self._deadlines = deadlines
 
@@ -76,13 +76,13 @@ class LlamaApi:
         return self._call("POST", path, json.dumps(fields).encode())
 
     def _call(self, method: str, path: str, body: bytes) -> dict[str, Any]:
-        headers = {"content-type": "application/json"}
-        if self._endpoint.api_key:
-            headers["authorization"] = f"Bearer {self._endpoint.api_key.reveal()}"
-        request = http.Request(method, self._endpoint.url(path), headers, body)
+        endpoint, headers = self._endpoint(), {"content-type": "application/json"}
+        if endpoint.api_key:
+            headers["authorization"] = f"Bearer {endpoint.api_key.reveal()}"
+        request = http.Request(method, endpoint.url(path), headers, body)
         got = http.run(http.fetch(request, self._deadlines))
         if not 200 <= got.status < 300:
-            raise refusal(request.shown, got.status, got.headers, got.body, self._endpoint.api_key)
+            raise refusal(request.shown, got.status, got.headers, got.body, endpoint.api_key)
         try:
             told = json.loads(got.body)
         except (ValueError, RecursionError):
@@ -93,7 +93,7 @@ class LlamaApi:
 
     def _unusable(self, path: str, what: str) -> WireError:
         return WireError(
-            f"{self._endpoint.url(path)}: the server answered with {what}",
+            f"{self._endpoint().url(path)}: the server answered with {what}",
             category=Category.STREAM_MALFORMED,
             hint="is this a llama.cpp server?",
         )

@@ -126,7 +126,8 @@ METRICS: dict[str, Metric] = {
             "B",
             LOWER,
             "peak memory",
-            "Highest resident set of the server's process tree, mapped weights included.",
+            "Highest resident set of the server's process tree since it was started, mapped weights included. "
+            "Measurements of a session with the same server settings share one server, and so its peak.",
         ),
         Metric(
             "rss_bytes",
@@ -201,7 +202,8 @@ METRICS: dict[str, Metric] = {
             "1/h",
             HIGHER,
             "documents per hour",
-            "Documents finished / the time from the first request to the last answer, one after another.",
+            "Documents finished / the time in which at least one was worked on, with as many slots as are surely the "
+            "fastest.",
             Marks(
                 threshold=30,
                 unusable=2,
@@ -274,7 +276,7 @@ METRICS: dict[str, Metric] = {
             "tok/s",
             HIGHER,
             "sustained speed",
-            "Tokens generated / time, over a whole run without a pause.",
+            "Tokens generated / time in the last third of a load without a pause: kept up, not begun with.",
             _DECODE,
         ),
         Metric(
@@ -308,7 +310,8 @@ METRICS: dict[str, Metric] = {
             "1/s",
             HIGHER,
             "goodput",
-            "Requests a second that kept the objective for time to first token and time per output token.",
+            "Requests a second that kept the objective for time to first token and time per output token, at the level "
+            "with the most.",
         ),
         Metric(
             "attainment",

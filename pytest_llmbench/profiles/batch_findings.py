@@ -18,7 +18,7 @@ from pytest_llmbench.profiles.machine_readings import (
     readings,
 )
 from pytest_llmbench.profiles.over_time import Drift
-from pytest_llmbench.profiles.words import seconds
+from pytest_llmbench.profiles.words import figure, seconds
 from pytest_llmbench.records import Measurement, Table
 
 _SLOTS_COLUMNS = (
@@ -36,6 +36,8 @@ _SLOTS_COLUMNS = (
     ("p", ""),
 )
 _FEWEST_SAMPLES = 5
+_FULL = 0.9
+"""Share of the slots that can be busy on average, below which it is said that a pass is too short for them."""
 
 
 def conclude(measurement: Measurement, earlier: Sequence[Measurement]) -> Conclusion:  # noqa: ARG001 - every profile's
@@ -56,7 +58,7 @@ def conclude(measurement: Measurement, earlier: Sequence[Measurement]) -> Conclu
 def _sentence(found: Sequence[Level], gains: Sequence[Speedup]) -> str:
     first = found[0]
     median, n = seconds(statistics.median(first.times_s)), len(first.done)
-    told = [f"{first.called} a document takes {median} (median, n = {n}), {first.per_hour:.0f} documents an hour"]
+    told = [f"{first.called} a document takes {median} (median, n = {n}), {figure(first.per_hour)} documents an hour"]
     told += [_gain(level, gain) for level, gain in zip(found[1:], gains[1:], strict=True)]
     told += [
         f"on the way, {level.called}, documents became {_pace(level.drift)}: time per document {level.drift.interval()}"
@@ -67,7 +69,7 @@ def _sentence(found: Sequence[Level], gains: Sequence[Speedup]) -> str:
 
 
 def _gain(level: Level, gain: Speedup) -> str:
-    told = f"{level.slots} slots make it {level.per_hour:.0f}: {gain.times:.2f}×"
+    told = f"{level.slots} slots make it {figure(level.per_hour)}: {gain.times:.2f}×"
     if not math.isfinite(gain.low):
         return f"{told}, too few documents to be sure of it"
     told += f" (95 %: {gain.low:.2f} to {gain.high:.2f})"
@@ -86,6 +88,7 @@ def _notes(measurement: Measurement, found: Sequence[Level]) -> Iterator[str]:
             yield f"{level.called}: too few documents one after the other ({level.drift.n}) to tell a drift"
         elif not level.drift.found:
             yield f"{level.called}: no drift shown; time per document changed by {level.drift.interval()} over the pass"
+    yield from _slots_notes(found)
     if len(found) > 1 and any(level.drift.found for level in found):
         yield "the passes were made one after the other: where the machine drifts, the speed-up holds that drift too"
     if len(found[0].done) > 1 and any(part_of(r) != part_of(found[0].done[0]) for level in found for r in level.done):
@@ -99,6 +102,20 @@ def _notes(measurement: Measurement, found: Sequence[Level]) -> Iterator[str]:
         if note := memory_note(_during(measurement, level, "rss_bytes"), level.called):
             yield note
     yield from machine_notes(measurement)
+
+
+def _slots_notes(found: Sequence[Level]) -> Iterator[str]:
+    """What a reader of the speed-up has to know."""
+    for level in found[1:]:
+        n = len(level.done)
+        most = n / -(-n // level.slots)
+        if most < _FULL * level.slots:
+            yield (
+                f"{level.called}, the last of {n} documents left slots idle: of equal ones, no more than {most:.2g}× "
+                "could be seen"
+            )
+    if len(found) > 1:
+        yield "figures over all requests mix the passes; the tables tell them apart"
 
 
 def _during(measurement: Measurement, level: Level, name: str) -> list[tuple[float, float]]:

@@ -28,8 +28,8 @@ class ServingLoad(Load):
     arrival: str = "closed"
     """How requests come: `closed` (users who wait for their answer), `constant`, `poisson`, `trace`."""
     levels: tuple[float, ...] = ()
-    """Ascending. Of a closed loop: users at once; of constant and poisson: requests per second; of a trace: how many
-    times as fast as it was recorded."""
+    """Ascending. Of a closed loop: users at once, by default 1, 2, 4, 8; of constant and poisson: requests per second;
+    of a trace: how many times as fast as it was recorded, by default 1."""
     requests: int | None = None
     """At most so many a level (a closed loop: at least 4 for each user); by default 40, of a trace all."""
     level_s: float | None = None

@@ -16,8 +16,9 @@ from pytest_llmbench.profiles.load_levels import (
     read_level,
 )
 from pytest_llmbench.profiles.load_tables import tables
+from pytest_llmbench.profiles.machine_readings import cpu_per_token
 from pytest_llmbench.profiles.words import seconds
-from pytest_llmbench.records import Measurement
+from pytest_llmbench.records import Measurement, Table
 from pytest_llmbench.stats import knee
 
 LATE_S = 0.05
@@ -39,9 +40,19 @@ def conclude(measurement: Measurement, earlier: Sequence[Measurement]) -> Conclu
     return Conclusion(
         "; ".join(part for part in parts if part),
         _scalars(results, settings),
-        tuple(tables(results, ARRIVALS[settings["arrival"]])),
+        (*tables(results, ARRIVALS[settings["arrival"]]), *_cpu_table(measurement, results)),
         (*notes, "figures over all requests mix the levels; the tables tell them apart") if results[1:] else notes,
     )
+
+
+def _cpu_table(measurement: Measurement, results: Sequence[LevelResult]) -> Iterator[Table]:
+    """CPU time per token, level by level: what others on the machine do hardly touches it, unlike wall time."""
+    level = ARRIVALS[measurement.settings["arrival"]]
+    rows = tuple((r.level, cpu_per_token(measurement, r.completed).get("cpu_s_per_token")) for r in results)
+    if any(cost is not None for _, cost in rows):
+        note = "prompt tokens and generated ones; of the server, by the samples of the system monitor"
+        chart = {"kind": "line", "x": level, "y": ["CPU time"]}
+        yield Table("load_cpu", "CPU time per token under load", (level, "CPU time"), ("", "s"), rows, chart, note)
 
 
 def _results(measurement: Measurement) -> list[LevelResult]:

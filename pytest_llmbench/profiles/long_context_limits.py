@@ -37,14 +37,16 @@ def longest(stand: Stand) -> Limit:
     return Limit(tokens, f"the server gives each request {tokens} tokens")
 
 
-def no_chat(stand: Stand) -> str:
-    """What is to be said of a model of ours whose file has no chat template; empty where it has one."""
+def no_chat(stand: Stand, so: str = "its times mean what they say, its recall says little") -> str:
+    """What is to be said of a model of ours whose file has no chat template; empty where it has one.
+
+    Args:
+        stand: of the model.
+        so: what that means for what is measured.
+    """
     if stand.spec is None or read_model(stand.spec.model.path).has_chat_template:
         return ""
-    return (
-        "the model's file has no chat template, so it is likely not trained to answer: its times mean what they say, "
-        "its recall says little"
-    )
+    return f"the model's file has no chat template, so it is likely not trained to answer: {so}"
 
 
 def expected_memory(stand: Stand) -> dict[str, Label]:

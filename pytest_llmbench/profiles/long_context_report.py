@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from pytest_llmbench.bench import Conclusion
 from pytest_llmbench.metrics import METRICS
-from pytest_llmbench.profiles.words import seconds
+from pytest_llmbench.profiles.words import figure, seconds
 from pytest_llmbench.records import Measurement, MonitorSample, Repetition, Table
 from pytest_llmbench.stats import percentile_interval, wilson
 from pytest_llmbench.stats.intervals import finite
@@ -182,7 +182,7 @@ def _read_words(size: int, repetitions: Sequence[Repetition]) -> str:
     ttft_s, speed = _median(repetitions, "ttft_s"), _median_of(finite(map(prompt_speed, repetitions)))
     if ttft_s is None:
         return ""
-    rate = f" ({speed:.0f} prompt tokens/s)" if speed is not None else ""
+    rate = f" ({figure(speed)} prompt tokens/s)" if speed is not None else ""
     return f"{size} tokens are read in {seconds(ttft_s)}{rate}, n = {len(repetitions)}"
 
 
@@ -206,6 +206,8 @@ def _left_notes(sizes: Sizes, measurement: Measurement) -> Iterator[str]:
     wanted = measurement.settings.get("sizes", ())
     if left := [str(size) for size in wanted if size not in sizes]:
         yield f"not measured: {', '.join(left)} tokens; the largest context is the largest of those that were tried"
+    if len(sizes) > 1:
+        yield "figures over all requests mix the sizes; the tables tell them apart"
 
 
 def _swapped(repetitions: Sequence[Repetition], samples: Sequence[MonitorSample]) -> dict[str, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from pytest_llmbench.profiles.over_time import drift
-from pytest_llmbench.records import Measurement, MonitorSample, Table
+from pytest_llmbench.records import Measurement, MonitorSample, Repetition, Table
 
 _MIB = 1024 * 1024
 _ROWS = 120
@@ -14,6 +14,8 @@ _SWAP_WORTH_SAYING = 8 * _MIB
 _FOREIGN = 0.1
 """Share of all cores that others may use before it is said."""
 _SLOWER_CLOCK = 0.9
+_FEWEST_SAMPLES = 5
+"""From which a use of CPU time may be read."""
 
 Points = list[tuple[float, float]]
 
@@ -42,6 +44,25 @@ def hottest(measurement: Measurement) -> dict[str, float]:
     """`temperature_c`, the highest; nothing where it could not be read."""
     found = [value for _, value in readings(measurement.samples, "temperature_c")]
     return {"temperature_c": max(found)} if found else {}
+
+
+def cpu_per_token(measurement: Measurement, done: Sequence[Repetition]) -> dict[str, float]:
+    """`cpu_s_per_token` of requests that share the server; nothing where it cannot be told.
+
+    A request alone is metered by itself; of several at once only the sum is known, from the monitor's samples.
+    """
+    timed = [r for r in done if r.at_s is not None and "e2e_s" in r.metrics]
+    counts = [(r.timing.server.get("prompt_n") or r.usage.prompt_tokens, r.usage.completion_tokens) for r in timed]
+    tokens = sum(prompt + answer for prompt, answer in counts if prompt and answer)
+    if not tokens or not all(prompt and answer for prompt, answer in counts) or len(parts(measurement.samples)) != 1:
+        return {}
+    begin = min(r.at_s or 0.0 for r in timed)
+    end = max((r.at_s or 0.0) + r.metrics["e2e_s"] for r in timed)
+    points = [point for point in readings(measurement.samples, "server_cpu_s") if begin <= point[0] <= end]
+    if len(points) < _FEWEST_SAMPLES:
+        return {}
+    (first_s, before), (last_s, after) = points[0], points[-1]
+    return {"cpu_s_per_token": (after - before) / (last_s - first_s) * (end - begin) / tokens}
 
 
 def machine_notes(measurement: Measurement) -> Iterator[str]:

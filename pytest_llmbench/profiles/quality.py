@@ -11,6 +11,7 @@ from pytest_llmbench.bench import Load, Planned, Profile, Stand, Timed
 from pytest_llmbench.clients import ChatRequest
 from pytest_llmbench.errors import Category, InfraError, UsageError, WireError
 from pytest_llmbench.profiles import quality_logprobs as logprobs
+from pytest_llmbench.profiles.long_context_limits import no_chat
 from pytest_llmbench.profiles.quality_report import conclude
 from pytest_llmbench.questions import Item, QuestionSet
 from pytest_llmbench.records import Repetition, Reply
@@ -18,6 +19,10 @@ from pytest_llmbench.validators import check
 
 FIRST_TOKEN_INDEX = 900_000
 """Index of the repetition that is the first token of the text; items come before it."""
+_BASE_MODEL = (
+    "it goes on writing until it is cut off, and its right answers say little of what it knows; its log-probabilities "
+    "mean what they say"
+)
 _UNANSWERABLE = frozenset({Category.CONTEXT_LENGTH, Category.CONTENT_FILTER})
 """How a server refuses one item, and would answer the next."""
 
@@ -74,6 +79,8 @@ def drive(stand: Stand, load: QualityLoad) -> Iterator[Timed]:
         InfraError: the server failed.
     """
     items = load.chosen().items
+    if note := no_chat(stand, _BASE_MODEL):
+        stand.note(note)
     for round_ in range(load.repeats):
         for place, item in enumerate(items):
             index = round_ * len(items) + place

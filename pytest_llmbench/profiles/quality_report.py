@@ -12,6 +12,8 @@ from pytest_llmbench.records import Measurement, Table
 from pytest_llmbench.stats import wilson
 
 _SHOWN_ITEMS = 50
+_FEW = 10
+"""Questions of a category below which its share is said to be coarse."""
 
 
 def conclude(measurement: Measurement, earlier: Sequence[Measurement]) -> Conclusion:
@@ -40,6 +42,7 @@ def conclude(measurement: Measurement, earlier: Sequence[Measurement]) -> Conclu
         ),
         notes=(
             *_reply_notes(overall, given.values(), measurement),
+            *_small_parts(by_category.values()),
             *([why_none] if why_none else []),
             *_looking_back(measurement, earlier),
         ),
@@ -69,9 +72,10 @@ def _accuracy_in_words(overall: Count) -> str:
     if not overall.n:
         return "no answer could be scored"
     interval = wilson(overall.right, overall.n)
+    cut_off = f", {overall.truncated} replies cut off before their end" if overall.truncated else ""
     return (
         f"{100 * overall.right / overall.n:.0f} % of {overall.n} questions answered right "
-        f"({100 * interval.low:.0f}–{100 * interval.high:.0f} %)"
+        f"({100 * interval.low:.0f}–{100 * interval.high:.0f} %){cut_off}"
     )
 
 
@@ -197,6 +201,18 @@ def _reply_notes(overall: Count, given: Iterable[Answer], measurement: Measureme
     if unsteady := sum(1 for a in given if not a.steady):
         notes.append(f"{unsteady} items were answered now right, now wrong in their repeats: the majority decides")
     return notes
+
+
+def _small_parts(categories: Iterable[Count]) -> list[str]:
+    """That a category of a few questions is a coarse measure, and the worst of several a harsh one."""
+    sizes = [part.n for part in categories if part.n]
+    if not sizes or min(sizes) >= _FEW:
+        return []
+    few, most = min(sizes), max(sizes)
+    span = f"{few}" if few == most else f"{few} to {most}"
+    asked = f"{span} question{'' if most == 1 else 's'}"
+    moved = f"one answer more or less moves a category by up to {100 / few:.0f} points"
+    return [f"the grade is that of the worst category; with {asked} in each, {moved}"]
 
 
 def _looking_back(measurement: Measurement, earlier: Sequence[Measurement]) -> list[str]:

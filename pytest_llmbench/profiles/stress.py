@@ -47,6 +47,7 @@ class StressLoad(Load):
     output_tokens: int = 128
     """Of each request, fixed where the server allows it. Safety is looked at after each: with many tokens seldom."""
     prompts: tuple[str, ...] = PROMPTS
+    """Asked in turn; short, so that nearly all of the time goes into generating."""
     window_s: float | None = None
     """Speed is read over windows of this length. None: a sixtieth of the time, from 1 to 30 s."""
     temperature_limit_c: float = 95.0

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pytest_llmbench import stats
 from pytest_llmbench.bench import Conclusion
 from pytest_llmbench.profiles.machine_readings import (
+    cpu_per_token,
     hottest,
     machine_notes,
     memory_note,
@@ -19,6 +20,7 @@ from pytest_llmbench.profiles.machine_readings import (
 )
 from pytest_llmbench.profiles.over_time import WORTH_SAYING, Drift, drift
 from pytest_llmbench.profiles.stress_windows import Window, overall_tps, windows
+from pytest_llmbench.profiles.words import figure
 from pytest_llmbench.records import Measurement, Table
 
 _ALPHA = 0.025
@@ -63,7 +65,11 @@ def conclude(measurement: Measurement, earlier: Sequence[Measurement]) -> Conclu
     if not any(window.tokens for window in found):
         return Conclusion(_ended("no speed was measured", aborted, measurement, found), hottest(measurement))
     trend, step, kept = speed_drift(found), speed_step(found), kept_share(found)
-    scalars = {"sustained_tps": overall_tps(found), **hottest(measurement)}
+    scalars = {
+        "sustained_tps": overall_tps(last_stretch(found)),
+        **cpu_per_token(measurement, done),
+        **hottest(measurement),
+    }
     if kept is not None:
         scalars["kept_share"] = kept.share
     sentence = _ended(_sentence(found, trend, step, kept), aborted, measurement, found)
@@ -85,15 +91,22 @@ def speed_step(found: Sequence[Window]) -> Step | None:
     return step if abs(step.change) >= WORTH_SAYING else None
 
 
+def last_stretch(found: Sequence[Window]) -> Sequence[Window]:
+    """The last third, what is kept up after all; everything where there are too few windows to leave any out."""
+    if len(found) < 2 * _FEWEST_WINDOWS:
+        return found
+    return found[-max(_FEWEST_WINDOWS, len(found) // 3) :]
+
+
 def kept_share(found: Sequence[Window]) -> Kept | None:
     """Sustained against burst speed; None where there are too few windows to tell them apart."""
     if len(found) < 2 * _FEWEST_WINDOWS:
         return None
     burst = [window.tps for window in found[: max(_FEWEST_WINDOWS, len(found) // 10)]]
-    sustained = [window.tps for window in found[-max(_FEWEST_WINDOWS, len(found) // 3) :]]
+    sustained = [window.tps for window in last_stretch(found)]
     if not statistics.median(burst):
         return None
-    spread = stats.ratio_interval(sustained, burst)
+    spread = stats.ratio_interval(sustained, burst, in_order=True)
     return Kept(statistics.median(burst), statistics.median(sustained), spread.low, spread.high)
 
 
@@ -135,6 +148,9 @@ def _duration(seconds: float) -> str:
 
 
 def _notes(measurement: Measurement, found: Sequence[Window], trend: Drift) -> Iterator[str]:
+    if (users := int(measurement.settings.get("concurrency", 1))) > 1:
+        each = figure(overall_tps(found) / users)
+        yield f"the speed, and its grade, is that of {users} requests together; each of them got about {each} tokens/s"
     if trend.change is None:
         yield f"too few windows ({len(found)}) to tell a trend of the speed"
     elif not trend.found:

@@ -12,6 +12,11 @@ def seconds(value: float) -> str:
     return f"{value * 1000:.3g} ms" if value < 1 else f"{value:.3g} s"
 
 
+def figure(value: float) -> str:
+    """`139`, `12.4`, `0.43`: three digits, and never a 0 for what is merely slow."""
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
 def against_reading(tps: float) -> str:
     """A speed in tokens per second beside that of a reader."""
     times = tps / READING_TPS

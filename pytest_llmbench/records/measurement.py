@@ -117,6 +117,11 @@ class Repetition(Record):
     superseded: bool = False
     """It was taken again: kept for the account, and no part of any series."""
 
+    @property
+    def is_token(self) -> bool:
+        """Whether it is one token of a set text, which is told and not answered: no repetition to a reader."""
+        return "token_id" in self.labels
+
 
 @dataclass(frozen=True, slots=True)
 class MonitorSample(Record):
@@ -182,6 +187,11 @@ class Measurement(Record):
     def counted(self) -> tuple[Repetition, ...]:
         """The repetitions that series are made of: all but those taken again."""
         return tuple(repetition for repetition in self.repetitions if not repetition.superseded)
+
+    @property
+    def asked(self) -> tuple[Repetition, ...]:
+        """The counted repetitions that ask for an answer: without the tokens of a set text."""
+        return tuple(repetition for repetition in self.counted if not repetition.is_token)
 
     def where(self, **labels: Label) -> tuple[Repetition, ...]:
         """The counted repetitions that bear all these labels."""

@@ -28,6 +28,7 @@ CONFIG: Spec = {
         "titleFontSize": 12,
         "titleFontWeight": "normal",
         "labelPadding": 6,
+        "labelSeparation": 8,
         "titlePadding": 8,
         "titleLimit": 250,
     },

@@ -23,6 +23,8 @@ _LOG_SPREAD = 12
 _MOST_LEVELS = 8
 """Values of x up to which each has its label; they are chosen levels then, such as sizes that double."""
 _BAR_PX = 22
+_WHOLE = 100
+"""Percent."""
 
 
 def table_charts(table: Table) -> tuple[Spec, ...]:
@@ -79,7 +81,7 @@ def _lines(values: list[Spec], x: Spec, unit: str, *, height: int, zero: bool, d
         "type": "quantitative",
         "title": _y_title(values, shown),
         "axis": {"tickCount": 4, "format": NUMBERS, "titleAngle": 0, "titleAlign": "left", "titleAnchor": "end"},
-        "scale": {"zero": zero},
+        "scale": _from_zero(values, shown) if zero else {"zero": False},
     }
     y["axis"] |= {"titleX": 0, "titleY": -12, "titleBaseline": "bottom"}
     encoding = {"x": {"field": "x", **x}, "y": y, "color": _colour([value["series"] for value in values])}
@@ -108,6 +110,7 @@ def _table_bars(table: Table, x: str, columns: Sequence[str], unit: str) -> Spec
             "type": "quantitative",
             "title": _y_title(values, shown),
             "axis": {"tickCount": 4, "format": NUMBERS},
+            "scale": _from_zero(values, shown),
         },
         "color": _colour([value["series"] for value in values]),
     }
@@ -129,6 +132,14 @@ def _plot(values: list[Spec], mark: Spec, encoding: Spec, height: int) -> Spec:
     }
 
 
+def _from_zero(values: Sequence[Spec], unit: str) -> Spec:
+    """Shares are drawn against the whole, and values that are all 0 against something."""
+    highest = max(value["y"] for value in values)
+    if min(value["y"] for value in values) < 0 or (highest and unit != "%") or highest > _WHOLE:
+        return {"zero": True}
+    return {"domain": [0, _WHOLE if unit == "%" else 1]}
+
+
 def _y_title(values: Sequence[Spec], unit: str) -> str:
     """What is drawn, where it is one thing; of several the legend says it."""
     names = {value["series"] for value in values}
@@ -141,6 +152,7 @@ def _colour(series: Sequence[str]) -> Spec:
         "orient": "top",
         "title": None,
         "labelColor": SOFT,
+        "labelFontSize": 12,
         "symbolType": "stroke",
         "labelLimit": 260,
         "offset": 38,

@@ -72,7 +72,7 @@ class ModelRow:
     """The metrics that the rating comes from, and those that have words only."""
     tables: tuple[Table, ...]
     repetitions: int
-    """Those that series are made of."""
+    """Those that series are made of, without the tokens of a set text."""
     taken_again: int
     """Repetitions set aside because others used the machine meanwhile; each has a successor."""
     disturbed: int
@@ -124,7 +124,7 @@ def model_row(measurement: Measurement) -> ModelRow:
         metrics=_metric_rows(measurement),
         grades=grade_rows(measurement),
         tables=tables_of(measurement),
-        repetitions=len(measurement.counted),
+        repetitions=len(measurement.asked),
         taken_again=sum(1 for repetition in measurement.repetitions if repetition.superseded and repetition.dirty),
         disturbed=sum(1 for repetition in measurement.counted if repetition.dirty),
         readings=readings(measurement),

@@ -11,7 +11,7 @@ from pytest_llmbench.reports import figures
 from pytest_llmbench.reports.cells import cell_width, clipped, glued, one_line, wrapped
 from pytest_llmbench.reports.findings import GradeRow
 from pytest_llmbench.reports.rows import ModelRow
-from pytest_llmbench.reports.terminal_tables import table_lines
+from pytest_llmbench.reports.terminal_tables import is_over_time, table_lines
 from pytest_llmbench.reports.view import InfraGroup, OutcomeCount, RunView, view
 
 Span = tuple[str, str]
@@ -118,12 +118,13 @@ def _findings(model: ModelRow, width: int) -> Iterator[Line]:
     rated = " · ".join(_rated(grade) for grade in model.grades)
     for number, part in enumerate(wrapped(glued(rated), width - 10)):
         yield [("  rated   " if not number else " " * 10, "dim"), (part, "")]
-    for table in model.tables[:_MOST_TABLES]:
+    shown = [table for table in model.tables if not is_over_time(table)][:_MOST_TABLES]
+    for table in shown:
         lines = list(table_lines(table, width - 2))
         yield []
         yield [(f"  {part}", "bold") for part in wrapped(one_line(table.title), width - 2)][:1]
         yield from ([(f"  {line}", "")] for line in lines)
-    if (more := len(model.tables) - _MOST_TABLES) > 0:
+    if (more := len(model.tables) - len(shown)) > 0:
         yield [(f"  {more} more table{'s are' if more > 1 else ' is'} in the report", "dim")]
 
 

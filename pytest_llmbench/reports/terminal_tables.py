@@ -16,6 +16,12 @@ _HEAD = 12
 """Cells a head may take though its column's values are narrower."""
 
 
+def is_over_time(table: Table) -> bool:
+    """Whether it tells how something went on, which rows of numbers do not: its picture is in the report."""
+    x = table.chart.get("x")
+    return x in table.columns and table.units[table.columns.index(x)] == "s"
+
+
 def table_lines(table: Table, width: int) -> Iterator[str]:
     """The table's head and rows, none wider than `width`.
 

@@ -7,6 +7,8 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from pytest_llmbench.stats.serial import effective_n, widening
+
 
 @dataclass(frozen=True, slots=True)
 class Interval:
@@ -90,7 +92,13 @@ def wilson(successes: int, n: int, confidence: float = 0.95) -> Interval:
 
 
 def ratio_interval(
-    values: Sequence[float], reference: Sequence[float], confidence: float = 0.95, resamples: int = 4000, seed: int = 0
+    values: Sequence[float],
+    reference: Sequence[float],
+    confidence: float = 0.95,
+    resamples: int = 4000,
+    seed: int = 0,
+    *,
+    in_order: bool = False,
 ) -> Interval:
     """Percentile-bootstrap interval of median(values) / median(reference); both samples resampled independently.
 
@@ -103,6 +111,8 @@ def ratio_interval(
         confidence: coverage, approximately.
         resamples: how many are drawn; the ends are exact to about a tenth of the interval's width.
         seed: of the random numbers.
+        in_order: the samples are series in order of time: where neighbours resemble each other the interval is widened
+            for it (`serial.effective_n`).
     """
     import numpy as np  # noqa: PLC0415 - slow to import and few sessions need it
 
@@ -115,4 +125,8 @@ def ratio_interval(
         for sample in (above, below)
     ]
     low, high = np.quantile(drawn[0] / drawn[1], [(1 - confidence) / 2, (1 + confidence) / 2])
+    if in_order:
+        ratio = float(np.median(above) / np.median(below))
+        wider = max(widening(len(s), effective_n(s - np.median(s)), confidence) for s in (above, below))
+        low, high = max(0.0, ratio - (ratio - low) * wider), ratio + (high - ratio) * wider
     return Interval(float(low), float(high), confidence)

@@ -21,9 +21,16 @@ RETAKEN = 1_000_000
 
 
 def start(connection: Connection, run_id: str, measurement: Measurement) -> None:
-    """Write the header of a measurement that begins; one with the same id or key in this run stays as it is."""
+    """Write the header of a measurement that begins; another one with its key in this run stays as it is.
+
+    Of one that goes on after an interruption, what has come to be known of it is written: the server that measures from
+    now on beside those before it. Else a second interruption would forget the first one's.
+    """
     row = row_of(measurements, measurement, run_id=run_id, started_at=clock.now().isoformat())
     connection.execute(insert(measurements).values(row).on_conflict_do_nothing())
+    known = {name: row[name] for name in ("server", "client_error", "notes")}
+    same = (measurements.c.id == measurement.id) & measurements.c.finished_at.is_(None)
+    connection.execute(update(measurements).where(same).values(known))
 
 
 def save_repetition(

@@ -160,7 +160,7 @@ class Store:
             replies.save_failed(connection, run_id, test_key, attempt)
 
     def start_measurement(self, run_id: str, measurement: Measurement) -> None:
-        """Write the header of a measurement that begins; one with the same key in this run stays as it is."""
+        """Write the header of a measurement that begins or goes on; another one with its key in this run stays."""
         with self._database.writing() as connection:
             measurements.start(connection, run_id, measurement)
 
