@@ -85,7 +85,7 @@ def measure(
     begun = dataclasses.replace(begun, server=account.served_by(), client_error=client_error())
     book.store.start_measurement(book.run_id, begun)
     try:
-        driven = _completed(_driven(stand, account, profile, load, begun), account)
+        driven = _completed(_driven(stand, account, profile, load, begun), account, profile)
     finally:
         account.let_go()
     finished = _graded(_concluded(driven, profile, _earlier(driven, book)), profile, grade)
@@ -143,7 +143,9 @@ def _why_again(new: Measurement, book: Book) -> tuple[str, ...]:
         return ()
     old, now = _flat(earlier[-1].settings), _flat(new.settings)
     changed = [f"{name}: {old.get(name)} → {now.get(name)}" for name in now if old.get(name) != now.get(name)]
-    return (f"measured again on resume, because it changed: {'; '.join(changed)}"[:500],) if changed else ()
+    return (
+        (f"measured on resume; what this run had of this model differs: {'; '.join(changed)}"[:500],) if changed else ()
+    )
 
 
 def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -168,7 +170,7 @@ def _driven(stand: Stand, account: Account, profile: Profile, load: Load, begun:
     )
 
 
-def _completed(measurement: Measurement, account: Account) -> Measurement:
+def _completed(measurement: Measurement, account: Account, profile: Profile) -> Measurement:
     server = account.server
     scalars: dict[str, float] = {}
     if server.load_s is not None:
@@ -179,19 +181,26 @@ def _completed(measurement: Measurement, account: Account) -> Measurement:
             scalars["memory_share"] = peak / account.book.memory_bytes
     resumed = sum(1 for repetition in account.kept if not repetition.is_token)
     notes = [f"{resumed} repetitions were measured before an interruption"] if resumed else []
-    notes += [*measurement.notes, *account.notes, *_dirty_notes(measurement)]
+    notes += [*measurement.notes, *account.notes, *_dirty_notes(measurement, retaken=profile.resumable)]
     notes += surprise(server.estimated_bytes, scalars.get("peak_rss_bytes"))
     return dataclasses.replace(measurement, scalars=scalars, notes=tuple(notes), server=account.served_by())
 
 
-def _dirty_notes(measurement: Measurement) -> list[str]:
-    """How many repetitions others disturbed: those taken again, and those that stand as they are."""
+def _dirty_notes(measurement: Measurement, *, retaken: bool) -> list[str]:
+    """How many repetitions others disturbed: those taken again, and those that stand as they are.
+
+    Args:
+        measurement: with all its repetitions.
+        retaken: whether what is superseded was taken again; else it was set aside when the measurement began anew.
+    """
     n = len(measurement.asked)
-    again = sum(1 for r in measurement.repetitions if r.superseded and r.dirty)
+    again = sum(1 for r in measurement.repetitions if retaken and r.superseded and r.dirty)
     dirty = [r.dirty for r in measurement.counted if r.dirty]
-    notes = [f"{again} repetitions were taken again because others used the machine"] if again else []
+    repetitions = "1 repetition was" if again == 1 else f"{again} repetitions were"
+    notes = [f"{repetitions} taken again because others used the machine"] if again else []
     if dirty:
-        notes.append(f"{len(dirty)} of {n} repetitions were measured while others used the machine ({dirty[0]})")
+        disturbed = f"{len(dirty)} of {n} repetitions {'was' if len(dirty) == 1 else 'were'}"
+        notes.append(f"{disturbed} measured while others used the machine ({dirty[0]})")
     return notes
 
 

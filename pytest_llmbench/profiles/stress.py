@@ -144,4 +144,5 @@ STRESS = Profile(
     conclude,
     rated=("sustained_tps", "temperature_c", "memory_share"),
     resumable=False,
+    needs=lambda load: {"slots": load.concurrency},
 )
