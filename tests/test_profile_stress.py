@@ -163,7 +163,7 @@ def test_a_stopped_server_ends_the_load_with_what_it_had(
     with session_in(tmp_path, idle_timeout_s="2", ttft_timeout_s="8", retakes="0") as session:
         stopper = threading.Thread(target=stop_after_three, args=(session,))
         stopper.start()
-        result = measured(session, smollm2.name, "stress", seconds=60, output_tokens=12)
+        result = measured(session, smollm2.name, "stress", seconds=60, output_tokens=12, window_s=0.1)
         stopper.join()
     assert "ended early" in result.sentence
     assert "did not respond any more" in result.sentence

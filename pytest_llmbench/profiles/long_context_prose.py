@@ -13,6 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from typing import Any
 
+from pytest_llmbench.config import strict_yaml
+
 SENTENCES_A_PARAGRAPH = 6
 _SLOT = re.compile(r"\{(\w+)\}")
 
@@ -58,10 +60,8 @@ def words(seed: int, count: int) -> tuple[list[str], list[int]]:
 @functools.cache
 def _chronicle() -> tuple[Sequence[str], Mapping[str, Sequence[str]]]:
     """Patterns of sentences, and the phrases that fill them."""
-    import yaml  # noqa: PLC0415 - only a measurement pays for it
-
     text = resources.files("pytest_llmbench").joinpath("data", "chronicle.yaml").read_text(encoding="utf-8")
-    data: Mapping[str, Any] = yaml.safe_load(text)
+    data: Mapping[str, Any] = strict_yaml.parse(text, "chronicle.yaml").data
     return data["sentences"], data["phrases"]
 
 
