@@ -48,14 +48,14 @@ ALONE = """
         open("measuring", "w").close()
         time.sleep(0.5)
         with open(os.environ["TIMES"], "a") as file:
-            print(begun, time.monotonic(), file=file)
+            print(begun, time.monotonic(), "measures", file=file)
 
     @pytest.mark.models("smollm2-135m:Q4_1")
     def test_asks(model):
         begun = time.monotonic()
         assert model.ask("Hi", max_tokens=3).text
         with open(os.environ["TIMES"], "a") as file:
-            print(begun, time.monotonic(), file=file)
+            print(begun, time.monotonic(), "asks", file=file)
 """
 TWO_MODELS = """
     import pytest
@@ -151,10 +151,13 @@ def test_two_sessions_never_measure_at_once_though_a_supervisor_dies(
     for process in first.processes("supervisor"):
         os.kill(process.pid, signal.SIGKILL)
     codes = [run.wait() for run in (first, second)]
-    spans = sorted(tuple(map(float, line.split())) for line in times.read_text().splitlines())
+    spans = sorted(
+        (float(begun), float(ended), what) for begun, ended, what in map(str.split, times.read_text().splitlines())
+    )
     assert codes == [0, 0], first.output + second.output
     assert len(spans) == 8
-    assert all(ends <= begins for (_, ends), (begins, _) in pairwise(spans))
+    for (_, ended, what), (begun, _, after) in pairwise(spans):  # two that ask may do so at once
+        assert ended <= begun or what == after == "asks"
     for run in (first, second):
         assert_nothing_is_left(run)
 

@@ -8,7 +8,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from noisy_series import noise, share
 from scipy import stats as scipy_stats
@@ -144,6 +144,8 @@ def test_different_lengths_are_a_mistake() -> None:
         trend([1, 2], [1, 2, 3])
 
 
+@example([(0.0, 4.0), (2.2250738585072014e-308, 0.0)])  # a slope beyond all floats
+@example([(0.0, 1.0)] * 2000 + [(5.0, 2.0)])
 @given(
     st.lists(st.tuples(st.floats(0, 1e5), st.one_of(st.none(), st.floats(-1e12, 1e12), st.just(math.nan))), max_size=40)
 )

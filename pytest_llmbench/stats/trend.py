@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _FEWEST = 5
 """Below, no order of the values is unlikely enough, and the slope has no 95 % interval."""
+_SAME_TIME_S = 1e-9
+"""No clock of ours tells such moments apart, and a slope between them is a number beyond all meaning."""
 _MOST_POINTS = 1500
 """Of more, medians of consecutive blocks are taken: all pairs of 1,500 points are a million slopes."""
 
@@ -61,10 +63,10 @@ def trend(times_s: Sequence[float], values: Sequence[float | None], confidence: 
     """
     times, measured = _series(times_s, values)
     n = len(measured)
-    if n < 2 or times[0] == times[-1]:
-        return Trend(None, -math.inf, math.inf, 1.0, n, None, float(n))
     times, measured = _thinned(times, measured)
     slopes = _slopes(times, measured)
+    if not len(slopes):
+        return Trend(None, -math.inf, math.inf, 1.0, n, None, float(n))
     slope = float(_median(slopes))
     points = len(measured)
     independent = effective_n(measured - slope * (times - times[0]))
@@ -96,7 +98,7 @@ def _thinned(times: _Array, values: _Array) -> tuple[_Array, _Array]:
     import numpy as np  # noqa: PLC0415 - slow to import and few sessions need it
 
     size = math.ceil(len(values) / _MOST_POINTS)
-    if size == 1:
+    if size <= 1:
         return times, values
     kept = len(values) // size * size
     blocks = [np.median(series[:kept].reshape(-1, size), axis=1) for series in (times, values)]
@@ -112,7 +114,7 @@ def _slopes(times: _Array, values: _Array) -> _Array:
 
     earlier, later = np.triu_indices(len(times), 1)
     spans = times[later] - times[earlier]
-    apart = spans > 0
+    apart = spans > _SAME_TIME_S
     return np.sort((values[later] - values[earlier])[apart] / spans[apart])
 
 
