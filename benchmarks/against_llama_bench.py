@@ -76,7 +76,7 @@ def block(spec: ServerSpec, server: Path, bench: Path) -> Figures:
     """llama-bench, a server twice, llama-bench: drifts of the machine weigh on both alike."""
     found: Figures = defaultdict(list)
     with serving(llama.arguments(server, spec)) as (endpoint, _):
-        prompt_tokens = LlamaApi(endpoint, DEADLINES).chat_tokens([{"role": "user", "content": prompt()}])
+        prompt_tokens = LlamaApi(lambda: endpoint, DEADLINES).chat_tokens([{"role": "user", "content": prompt()}])
     llama_bench(spec, bench, prompt_tokens, found)
     for _ in range(2):
         with serving(llama.arguments(server, spec)) as (endpoint, _):
