@@ -10,6 +10,8 @@
     │   ├── WireError         the HTTP exchange failed (deadline, reset, truncated stream, error status)
     │   ├── ModelFileError    a GGUF is missing, corrupt or not what was pinned
     │   └── StoreError        the results database cannot be read or written
+    ├── OverBudgetError       a call was not made, because it could have cost more than is left
+    ├── PendingError          a reply is still with the provider's batch API
     └── ReplyFormatError      a reply is not what was asked for (`reply.json[...]`): the reply is wrong
 
 An error says what happened, where, and what to do next (`hint`).
@@ -17,9 +19,9 @@ An error says what happened, where, and what to do next (`hint`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import IntEnum, StrEnum
-from typing import Self
+from typing import Any, Self
 
 _SHOWN = 200
 """Characters of a broken reply in an error's text."""
@@ -28,7 +30,7 @@ _SHOWN = 200
 class ExitCode(IntEnum):
     """Every exit status of `pytest`, `llmbench run` and the other verbs; 0 to 5 are pytest's own.
 
-    When no test failed plainly the first that applies of 12, 11, 10, 13 is the status.
+    When no test failed plainly the first that applies of 12, 11, 10, 13, 14 is the status.
     """
 
     meaning: str
@@ -56,6 +58,7 @@ class ExitCode(IntEnum):
     INFRA_ERRORS = 11, "The share of tests that ended as infra errors is above `max_error_rate`."
     OVER_BUDGET = 12, "The budget of the run was spent before all tests had run."
     INCONCLUSIVE = 13, "A gate could not decide, and `inconclusive` is `fail`."
+    PENDING = 14, "Requests were submitted to a batch API (`--batch`); `--resume` collects their replies."
 
 
 class Category(StrEnum):
@@ -112,6 +115,7 @@ class Category(StrEnum):
     LOCAL_SUPERVISOR = "local.supervisor", "The process that starts servers cannot be reached."
     LOCAL_WORKER_CRASH = "local.worker_crash", "An xdist worker died during the test."
     LOCAL_REFUSED = "local.refused", "A server was refused because waiting for it would never end."
+    CASSETTE_MISS = "cassette.miss", "The cassette that is replayed holds no reply to this request."
     STORE = "store", "The results database cannot be read or written."
     CANCELLED = "cancelled", "The request was cancelled, by Ctrl-C or because the session ended."
     INTERNAL = "internal", "A fault of our own; please report it."
@@ -206,14 +210,26 @@ class WireError(InfraError):
         hint: what the reader can do next.
         status: the HTTP status, where one was received.
         partial_text: what had arrived before a stream broke; kept for the log, never scored.
+        headers: of the response, names in lower case: what the provider says about its limits.
+        usage: what was used all the same, where the provider told; a `Usage` record.
     """
 
     def __init__(
-        self, message: str, *, category: Category, hint: str = "", status: int | None = None, partial_text: str = ""
+        self,
+        message: str,
+        *,
+        category: Category,
+        hint: str = "",
+        status: int | None = None,
+        partial_text: str = "",
+        headers: Mapping[str, str] | None = None,
+        usage: Any = None,
     ) -> None:
         super().__init__(message, category=category, hint=hint)
         self.status = status
         self.partial_text = partial_text
+        self.headers = headers or {}
+        self.usage = usage
 
 
 class ModelFileError(InfraError):
@@ -222,6 +238,14 @@ class ModelFileError(InfraError):
 
 class StoreError(InfraError):
     """The results database cannot be read or written."""
+
+
+class OverBudgetError(LlmbenchError):
+    """A call was not made: its worst case does not fit into what is left of the budget."""
+
+
+class PendingError(LlmbenchError):
+    """The reply is still with the provider's batch API."""
 
 
 class ReplyFormatError(LlmbenchError):

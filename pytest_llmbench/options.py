@@ -115,8 +115,16 @@ def _read_fraction(text: str) -> float:
     return number
 
 
+def _read_usd(text: str) -> str:
+    """As text: money is counted in decimals, and Decimal is not for a module that every project loads."""
+    if not 0 < float(text) < 1e9:
+        raise ValueError(text)
+    return text
+
+
 _TRUTH_WORDS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
+USD = Kind("an amount in US dollars above 0, like 1.50", _read_usd, {"type": ["number", "string"]})
 TEXT = Kind("text", str, {"type": "string"})
 SECONDS = Kind("a number of seconds above 0", _read_seconds, {"type": "number", "exclusiveMinimum": 0})
 FRACTION = Kind("a number from 0 to 1", _read_fraction, {"type": "number", "minimum": 0, "maximum": 1})
@@ -206,6 +214,45 @@ OPTIONS: tuple[Option, ...] = (
     Option("lock_timeout_s", 3600.0, SECONDS, "SECONDS", "how long to wait for the machine while others measure", "s"),
     Option("models_dir", "", TEXT, "DIR", "where model files are kept (default: the user's cache folder)"),
     Option("offline", False, TRUTH, "BOOL", "never fetch anything: models come from the cache"),
+    Option(
+        "max_cost", "", USD, "USD", "the most that API calls of the run may cost; nothing is asked beyond it", "USD"
+    ),
+    Option("max_concurrency", 100, _whole(1), "N", "how many requests may be under way at once to one API model"),
+    Option("attempts", 5, _whole(1), "N", "how often a request to an API is tried, where trying again may help"),
+    Option(
+        "look_ahead",
+        0,
+        _whole(0),
+        "N",
+        "how many replies are asked for ahead of the tests; 0: all of them, or 8 with -x and --maxfail",
+    ),
+    Option(
+        "prefer",
+        "speed",
+        _one_of("speed", "cost"),
+        "WHAT",
+        "speed, or cost: one request of a common beginning first, so that providers' prompt caches serve the others",
+    ),
+    Option(
+        "dry_run",
+        False,
+        TRUTH,
+        "BOOL",
+        "tell calls, tokens, cost and time to be expected, and ask nothing",
+        cli_only=True,
+    ),
+    Option(
+        "batch", False, TRUTH, "BOOL", "submit to the providers' batch APIs and end; --resume collects", cli_only=True
+    ),
+    Option("record", "", TEXT, "FILE", "write all replies of APIs to this cassette", cli_only=True),
+    Option("replay", "", TEXT, "FILE", "take all replies of APIs from this cassette; nothing is asked"),
+    Option(
+        "progress",
+        "auto",
+        _one_of("auto", "live", "lines", "off"),
+        "HOW",
+        "progress of asking: a live line on a terminal, else a line a step",
+    ),
     Option("keep_prompts", True, TRUTH, "BOOL", "store prompts and replies beside their numbers"),
 )
 """Every run-time choice, in the order in which the documentation shows them."""

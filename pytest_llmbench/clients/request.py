@@ -30,6 +30,10 @@ class Endpoint:
     """What the server calls the model."""
     name: str
     """What users call it."""
+    format: str = "openai"
+    """The wire format: a key of `formats.FORMATS`."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Sent with every request; no secrets."""
 
     def url(self, path: str) -> str:
         """The URL of `path`, which begins with /v1."""

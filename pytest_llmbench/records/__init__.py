@@ -5,6 +5,7 @@ Everything here converts to builtin types with `as_dict` and back with the class
 process boundary or be stored as JSON.
 """
 
+from pytest_llmbench.records.asked import Capabilities, Cost, Limits, Price, Sample, Target
 from pytest_llmbench.records.machine import Gpu, Host, ModelFile, ServerInfo, ServerSpec
 from pytest_llmbench.records.measurement import Label, Measurement, MonitorSample, Repetition, Series, Table
 from pytest_llmbench.records.record import MalformedRecordError, Record
@@ -12,24 +13,30 @@ from pytest_llmbench.records.reply import FailedAttempt, Reply, Timing, Usage
 from pytest_llmbench.records.run import GateResult, Outcome, Run, TestResult
 
 __all__ = [
+    "Capabilities",
+    "Cost",
     "FailedAttempt",
     "GateResult",
     "Gpu",
     "Host",
     "Label",
+    "Limits",
     "MalformedRecordError",
     "Measurement",
     "ModelFile",
     "MonitorSample",
     "Outcome",
+    "Price",
     "Record",
     "Repetition",
     "Reply",
     "Run",
+    "Sample",
     "Series",
     "ServerInfo",
     "ServerSpec",
     "Table",
+    "Target",
     "TestResult",
     "Timing",
     "Usage",

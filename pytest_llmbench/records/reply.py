@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pytest_llmbench.errors import ReplyFormatError
+from pytest_llmbench.records.asked import UNKNOWN_COST, Cost
 from pytest_llmbench.records.record import Record
 
 
@@ -19,9 +20,14 @@ class Usage(Record):
     """All prompt tokens, cached ones included."""
     completion_tokens: int | None = None
     cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    """Prompt tokens written to the provider's cache; among `prompt_tokens`."""
     reasoning_tokens: int | None = None
+    """Among `completion_tokens`."""
     estimated: bool = False
     """True where the server told nothing and the numbers are our estimate."""
+    billed_usd: str | None = None
+    """What the provider says the call cost, in US dollars as decimal text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,11 @@ class Reply(Record):
     finish_reason: str = ""
     usage: Usage = Usage()
     timing: Timing = Timing()
+    cost: Cost = UNKNOWN_COST
+    attempts: int = 1
+    """How many requests it took; the failed ones are billed too, see `FailedAttempt`."""
+    role: str = "subject"
+    """`subject` or `judge`."""
     request_hash: str = ""
     streamed: bool = False
     events: tuple[str, ...] = field(default=(), repr=False)
@@ -102,6 +113,10 @@ class FailedAttempt(Record):
     """What had arrived of the reply; empty where prompts and replies are not kept."""
     at: str
     """When it failed; ISO 8601, UTC."""
+    usage: Usage = Usage()
+    """What it used all the same, where the provider told."""
+    cost: Cost = UNKNOWN_COST
+    role: str = "subject"
     test_key: str = ""
     """The test that asked, filled when a run is read back from the store."""
 

@@ -23,6 +23,8 @@ class Outcome(StrEnum):
     INFRA_ERROR = "infra_error"
     OVER_BUDGET = "over_budget"
     SKIPPED = "skipped"
+    PENDING = "pending"
+    """Submitted to a batch API; `--resume` collects the reply."""
     TEST_ERROR = "test_error"
     """The test's own code raised something that says nothing about the model."""
 
@@ -41,6 +43,8 @@ class TestResult(Record):
     message: str = ""
     category: str = ""
     model: str = ""
+    sample: str = ""
+    """The id of the sample it is about; empty where it is about none."""
     duration_s: float | None = None
     measurement_ids: tuple[str, ...] = ()
     reply_ids: tuple[str, ...] = ()

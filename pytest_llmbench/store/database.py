@@ -32,7 +32,7 @@ from pytest_llmbench.store.tables import runs
 # 0001  runs, results, replies, measurements, repetitions, gates
 # 0002  failed_attempts; the application id in the file's header
 # 0003  labels and marks of repetitions, tables of measurements, monitor_samples
-FORMAT_VERSION = "0003"
+FORMAT_VERSION = "0004"
 
 _BEGIN = "llmbench_begin"
 _VERSION = table("alembic_version", column("version_num"))

@@ -2,6 +2,8 @@
 
     runs ─┬─ results          how each test ended; outcome NULL: started, not finished
           ├─ replies          what models answered, kept the moment they were complete
+          ├─ spending         what of a budget is reserved, and what was settled
+          ├─ batches ─── batch_questions  what lies with a provider's batch API
           ├─ failed_attempts  requests that failed and were asked once more
           ├─ measurements ─┬─ repetitions
           │                └─ monitor_samples  the machine beside them
@@ -100,6 +102,7 @@ results = Table(
     Column("message", ModelText, nullable=False),
     Column("category", Text, nullable=False),
     Column("model", Text, nullable=False),
+    Column("sample", Text, nullable=False, server_default=text("''")),
     Column("duration_s", Float),
     Column("measurement_ids", JsonText, nullable=False),
     Column("reply_ids", JsonText, nullable=False),
@@ -128,6 +131,9 @@ replies = Table(
     Column("events", JsonText, nullable=False),
     Column("request", JsonText, nullable=False),
     Column("completed_at", Text, nullable=False),
+    Column("cost", JsonText, nullable=False, server_default="{}"),
+    Column("attempts", Integer, nullable=False, server_default=text("1")),
+    Column("role", Text, nullable=False, server_default="subject"),
     UniqueConstraint("run_id", "test_key", "request_hash", "ordinal"),
     # Ids stand in results and reports as references: one of a removed run must not come to mean another reply.
     sqlite_autoincrement=True,
@@ -146,6 +152,50 @@ failed_attempts = Table(
     Column("message", ModelText, nullable=False),
     Column("partial_text", ModelText, nullable=False),
     Column("at", Text, nullable=False),
+    Column("usage", JsonText, nullable=False, server_default="{}"),
+    Column("cost", JsonText, nullable=False, server_default="{}"),
+    Column("role", Text, nullable=False, server_default="subject"),
+    sqlite_autoincrement=True,
+)
+
+spending = Table(
+    "spending",
+    metadata,
+    _row_number(),
+    _of_run(),
+    Column("question", Text, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("use_case", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("reserved_usd", Text, nullable=False),
+    Column("settled_usd", Text),
+    Column("state", Text, nullable=False),
+    Column("at", Text, nullable=False),
+    UniqueConstraint("run_id", "question", "attempt"),
+    sqlite_autoincrement=True,
+)
+
+batches = Table(
+    "batches",
+    metadata,
+    _row_number(),
+    _of_run(index=True),
+    Column("provider_id", Text, nullable=False),
+    Column("target", JsonText, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("submitted_at", Text, nullable=False),
+    Column("collected_at", Text),
+    sqlite_autoincrement=True,
+)
+
+batch_questions = Table(
+    "batch_questions",
+    metadata,
+    _row_number(),
+    Column("batch", Integer, ForeignKey("batches.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("custom_id", Text, nullable=False),
+    Column("question", JsonText, nullable=False),
     sqlite_autoincrement=True,
 )
 
