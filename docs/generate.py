@@ -109,7 +109,8 @@ def _keys(part: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
     required = part.get("required", ())
     for key, field in part["properties"].items():
         default = field.get("default")
-        shown = "required" if key in required else f"`{json.dumps(default)}`" if default not in (None, {}, []) else ""
+        told = not isinstance(default, dict) and default not in (None, [])
+        shown = "required" if key in required else f"`{json.dumps(default)}`" if told else ""
         about = "see [options](options.md)" if key == "defaults" else field.get("description", "")
         yield f"`{key}`", _type(field), shown, about
 
@@ -128,7 +129,11 @@ def _type(field: Mapping[str, Any]) -> str:
     if field.get("type") == "object":
         inner = next(iter(field.get("patternProperties", {}).values()), field.get("additionalProperties"))
         return f"name → {_type(inner)}" if inner else "name → value"
-    return str({"string": "text", "number": "number"}[field["type"]])
+    kinds = field["type"] if isinstance(field["type"], list) else [field["type"]]
+    return " or ".join(_KINDS[kind] for kind in kinds)
+
+
+_KINDS = {"string": "text", "number": "number", "integer": "whole number", "boolean": "true or false"}
 
 
 def cli_page() -> str:
@@ -162,7 +167,8 @@ def _verb(verb: Verb) -> str:
 
 _MORE = {
     "report": "The JSON report keeps to [report.schema.json](report.schema.json) and is the lossless one; its format\n"
-    "has a version. The CSV has one row per model, quantization and profile. `-o` makes no folders.",
+    "has a version. The CSV has one row per model, quantization and profile, and one per model whose replies were\n"
+    "tested. `-o` makes no folders.",
     "run": "A switch alone (`--offline`) means true; pytest's own long form wants a value: `--llmbench-offline=true`.",
 }
 """What the table of verbs has no room for."""

@@ -113,6 +113,7 @@ class Category(StrEnum):
     LOCAL_ENGINE_UNUSABLE = "local.engine_unusable", "The engine does not run on this machine, or is no llama-server."
     LOCAL_BAD_FLAG = "local.bad_flag", "The engine does not take a flag it was given, or its value."
     LOCAL_SUPERVISOR = "local.supervisor", "The process that starts servers cannot be reached."
+    LOCAL_ASKER = "local.asker", "The process that asks APIs for all xdist workers died, or cannot be reached."
     LOCAL_WORKER_CRASH = "local.worker_crash", "An xdist worker died during the test."
     LOCAL_REFUSED = "local.refused", "A server was refused because waiting for it would never end."
     CASSETTE_MISS = "cassette.miss", "The cassette that is replayed holds no reply to this request."

@@ -12,21 +12,28 @@ import pytest
 
 if TYPE_CHECKING:
     from pytest_llmbench.clients import Model
-    from pytest_llmbench.records import Measurement
+    from pytest_llmbench.datasets import Dataset
+    from pytest_llmbench.records import Measurement, Reply, Sample
     from pytest_llmbench.serving import ServedModel
     from pytest_llmbench.session import Session
 
 SESSION: pytest.StashKey[Callable[[], Session]] = pytest.StashKey()
 """In `config.stash`: gives this process's session, made at the first call."""
 
-NAMES = frozenset({"model", "llama_server", "bench"})
+NAMES = frozenset({"model", "llama_server", "bench", "sample", "reply", "dataset"})
 """What tests may ask us for."""
+
+_ASKED: pytest.StashKey[frozenset[str]] = pytest.StashKey()
 
 
 def asked_of_us(item: pytest.Item) -> frozenset[str]:
     """Which of our fixtures a test gets, itself or through others; a `model` of its own project is none of ours."""
-    definitions = _definitions(item)
-    return frozenset(name for name in NAMES if _reaches_us(name, definitions.get(name, ())))
+    asked = item.stash.get(_ASKED, None)
+    if asked is None:
+        definitions = _definitions(item)
+        named = (name for name in NAMES if name in definitions)
+        asked = item.stash[_ASKED] = frozenset(name for name in named if _reaches_us(name, definitions[name]))
+    return asked
 
 
 def fixtures_of(item: pytest.Item) -> list[Any]:
@@ -71,8 +78,10 @@ def llama_server(pytestconfig: pytest.Config) -> Callable[..., ServedModel]:
 def model(request: pytest.FixtureRequest) -> Model:
     """The model under test, one test per name in `@pytest.mark.models("smollm2-135m:Q4_1", ...)`.
 
-    `model.ask("...")` returns a reply: `.text`, `.json`, `.finish_reason`, `.usage`, `.timing`. A name is `name:QUANT`,
-    the path of a GGUF file, or `server/model` for a server of llmbench.yaml.
+    `model.ask("...")` returns a reply: `.text`, `.json`, `.finish_reason`, `.usage`, `.timing`, `.cost`;
+    `model.ask_all([...])` asks several at once, `model.stream("...")` gives the text as it comes. A name is
+    `name:QUANT`, the path of a GGUF file, `provider/model` for an API (`demo/echo` needs no key), or `server/model` for
+    a server of llmbench.yaml.
     """
     from pytest_llmbench.serving import open_model  # noqa: PLC0415 - loaded only where a test asks
 
@@ -82,6 +91,39 @@ def model(request: pytest.FixtureRequest) -> Model:
             "the fixture `model` needs to know which: mark the test with @pytest.mark.models('smollm2-135m:Q4_1')"
         )
     return open_model(request.config.stash[SESSION](), name)
+
+
+@pytest.fixture
+def sample(request: pytest.FixtureRequest) -> Sample:
+    """One sample of `@pytest.mark.dataset("questions.jsonl")`, one test for each: `.id`, `.input`, `.expected`,
+    `.metadata` (the row's other columns).
+    """
+    if not hasattr(request, "param"):
+        raise pytest.UsageError(
+            "the fixture `sample` needs to know of what: mark the test with @pytest.mark.dataset('questions.jsonl')"
+        )
+    return request.param  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def reply(request: pytest.FixtureRequest, model: Model, sample: Sample) -> Reply:
+    """What the test's model answered to its sample; the replies of an API model are asked for ahead of the tests.
+
+    `.text`, `.json[...]`, `.finish_reason`, `.usage`, `.cost`, `.timing`. How it is asked, the marker says:
+    `@pytest.mark.dataset("questions.jsonl", prompt="Translate: {{text}}", system="Be brief.", max_tokens=200)`.
+    """
+    __tracebackhide__ = True
+    from pytest_llmbench.samples import reply_to  # noqa: PLC0415 - loaded only where a test asks
+
+    return reply_to(request.node, model, sample, request.config.stash[SESSION]().datasets)
+
+
+@pytest.fixture
+def dataset(request: pytest.FixtureRequest) -> Dataset:
+    """All samples of `@pytest.mark.dataset("questions.jsonl")`, for one test about all: `model.ask_all(dataset)`."""
+    from pytest_llmbench.samples import dataset_of  # noqa: PLC0415 - loaded only where a test asks
+
+    return dataset_of(request.node, request.config.stash[SESSION]().datasets)
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,8 +22,16 @@ if TYPE_CHECKING:
 _CRASHED = "???"
 """`when` of the report that xdist makes for the test a dead worker was on."""
 
+_SHOWN: Mapping[str, tuple[str, str, tuple[str, dict[str, bool]]]] = {
+    "infra_error": ("infra error", "I", ("INFRA ERROR", {"yellow": True})),
+    "over_budget": ("over budget", "$", ("OVER BUDGET", {"yellow": True})),
+    "pending": ("pending", "P", ("PENDING", {"yellow": True})),
+}
+"""How pytest shows outcomes that it does not know: name in the summary, letter, word."""
+
 MARKERS = (
-    "models(*names): run the test once per model; names are `name:QUANT`, a GGUF path, or `server/model`",
+    "models(*names): run the test once per model: `name:QUANT`, a GGUF path, `provider/model` or `server/model`",
+    "dataset(path, *, input, expected, id, prompt, limit, **options): once per row of a JSONL or CSV file",
     "exclusive: the test has this machine to itself; every test that uses `bench` is exclusive by itself",
 )
 
@@ -35,6 +43,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
+    if _is_dry(config) and hasattr(config.option, "dist"):
+        config.option.dist = "no"  # what is not run is not distributed
     config.pluginmanager.register(fixtures, "llmbench-fixtures")
     config.pluginmanager.register(Hooks(config), "llmbench-hooks")
 
@@ -85,27 +95,39 @@ class Hooks:
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         marks = list(metafunc.definition.iter_markers("models"))
-        if marks and "model" in fixtures.asked_of_us(metafunc.definition):
+        asked = fixtures.asked_of_us(metafunc.definition)
+        if marks and "model" in asked:
             names = self.recorder().checked_names([name for mark in reversed(marks) for name in mark.args])
             metafunc.parametrize("model", names, indirect=True, scope="session", ids=names)
+        if "sample" in asked:
+            samples = self.recorder().samples(metafunc.definition)
+            metafunc.parametrize("sample", samples, indirect=True, ids=[sample.id for sample in samples])
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_runtestloop(self, session: pytest.Session) -> None:
+    def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
         # xdist alone would run the tests that were collected; without it pytest stops here, and so do we.
         items = getattr(session, "items", ())
         chosen = session.config.option
         if chosen.collectonly or chosen.setupplan or not (self._recorder or any(map(is_ours, items))):
-            return
+            return None
         stops = session.testsfailed and not chosen.continue_on_collection_errors
         if stops and self._is_worker:
             raise session.Interrupted(f"{session.testsfailed} errors during collection")
-        if not stops and any(map(is_ours, items)):
-            self._open_store(session)
+        ours = [] if stops else list(filter(is_ours, items))
+        if not stops and _is_dry(session.config):
+            self.recorder().dry_run(ours)
+            return True
+        if ours:
+            self._begin(session, ours)
+        elif self._recorder and session.config.pluginmanager.hasplugin("dsession"):
+            self._recorder.show_progress()
+        return None
 
-    def _open_store(self, session: pytest.Session) -> None:
+    def _begin(self, session: pytest.Session, ours: Sequence[pytest.Item]) -> None:
         """Results that cannot be kept are told before any test runs; a worker lets the controller tell it."""
         try:
-            self.recorder().open_store(filter(is_ours, session.items))
+            self.recorder().open_store(ours)
+            self.recorder().ask_ahead(ours)
         except pytest.UsageError as error:
             if not self._is_worker:
                 raise
@@ -159,9 +181,9 @@ class Hooks:
         self, report: pytest.TestReport
     ) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
         # "rerun": pytest-rerunfailures will try once more, and counts that itself.
-        if str(report.outcome) != "rerun" and getattr(report, "llmbench", {}).get("outcome") == "infra_error":
-            return "infra error", "I", ("INFRA ERROR", {"yellow": True})
-        return None
+        if str(report.outcome) == "rerun" or not hasattr(report, "llmbench"):
+            return None
+        return _SHOWN.get(report.llmbench["outcome"])
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         # xdist ends -x and --maxfail like an interruption, pytest alone like a failure; they are the latter.
@@ -188,6 +210,12 @@ class Hooks:
 def is_ours(item: pytest.Item) -> bool:
     """Whether a test asks for one of our fixtures or is marked exclusive."""
     return bool(fixtures.asked_of_us(item)) or item.get_closest_marker("exclusive") is not None
+
+
+def _is_dry(config: pytest.Config) -> bool:
+    """Whether nothing is to be run; a value that is no truth is told by whoever reads all settings."""
+    given = config.getoption(options.BY_NAME["dry_run"].ini)
+    return given is not None and given.lower() not in {"0", "false", "no", "off"}
 
 
 def _check_quietly(config: pytest.Config) -> None:

@@ -7,10 +7,7 @@ controller it stores outcomes as they arrive and, at the end, decides gates and 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import signal
-import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,23 +17,26 @@ from typing import Any
 import pytest
 
 from pytest_llmbench import config as configuration
-from pytest_llmbench import http, options, reports
+from pytest_llmbench import endings, garbage, http, options, reports
+from pytest_llmbench.ahead import ask_ahead, share_of
+from pytest_llmbench.asker import cassette
+from pytest_llmbench.contexts import Identity, TestContext
 from pytest_llmbench.display import display_safe, terminal_safe
-from pytest_llmbench.errors import Category, ExitCode, InfraError, LlmbenchError, StoreError, UsageError
+from pytest_llmbench.errors import ExitCode, InfraError, LlmbenchError, StoreError, UsageError
 from pytest_llmbench.fixtures import fixtures_of
+from pytest_llmbench.kept_results import KeptResults
 from pytest_llmbench.launch import die_with_parent
-from pytest_llmbench.records import Outcome, Run, ServerSpec, TestResult
-from pytest_llmbench.reports import terminal
+from pytest_llmbench.records import Outcome, Run, Sample, ServerSpec, TestResult
+from pytest_llmbench.reports import live, terminal
 from pytest_llmbench.results.gates import evaluate
 from pytest_llmbench.results.outcomes import classify
-from pytest_llmbench.results.verdict import Tally, exit_code
-from pytest_llmbench.session import Identity, Session, TestContext
-from pytest_llmbench.testitems import context_of, message_of, needs_machine, relative, stable_key
+from pytest_llmbench.results.verdict import exit_code
+from pytest_llmbench.samples import dataset_of
+from pytest_llmbench.session import Session
+from pytest_llmbench.testitems import context_of, message_of, model_of, needs_machine, relative, stable_key
 
 _ERRORS_SHOWN = 10
-_DEATH_S = 5.0
 _PHASES = ("setup", "call", "teardown")
-_GOOD = (Outcome.RIGHT, Outcome.SKIPPED)
 
 
 class Recorder:
@@ -54,26 +54,37 @@ class Recorder:
     def __init__(self, config: pytest.Config, identity: Mapping[str, Any], *, is_worker: bool) -> None:
         self._config = config
         self._is_worker = is_worker
-        self._infra_reports = 0
-        self._lost = 0
-        self._results: dict[str, TestResult] = {}
-        """Node id → what is stored of it; a worse outcome is not replaced by a later, better one."""
         self._made: dict[Any, tuple[list[str], list[str]]] = {}
         """Fixture → measurements and replies of its last set-up."""
         self._finished: Run | None = None
         self._written: list[Path] = []
+        self._shows_progress = False
+        self._display: live.Display | None = None
         try:
             resolved = _resolve(config)
-            self.session = Session(resolved, Identity.from_dict(identity), self._say)
+            if not is_worker:
+                cassette.check(resolved)
+            self.session = Session(resolved, Identity.from_dict(identity), self._say, is_worker=is_worker)
             if resolved.settings.resume and not is_worker:
                 self.session.resume(resolved.settings.resume)
         except LlmbenchError as error:
             raise pytest.UsageError(terminal_safe(str(error))) from error
+        self._results = KeptResults(self.session, self._say)
         if is_worker and os.getppid() == self.session.identity.controller_pid:
             die_with_parent(os.getppid())  # else it would finish its test first, with nobody to tell
 
     def handed_to_workers(self) -> dict[str, Any]:
-        """What a worker needs to belong to this run; builtin types only."""
+        """What a worker needs to belong to this run; builtin types only. What lies with batch APIs is fetched before.
+
+        Raises:
+            pytest.UsageError: the results database cannot be read or written.
+        """
+        chosen = self._config.option
+        if not (chosen.collectonly or chosen.setupplan):
+            try:
+                self.session.collect()
+            except LlmbenchError as error:
+                raise pytest.UsageError(terminal_safe(str(error))) from error
         return self.session.identity.as_dict()
 
     def checked_names(self, names: Sequence[str]) -> list[str]:
@@ -81,10 +92,17 @@ class Recorder:
         if wrong := [name for name in names if not isinstance(name, str)]:
             raise pytest.Collector.CollectError(f"models() takes names, one after the other, not {wrong[0]!r}")
         try:
-            known = [self.session.checked_external(name) or self.session.local_name(name) for name in names]
+            known = [name if self.session.is_remote(name) else self.session.local_name(name) for name in names]
             return list(dict.fromkeys(known))
         except UsageError as error:
             raise pytest.Collector.CollectError(str(error)) from error
+
+    def samples(self, test: pytest.Item) -> Sequence[Sample]:
+        """The samples of a `dataset` marker; a file that is none ends the collection of the test's file."""
+        try:
+            return dataset_of(test, self.session.datasets).samples
+        except UsageError as error:
+            raise pytest.Collector.CollectError(terminal_safe(str(error))) from error
 
     def open_store(self, items: Iterable[pytest.Item]) -> None:
         """Open the results database before any of these tests of ours runs.
@@ -98,6 +116,40 @@ class Recorder:
                 store.expect(self.session.run_id, [(item.nodeid, stable_key(item)) for item in items])
         except StoreError as error:
             raise pytest.UsageError(terminal_safe(str(error))) from error
+
+    def ask_ahead(self, items: Sequence[pytest.Item]) -> None:
+        """Have the replies asked for that these tests of ours are going to take."""
+        self.session.asks = any(self.session.is_remote(model) for model in set(map(model_of, items)) if model)
+        chosen = self._config.option
+        may_stop = bool(chosen.maxfail) or bool(getattr(chosen, "stepwise", False))
+        if self.session.asks:
+            self.show_progress()
+        ask_ahead(self.session, items, may_stop=may_stop, share=share_of(self._config))
+        garbage.spare()
+
+    def dry_run(self, items: Sequence[pytest.Item]) -> None:
+        """Tell what these tests of ours would ask, in place of running any.
+
+        Raises:
+            pytest.UsageError: the cassette or the results database cannot be read.
+        """
+        from pytest_llmbench.dry_run import foreseen  # noqa: PLC0415 - no other session needs it
+
+        width = min(self._reporter._tw.fullwidth, 100) if self._reporter else 80  # noqa: SLF001
+        try:
+            lines = foreseen(self.session, items, width=width)
+        except LlmbenchError as error:
+            raise pytest.UsageError(terminal_safe(str(error))) from error
+        if self._reporter:
+            self._reporter.section("llmbench", sep="=")
+            self._write(self._reporter, lines)
+
+    def show_progress(self) -> None:
+        """Begin to show how asking goes; under xdist that is seen on the controller."""
+        if not self._is_worker and not self._shows_progress:
+            self._shows_progress = True
+            status, how = self.session.asking_status, self.session.settings.progress
+            self._display = live.display(self._reporter, self._capture, status, how)
 
     def begin(self, item: pytest.Item) -> None:
         """From here to `end` what is asked belongs to this test."""
@@ -134,7 +186,7 @@ class Recorder:
     def attach(self, item: pytest.Item, report: pytest.TestReport, call: pytest.CallInfo[None]) -> None:
         """Put what the test did on its report, the only road to the controller: builtin types, references only."""
         context = self.session.context
-        if context is None or context.nodeid != report.nodeid:
+        if context is None or context.nodeid != report.nodeid or not self._tells(report):
             return
         error = call.excinfo.value if call.excinfo else None
         outcome, category = classify(error, skipped=report.outcome == "skipped", failed=report.failed)
@@ -147,11 +199,16 @@ class Recorder:
             message=message_of(error, report),
             category=category,
             model=context.model,
+            sample=context.sample,
             duration_s=report.duration,
             measurement_ids=_once(context.measurement_ids, *(measured for measured, _ in made)),
             reply_ids=_once(context.reply_ids, *(replies for _, replies in made)),
         )
         report.llmbench = result.as_dict()  # type: ignore[attr-defined]
+
+    def _tells(self, report: pytest.TestReport) -> bool:
+        """Whether the report says how the test ended; that it was set up or torn down as it should says nothing."""
+        return report.when == "call" or not report.passed or bool(self._config.option.setuponly)
 
     def record(self, report: pytest.TestReport) -> None:
         """Store one report's outcome, on the controller, as it arrives."""
@@ -160,22 +217,9 @@ class Recorder:
         sent = getattr(report, "llmbench", None)
         if sent is None or str(report.outcome) == "rerun":
             return
-        result = TestResult.from_dict(json.loads(json.dumps(sent)))
-        if report.failed and result.outcome == Outcome.INFRA_ERROR:
-            self._infra_reports += 1
-        whole = result.phase == "call" or not report.passed or self._config.option.setuponly
-        known = self._results.get(result.nodeid)
-        if whole and (known is None or known.outcome in _GOOD):
-            self._results[result.nodeid] = result
-            self._save(result)
-
-    def _save(self, result: TestResult) -> None:
-        """An escaping error here would be pytest's INTERNALERROR and lose the run; it is told and counted instead."""
-        try:
-            self.session.store.save_result(self.session.run_id, result)
-        except StoreError as error:
-            self._lost += 1
-            self._say(f"{result.nodeid}: the result could not be stored: {error}")
+        if self._config.pluginmanager.hasplugin("dsession"):
+            self.show_progress()
+        self._results.take(sent, failed=report.failed)
 
     def finish(self, pytest_code: int, tests_failed: int, *, stopped: bool) -> int:
         """On the controller: settle what no report told of, decide, store and write.
@@ -188,33 +232,37 @@ class Recorder:
         Returns:
             The exit code.
         """
+        self._end_progress()
         if self._is_worker or not self.session.has_store:
             return pytest_code
         try:
-            code = self._settle(pytest_code, tests_failed - self._infra_reports, stopped=stopped)
+            self.session.end_asking()
+            self._results.settle()
+            with garbage.left_alone():
+                code = self._settle(pytest_code, tests_failed, stopped=stopped)
         except LlmbenchError as error:
             self._say(str(error))
             return pytest_code or ExitCode.INFRA_ERRORS
-        return ExitCode.INFRA_ERRORS if self._lost and code == ExitCode.OK else code
+        return ExitCode.INFRA_ERRORS if self._results.lost and code == ExitCode.OK else code
 
-    def _settle(self, pytest_code: int, plain_failures: int, *, stopped: bool) -> int:
+    def _settle(self, pytest_code: int, tests_failed: int, *, stopped: bool) -> int:
         store, run_id, settings = self.session.store, self.session.run_id, self.session.settings
         interrupted = pytest_code == ExitCode.INTERRUPTED
         for unfinished in store.unfinished(run_id):
-            told = _stopped(unfinished) if stopped else _never_told(unfinished, interrupted=interrupted)
+            told = endings.stopped(unfinished) if stopped else endings.never_told(unfinished, interrupted=interrupted)
             store.save_result(run_id, told)
         run = store.load_run(run_id).current()
         gates = evaluate(self.session.config.thresholds, run)
         store.save_gates(run_id, gates)
         code = exit_code(
             ExitCode.TESTS_FAILED if stopped else pytest_code,
-            _tally(run, plain_failures),
+            self._results.tally(run, tests_failed),
             gates,
             max_error_rate=settings.max_error_rate,
             inconclusive=settings.inconclusive,
         )
         store.finish_run(run_id, code)
-        self._finished = store.load_run(run_id).current()
+        self._finished = store.as_ended(run)
         self._write_reports(self._finished)
         return code
 
@@ -225,7 +273,11 @@ class Recorder:
         self._tell_infra_errors(reporter, self._finished)
         shown = next((str(relative(path)) for path in self._written if path.suffix == ".html"), None)
         reporter.section("llmbench", sep="=")
-        for line in terminal.summary(self._finished, width=min(reporter._tw.fullwidth, 100), report_path=shown):  # noqa: SLF001
+        width = min(reporter._tw.fullwidth, 100)  # noqa: SLF001
+        self._write(reporter, terminal.summary(self._finished, width=width, report_path=shown))
+
+    def _write(self, reporter: pytest.TerminalReporter, lines: Iterable[terminal.Line]) -> None:
+        for line in lines:
             for text, style in line:
                 reporter.write(text, **terminal.MARKUP[style])
             reporter.write("\n")
@@ -243,23 +295,38 @@ class Recorder:
             reporter.write_line(f"... and {len(broken) - _ERRORS_SHOWN} more, all of them in the report")
 
     def close(self) -> None:
+        self._end_progress()
         if not self._is_worker:
             self.session.stop_servers()
         self.session.close()
         http.close()
+        self._finished = None  # thousands of records, which pytest's own last collections would look through
+        garbage.spare_no_longer()
+
+    def _end_progress(self) -> None:
+        shown, self._display = self._display, None
+        live.end(self._reporter, shown)
+
+    @property
+    def _reporter(self) -> Any:
+        return self._config.pluginmanager.get_plugin("terminalreporter")
+
+    @property
+    def _capture(self) -> Any:
+        return self._config.pluginmanager.get_plugin("capturemanager")
 
     def _declared(self, context: TestContext) -> list[ServerSpec]:
-        if not context.model or self.session.external(context.model):
+        if not context.model or self.session.is_remote(context.model):
             return []
         return [self.session.spec(context.model)]
 
     def _attach_crash(self, report: pytest.TestReport) -> None:
         """A worker died: the test it was on, or was about to begin, is an infra error, if it was ours."""
         # It may have died in the test's teardown: then it is known here, and its outcome no longer stands.
-        known = self._results.pop(report.nodeid, None) or self.session.known(report.nodeid)
+        known = self._results.forget(report.nodeid) or self.session.known(report.nodeid)
         if known is not None:
-            ended = _how_it_ended(getattr(report, "node", None))
-            report.llmbench = _never_told(known, interrupted=False, ended=ended).as_dict()  # type: ignore[attr-defined]
+            ended = endings.how_it_ended(getattr(report, "node", None))
+            report.llmbench = endings.never_told(known, interrupted=False, ended=ended).as_dict()  # type: ignore[attr-defined]
 
     def _write_reports(self, run: Run) -> None:
         folder = self.session.folder / "reports" / run.id
@@ -272,8 +339,7 @@ class Recorder:
                 self._say(str(error))
 
     def _say(self, text: str) -> None:
-        reporter = self._config.pluginmanager.get_plugin("terminalreporter")
-        capture = self._config.pluginmanager.get_plugin("capturemanager")
+        reporter, capture = self._reporter, self._capture
         # While a test is set up even the reporter's output is captured, and shown only if the test fails.
         with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
             if reporter is not None and not self._is_worker:
@@ -301,41 +367,5 @@ def _typed_by_the_user(config: pytest.Config, flag: str) -> bool:
     return hasattr(config, "workerinput") or any(flag in argument for argument in typed)
 
 
-def _how_it_ended(node: Any) -> str:
-    """A dead worker's exit code or signal, in words; empty where xdist did not start it as a process of ours."""
-    process = getattr(getattr(getattr(node, "gateway", None), "_io", None), "popen", None)
-    if process is None:
-        return ""
-    try:
-        code = process.wait(timeout=_DEATH_S)
-    except subprocess.TimeoutExpired:
-        return ""
-    names = {number.value: number.name for number in signal.Signals}
-    return f" ({names.get(-code, f'signal {-code}')})" if code < 0 else f" (exit code {code})"
-
-
-def _never_told(unfinished: TestResult, *, interrupted: bool, ended: str = "") -> TestResult:
-    category = Category.CANCELLED if interrupted else Category.LOCAL_WORKER_CRASH
-    message = "the session was interrupted" if interrupted else f"the process that ran this test died{ended}"
-    return TestResult(
-        unfinished.nodeid, unfinished.key, str(Outcome.INFRA_ERROR), message=message, category=str(category)
-    )
-
-
-def _stopped(unfinished: TestResult) -> TestResult:
-    message = "the session stopped (-x or --maxfail) while it ran"
-    return TestResult(unfinished.nodeid, unfinished.key, str(Outcome.SKIPPED), message=message)
-
-
 def _once(*several: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(each for some in several for each in some))
-
-
-def _tally(run: Run, plain_failures: int) -> Tally:
-    outcomes = [result.outcome for result in run.results]
-    return Tally(
-        plain_failures=plain_failures,
-        over_budget=outcomes.count(Outcome.OVER_BUDGET),
-        infra_errors=outcomes.count(Outcome.INFRA_ERROR),
-        ran=len(outcomes) - outcomes.count(Outcome.SKIPPED),
-    )

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Self
 
+from pytest_llmbench.asker.opening import budget_of
+from pytest_llmbench.asker.question import Question
 from pytest_llmbench.bench import measure
 from pytest_llmbench.clients import ChatRequest, Endpoint, Model
-from pytest_llmbench.clients.model import Prompt
+from pytest_llmbench.clients.live import Live
+from pytest_llmbench.clients.model import Prompt, requests_of
 from pytest_llmbench.clients.rounds import GONE
-from pytest_llmbench.config import ServerDef
+from pytest_llmbench.demo.background import background
 from pytest_llmbench.errors import Category, InfraError, ServerError, UsageError, WireError, did_you_mean
 from pytest_llmbench.profiles import PROFILES
 from pytest_llmbench.profiles.demo_form import DEMO
 from pytest_llmbench.profiles.grading import graded
-from pytest_llmbench.records import Measurement, Reply, ServerInfo, ServerSpec
+from pytest_llmbench.providers.table import DEMO_URL
+from pytest_llmbench.records import Measurement, Reply, ServerInfo, ServerSpec, Target
 from pytest_llmbench.secret import Secret
+from pytest_llmbench.servers.choices import with_choices
 from pytest_llmbench.servers.claims import HANG_S
-from pytest_llmbench.session import Session, with_choices
+from pytest_llmbench.session import Session
 
 SETTLE_S = 1.0
 """How long after the end of a connection the end of its server may become known."""
@@ -37,8 +43,8 @@ class ServedModel(Model, ABC):
             name,
             endpoint=self.endpoint,
             deadlines=session.deadlines,
-            recall=lambda request: session.recall(request, self.identity()),
-            keep=lambda request, reply: session.keep(request, reply, self.identity()),
+            recall=lambda request: session.bookings.recall(request, self.identity()),
+            keep=lambda request, reply: session.bookings.keep(request, reply, self.identity()),
             lost=self._lost,
         )
 
@@ -58,9 +64,10 @@ class ServedModel(Model, ABC):
         """The reason behind a broken exchange, where more is known than that it broke."""
         return error
 
-    def ask_all(self, prompts: Iterable[Prompt], *, concurrency: int = 4, **options: Any) -> list[Reply]:
+    def answers(self, requests: Sequence[ChatRequest], *, concurrency: int | None = None) -> list[Reply]:
+        __tracebackhide__ = True
         try:
-            return super().ask_all(prompts, concurrency=concurrency, **options)
+            return super().answers(requests, concurrency=concurrency)
         except WireError as error:
             raise self.explain(error) from error
 
@@ -73,7 +80,7 @@ class ServedModel(Model, ABC):
 
     def _lost(self, request: ChatRequest, number: int, error: WireError) -> InfraError | None:
         if (reason := self.gone(error)) is not None:
-            self.session.keep_failed(request, number, reason, self.identity())
+            self.session.bookings.keep_failed(request, number, reason, self.identity())
         return reason
 
     def server_spec(self) -> ServerSpec | None:
@@ -162,23 +169,60 @@ class LocalModel(ServedModel):
         return {"sha256": self.spec.model.sha256, "engine_build": self.session.supervisor.build(self.spec), **spec}
 
 
-class ExternalModel(ServedModel):
-    """A model behind somebody else's server: used as it is, never started or stopped."""
+class ApiModel(ServedModel):
+    """A model behind somebody else's server: used as it is, never started or stopped.
 
-    def __init__(self, session: Session, name: str, definition: ServerDef, served: str) -> None:
-        super().__init__(session, name)
-        self._info = ServerInfo("external", definition.url, session.key_of(definition))
-        self._served = served
+    Tests ask it through the session's asker, which keeps to limits and budget; measurements of speed do not.
+    """
+
+    def __init__(self, session: Session, target: Target) -> None:
+        super().__init__(session, target.name)
+        self.target = target
+
+    def answers(self, requests: Sequence[ChatRequest], *, concurrency: int | None = None) -> list[Reply]:
+        __tracebackhide__ = True
+        questions = [self._question(request) for request in requests]
+        return self._noted(self.session.asker.get_all(questions, concurrency=concurrency))
+
+    def answer(self, planned: Question) -> Reply:
+        """The reply to what was asked ahead of the test that runs now."""
+        __tracebackhide__ = True
+        return self._noted([self.session.asker.get(self.session.bookings.book_planned(planned))])[0]
+
+    def stream(self, prompt: Prompt, **options: Any) -> Live:
+        __tracebackhide__ = True
+        [request] = requests_of(self.name, [prompt], options)
+        streamed = self.session.asker.stream(self._question(request))
+        return Live(streamed, lambda: self._noted([streamed.reply])[0])
+
+    def _question(self, request: ChatRequest) -> Question:
+        __tracebackhide__ = True
+        target = self.session.fit(self.target, request)
+        return Question(target, request, *self.session.bookings.book(request, self.identity()))
+
+    def _noted(self, replies: list[Reply]) -> list[Reply]:
+        for reply in replies:
+            self.session.bookings.note(reply)
+        return replies
 
     @property
     def model_id(self) -> str:
-        return self._served
+        return self.target.model_id
+
+    def endpoint_at(self, info: ServerInfo) -> Endpoint:
+        return dataclasses.replace(super().endpoint_at(info), format=self.target.format, headers=self.target.headers)
 
     def server(self) -> ServerInfo:
-        return self._info
+        url = background() if self.target.base_url == DEMO_URL else self.target.base_url
+        return ServerInfo("external", url, self.session.providers.key(self.target))
 
     def identity(self) -> Mapping[str, Any]:
-        return {"url": self._info.base_url, "served": self._served}
+        return subject_of(self.target)
+
+
+def subject_of(target: Target) -> Mapping[str, Any]:
+    """What makes answers of a remote model comparable: where it is asked, and as what."""
+    return {"url": target.base_url, "served": target.model_id}
 
 
 def _is_more(value: Any, than: Any) -> bool:
@@ -186,9 +230,9 @@ def _is_more(value: Any, than: Any) -> bool:
 
 
 def open_model(session: Session, name: str) -> ServedModel:
-    """The model of a name as tests write it: local, or `server/model`."""
-    found = session.external(name)
-    return ExternalModel(session, name, *found) if found else local_model(session, name)
+    """The model of a name as tests write it: local, `provider/model`, or `server/model`."""
+    target = session.target(name)
+    return ApiModel(session, target) if target else local_model(session, name)
 
 
 def local_model(session: Session, name: str, **settings: Any) -> LocalModel:
@@ -224,7 +268,8 @@ def run_bench(
     chosen = PROFILES[profile]
     load = chosen.planned({**_defaults(session, profile, demo), **chosen.given(choices)})
     if isinstance(model, str):
-        model = open_model(session, session.checked_external(model) or model)
+        model = open_model(session, model)
+    _refuse_beside_a_budget(session, model)
     with _fitted(model, chosen.needs(load)) as subject:
         measured = measure(
             subject,
@@ -238,6 +283,17 @@ def run_bench(
     if session.context is not None:
         session.context.measurement_ids.append(measured.id)
     return measured
+
+
+def _refuse_beside_a_budget(session: Session, model: ServedModel) -> None:
+    """Measurements of speed do not go through the asker, which alone counts what calls cost."""
+    if not isinstance(model, ApiModel) or (model.target.is_local and not model.target.price.known):
+        return
+    if budget_of(session.resolved, session.store, session.run_id) is not None:
+        raise UsageError(
+            f"`bench` cannot keep to a budget, and {model.name} may cost money",
+            hint="measure it in a run without --max-cost and `budget:`",
+        )
 
 
 @contextmanager

@@ -7,71 +7,42 @@ has a session of its own; the database, the machine lock and the supervisor join
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import os
 import tempfile
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from pytest_llmbench import clock, redaction
-from pytest_llmbench.bench import Book, failed_attempt
+from pytest_llmbench.asker import meeting, reaching
+from pytest_llmbench.asker.batching import collect_batches, open_batch
+from pytest_llmbench.asker.opening import OpenedAsker, open_local
+from pytest_llmbench.asker.orders import Orders
+from pytest_llmbench.asker.probing import Probes
+from pytest_llmbench.asker.question import Asker, Status
+from pytest_llmbench.asker.remote import RemoteAsker, Watch
+from pytest_llmbench.bench import Book
+from pytest_llmbench.bookings import Bookings
 from pytest_llmbench.calibration import calibrate
 from pytest_llmbench.clients import ChatRequest
-from pytest_llmbench.config import Resolved, ServerDef
+from pytest_llmbench.config import Resolved
+from pytest_llmbench.contexts import Identity, TestContext
+from pytest_llmbench.datasets import Datasets
 from pytest_llmbench.environment import environment
-from pytest_llmbench.errors import ServerError, UsageError
+from pytest_llmbench.errors import UsageError
 from pytest_llmbench.http import Deadlines
 from pytest_llmbench.models.model_store import ModelStore, default_folder
-from pytest_llmbench.records import Host, ModelFile, Record, Reply, Run, ServerInfo, ServerSpec, TestResult
-from pytest_llmbench.secret import NO_KEY, Secret
+from pytest_llmbench.providers.targets import Providers
+from pytest_llmbench.records import Host, ModelFile, Run, ServerInfo, ServerSpec, Target, TestResult
 from pytest_llmbench.servers import host
+from pytest_llmbench.servers.choices import check_choices, with_choices
 from pytest_llmbench.servers.claims import Supervisor
 from pytest_llmbench.servers.logs import forget_old_runs
 from pytest_llmbench.servers.machine import MachineLock
 from pytest_llmbench.servers.memory_learned import learned
 from pytest_llmbench.store import Store
-
-
-@dataclass(frozen=True, slots=True)
-class Identity(Record):
-    """Which run this is, handed from the controller to xdist's workers."""
-
-    run_id: str
-    controller_pid: int
-    nonce: str = ""
-    """What nobody can guess of the name of the folder in which the run's processes meet."""
-    command: Sequence[str] = ()
-    resuming: bool = False
-
-
-@dataclass(slots=True)
-class TestContext:
-    """The test that runs now, and what it asked for."""
-
-    __test__ = False
-
-    nodeid: str
-    key: str
-    model: str = ""
-    exclusive: bool = False
-    asked: frozenset[str] = frozenset()
-    """The fixtures of ours that it gets, itself or through others."""
-    measurement_ids: list[str] = field(default_factory=list)
-    reply_ids: list[str] = field(default_factory=list)
-    owners: list[tuple[str, str]] = field(default_factory=list)
-    """(scope, name) of the fixtures being set up, outermost first."""
-
-    def owner(self) -> str:
-        """Who asks now: "" for a fixture that several tests share, else this test."""
-        return "" if self.owners and self.owners[-1][0] != "function" else self.key
-
-    def asker(self) -> str:
-        """The stable key under which replies asked for now are stored."""
-        return self.owners[-1][1] if self.owners and self.owners[-1][0] != "function" else self.key
 
 
 class Session:
@@ -81,19 +52,27 @@ class Session:
         resolved: settings and configuration.
         identity: the run.
         say: tells the user why it waits.
+        is_worker: whether this is an xdist worker.
     """
 
-    def __init__(self, resolved: Resolved, identity: Identity, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, resolved: Resolved, identity: Identity, say: Callable[[str], None], *, is_worker: bool = False
+    ) -> None:
         redaction.register_environment(os.environ)
         self.resolved = resolved
         self.settings = resolved.settings
         self.config = resolved.config
         self.identity = identity
         self.context: TestContext | None = None
+        self.bookings = Bookings(lambda: self.book, self.asking)
+        self.datasets = Datasets()
+        self.asks = False
+        """Whether a test of this session uses an API model."""
+        self._paused = False
+        self._is_worker = is_worker
+        self._remote: dict[str, bool] = {}
         self._say = say
         self._measured: Counter[str] = Counter()
-        self._asked: Counter[tuple[str, str]] = Counter()
-        self._pending: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
         self._claimed: list[ServerSpec] = []
 
     @property
@@ -135,14 +114,18 @@ class Session:
     def machine(self) -> MachineLock:
         return MachineLock()
 
+    @property
+    def _scratch(self) -> Path:
+        """Where the processes of this run meet."""
+        name = f"llmbench-{os.getuid()}-{self.identity.controller_pid}-{self.identity.nonce}"
+        return Path(tempfile.gettempdir()) / name
+
     @cached_property
     def supervisor(self) -> Supervisor:
-        pid = self.identity.controller_pid
         forget_old_runs(self.folder / "logs")
-        scratch = Path(tempfile.gettempdir()) / f"llmbench-{os.getuid()}-{pid}-{self.identity.nonce}"
         return Supervisor(
-            scratch,
-            pid,
+            self._scratch,
+            self.identity.controller_pid,
             engine=self.settings.engine,
             binary=self.settings.llama_server,
             load_timeout_s=self.settings.load_timeout_s,
@@ -174,31 +157,61 @@ class Session:
         """How far our client is off on a stream of known timing, read once a session; empty where not wanted."""
         return calibrate().as_dict() if self.settings.calibrate else {}
 
-    def external(self, name: str) -> tuple[ServerDef, str] | None:
-        """The configured server and served model of `server/model`; None for a local model's name."""
-        server, _, served = name.partition("/")
-        definition = self.config.servers.get(server)
-        return (definition, served) if definition and served else None
+    @cached_property
+    def providers(self) -> Providers:
+        return Providers(self.resolved)
 
-    def checked_external(self, name: str) -> str | None:
-        """The name, where it is `server/model` of a configured server whose key is at hand.
+    @cached_property
+    def asker(self) -> Asker:
+        """What API models are asked through; under xdist all workers share one, in a process of its own."""
+        if self.settings.batch:
+            return open_batch(self.resolved, self.store, self.run_id)
+        if self._is_worker:
+            pid = self.identity.controller_pid
+            orders = Orders.of(self.resolved, self.run_id, pid, resuming=self.identity.resuming)
+            return RemoteAsker(self._scratch, orders)
+        return open_local(self.resolved, self.store, self.run_id, resuming=self.identity.resuming)
+
+    def collect(self) -> None:
+        """On a run that goes on: fetch what has come of its batches, before anything is asked."""
+        if self.identity.resuming and not (self.settings.replay or self.settings.dry_run):
+            for said in collect_batches(self.resolved, self.store, self.run_id):
+                self._say(said)
+
+    def asking_status(self) -> Status | None:
+        """How asking goes, as one who looks on sees it; None where nobody asks."""
+        return self.asker.status() if "asker" in self.__dict__ else self._watch.status()
+
+    @cached_property
+    def _watch(self) -> Watch:
+        return Watch(self._scratch)
+
+    def is_remote(self, name: str) -> bool:
+        """Whether a model of this name is asked of a provider or of a configured server; touches no network.
 
         Raises:
-            UsageError: the key is not set.
+            UsageError: its key or address is missing.
         """
-        found = self.external(name)
-        if found is None:
-            return None
-        self.key_of(found[0])
-        return name
+        if name not in self._remote:
+            self._remote[name] = self.providers.check(name)
+        return self._remote[name]
 
-    def key_of(self, definition: ServerDef) -> Secret:
-        """The key of an external server, from the environment."""
-        if not definition.key_env:
-            return NO_KEY
-        if not (key := Secret(os.environ.get(definition.key_env, ""))):
-            raise UsageError(f"the server {definition.url} needs its key in ${definition.key_env}, which is not set")
-        return key
+    def target(self, name: str) -> Target | None:
+        """All that is needed to ask a remote model; None for a local model's name.
+
+        Raises:
+            UsageError: its key or address is missing.
+        """
+        return self.providers.target(name)
+
+    @cached_property
+    def _probes(self) -> Probes:
+        return Probes(self.asker.get)
+
+    def fit(self, target: Target, request: ChatRequest) -> Target:
+        """The target, once what the request needs is known of it: tried where nobody tells, where anything is asked."""
+        s = self.settings
+        return target if s.replay or s.batch or s.dry_run else self._probes.known(target, request)
 
     def spec(self, name: str, **choices: Any) -> ServerSpec:
         """The server for a local model: the run's settings, overridden by `choices`.
@@ -227,18 +240,22 @@ class Session:
         try:
             return self.models.check_name(name)
         except UsageError as error:
-            if "/" in name and self.config.servers:
-                error.hint += f"; servers in llmbench.yaml: {', '.join(self.config.servers)}"
+            if "/" in name:
+                error.hint += f"; {self.providers.unknown(name)}"
             raise
 
     def grant(self, needs_machine: bool, specs: Callable[[], Sequence[ServerSpec]]) -> None:
         """Note that the test of the context starts, and get it the machine and its declared servers, all or nothing."""
-        context = self._asking()
-        self.store.start_result(self.run_id, context.nodeid, context.key)
+        context = self.asking()
         if not needs_machine:
+            self.store.order_start(self.run_id, context.nodeid, context.key)
             return
+        self.store.start_result(self.run_id, context.nodeid, context.key)
         wanted = specs()
         self.machine.acquire(exclusive=context.exclusive, timeout_s=self.settings.lock_timeout_s, on_wait=self._say)
+        if context.exclusive and self.asks:
+            self.asker.pause()  # parsing streams costs CPU, too
+            self._paused = True
         if wanted:
             self.supervisor.claim(wanted, wait=True)
             self._claimed += wanted
@@ -253,10 +270,13 @@ class Session:
             self._claimed = []
             if self.machine.held:
                 self.machine.release()
+            if self._paused:
+                self._paused = False
+                self.asker.resume()
 
     def served(self, spec: ServerSpec) -> ServerInfo:
         """The running server of `spec`, started where needed; it stays this test's until the test ends."""
-        self._asking()
+        self.asking()
         info = self.supervisor.claim([spec], wait=False)[0]
         self._claimed.append(spec)
         return info
@@ -270,7 +290,7 @@ class Session:
 
     def require_exclusive(self) -> None:
         """Refuse to measure while others may use the machine."""
-        if not self._asking().exclusive:
+        if not self.asking().exclusive:
             raise UsageError(
                 "`bench` was asked for without the machine",
                 hint="name `bench` in the test's or fixture's arguments, or mark the test with pytest.mark.exclusive",
@@ -283,36 +303,6 @@ class Session:
             return ""
         self._measured[owner] += 1
         return f"{owner}#{self._measured[owner]}"
-
-    def recall(self, request: ChatRequest, subject: Mapping[str, Any]) -> Reply | None:
-        """On `--resume`, the stored reply to this request of this test, if there is one."""
-        place = self._place(request, subject)
-        ordinal = self._asked[place]
-        self._asked[place] += 1
-        if self.identity.resuming:
-            reply = self.store.find_reply(self.run_id, *place, ordinal)
-            if reply is not None and _is_whole(reply):
-                self._note(reply)
-                return reply
-        self._pending[place].append(ordinal)
-        return None
-
-    def keep(self, request: ChatRequest, reply: Reply, subject: Mapping[str, Any]) -> Reply:
-        """Store a reply the moment it completes."""
-        place = self._place(request, subject)
-        ordinal = self._pending[place].pop(0)
-        stored = dataclasses.replace(reply, request_hash=place[1])
-        shown = request.as_dict() if self.settings.keep_prompts else {}
-        body = stored if self.settings.keep_prompts else dataclasses.replace(stored, text="", reasoning="", events=())
-        kept = self.store.save_reply(self.run_id, place[0], ordinal, shown, body)
-        self._note(kept)
-        return dataclasses.replace(stored, id=kept.id)
-
-    def keep_failed(self, request: ChatRequest, number: int, error: ServerError, subject: Mapping[str, Any]) -> None:
-        """Store an attempt whose server died, with what had come of the reply; the request is asked once more."""
-        test_key, request_hash = self._place(request, subject)
-        attempt = failed_attempt(error, request.model, request_hash, number, keep_text=self.settings.keep_prompts)
-        self.store.save_failed_attempt(self.run_id, test_key, attempt)
 
     def resume(self, name: str) -> None:
         """Become the stored run of this id, prefix or "last".
@@ -340,24 +330,38 @@ class Session:
         with Store.open(path) as store:
             return store.find_result(self.run_id, nodeid)
 
+    def end_asking(self) -> None:
+        """Break off what is under way; what was complete is stored. On the controller: for all its workers.
+
+        Tells what had to be changed in requests for models that do not take it.
+        """
+        notes: list[str] = []
+        if "asker" in self.__dict__:
+            self.asker.close()
+            notes += self.asker.notes if isinstance(self.asker, OpenedAsker) else ()
+        if not self._is_worker:
+            if "_watch" in self.__dict__:
+                self._watch.close()
+            notes += reaching.end(self._scratch)
+        for note in notes:
+            self._say(note)
+
     def stop_servers(self) -> None:
         """Stop every server of this run, and the supervisor with them."""
         if self.identity.controller_pid == os.getpid():
             self.supervisor.shutdown()
+            meeting.remove_traces(self._scratch)
 
     def close(self) -> None:
         """Free what this process holds; servers stop with the controller."""
+        if "asker" in self.__dict__:
+            self.asker.close()
         if "supervisor" in self.__dict__:
             self.supervisor.close()
         if self.has_store:
             self.store.close()
 
-    def _place(self, request: ChatRequest, subject: Mapping[str, Any]) -> tuple[str, str]:
-        asker = self._asking().asker()
-        content = request.hash() + repr(sorted(subject.items()))
-        return asker, hashlib.sha256(content.encode()).hexdigest()
-
-    def _asking(self) -> TestContext:
+    def asking(self) -> TestContext:
         """The test on whose behalf something is asked for.
 
         Raises:
@@ -370,10 +374,6 @@ class Session:
             )
         return self.context
 
-    def _note(self, reply: Reply) -> None:
-        if self.context is not None:
-            self.context.reply_ids.append(reply.id)
-
     def _new_run(self) -> Run:
         return Run(
             id=self.run_id,
@@ -384,26 +384,3 @@ class Session:
             environment=environment(self.resolved.rootdir, self.identity.command),
             settings={name: origin.value for name, origin in self.resolved.origins.items()},
         )
-
-
-def check_choices(choices: Mapping[str, Any]) -> None:
-    """Refuse what is no setting of a server, before its model is fetched."""
-    allowed = {f.name for f in dataclasses.fields(ServerSpec)} - {"model"}
-    if wrong := sorted(set(choices) - allowed):
-        raise UsageError(f"a server has no setting {wrong[0]!r}", hint=f"it has {', '.join(sorted(allowed))}")
-
-
-def with_choices(spec: ServerSpec, choices: Mapping[str, Any]) -> ServerSpec:
-    """The same server, with these settings.
-
-    Raises:
-        UsageError: a choice is no field of `ServerSpec`.
-    """
-    check_choices(choices)
-    extra = {"extra_args": tuple(choices["extra_args"])} if "extra_args" in choices else {}
-    return dataclasses.replace(spec, **{**choices, **extra})
-
-
-def _is_whole(reply: Reply) -> bool:
-    """Whether the reply's text was kept with its numbers; without it a test cannot be given it again."""
-    return bool(reply.text or reply.reasoning) or reply.usage.completion_tokens in {None, 0}

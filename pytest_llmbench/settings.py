@@ -42,6 +42,17 @@ class Settings:
     lock_timeout_s: float
     models_dir: str
     offline: bool
+    max_cost: str
+    """US dollars as decimal text; empty: no cap."""
+    max_concurrency: int
+    attempts: int
+    look_ahead: int
+    prefer: str
+    dry_run: bool
+    batch: bool
+    record: str
+    replay: str
+    progress: str
     keep_prompts: bool
 
 

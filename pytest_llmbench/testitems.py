@@ -6,24 +6,59 @@ from pathlib import Path
 
 import pytest
 
+from pytest_llmbench.contexts import TestContext
 from pytest_llmbench.fixtures import asked_of_us
+from pytest_llmbench.records import Sample
 from pytest_llmbench.redaction import redact
-from pytest_llmbench.session import Session, TestContext
+from pytest_llmbench.session import Session
 
 MESSAGE_LIMIT = 4000
+
+_KEY: pytest.StashKey[str] = pytest.StashKey()
 
 
 def context_of(item: pytest.Item) -> TestContext:
     """A fresh context for a test that begins."""
-    call, asked = getattr(item, "callspec", None), asked_of_us(item)
-    named = "model" in asked and item.get_closest_marker("models") is not None
-    model = str(call.params.get("model", "")) if call and named else ""
-    exclusive = "bench" in asked or item.get_closest_marker("exclusive") is not None
-    return TestContext(item.nodeid, stable_key(item), model, exclusive, asked)
+    asked, sample = asked_of_us(item), sample_of(item)
+    return TestContext(
+        item.nodeid,
+        stable_key(item),
+        model_of(item),
+        is_exclusive(item),
+        asked,
+        sample=sample.id if sample else "",
+    )
+
+
+def is_exclusive(item: pytest.Item) -> bool:
+    """Whether a test has the machine to itself."""
+    return "bench" in asked_of_us(item) or item.get_closest_marker("exclusive") is not None
+
+
+def model_of(item: pytest.Item) -> str:
+    """The name of the model that our marker gives to a test; empty where it gives none."""
+    call = getattr(item, "callspec", None)
+    if call is None or "model" not in asked_of_us(item) or item.get_closest_marker("models") is None:
+        return ""
+    return str(call.params.get("model", ""))
+
+
+def sample_of(item: pytest.Item) -> Sample | None:
+    """The sample that our marker gives to a test."""
+    call = getattr(item, "callspec", None)
+    sample = call.params.get("sample") if call is not None and "sample" in asked_of_us(item) else None
+    return sample if isinstance(sample, Sample) else None
 
 
 def stable_key(item: pytest.Item) -> str:
     """Suite, test and parameters: stable where xdist changes node ids."""
+    key = item.stash.get(_KEY, None)
+    if key is None:
+        key = item.stash[_KEY] = _stable_key(item)
+    return key
+
+
+def _stable_key(item: pytest.Item) -> str:
     classes = [node.name for node in item.listchain() if isinstance(node, pytest.Class)]
     name = getattr(item, "originalname", None) or item.name
     call = getattr(item, "callspec", None)
@@ -33,7 +68,7 @@ def stable_key(item: pytest.Item) -> str:
 
 def needs_machine(context: TestContext, session: Session) -> bool:
     """Whether the test computes on this machine: it measures, or a model of it runs here."""
-    local_model = bool(context.model) and session.external(context.model) is None
+    local_model = bool(context.model) and not session.is_remote(context.model)
     return context.exclusive or "llama_server" in context.asked or local_model
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from pytest_llmbench import http
-from pytest_llmbench.clients import ChatRequest, Endpoint, Model, chat
+from pytest_llmbench.clients import ChatRequest, Endpoint, Model
+from pytest_llmbench.clients.formats import FORMATS
 from pytest_llmbench.demo import DemoProvider, Reaction
 from pytest_llmbench.records import Reply
 from pytest_llmbench.secret import Secret
@@ -14,17 +15,25 @@ PATIENT = http.Deadlines(connect_s=20, ttft_s=20, idle_s=20, total_s=60)
 KEY = "sk-very-secret-key"
 
 
-def endpoint_of(provider: DemoProvider) -> Endpoint:
+CALLBACKS = frozenset({"keep_events", "pool", "on_headers", "on_text"})
+
+
+def endpoint_of(provider: DemoProvider, wire: str = "openai") -> Endpoint:
     """The provider as an endpoint with a key."""
-    return Endpoint(base_url=provider.url, api_key=Secret(KEY), model_id="served-name", name="demo/name")
+    name = {"model_id": "served-name", "name": "demo/name", "format": wire}
+    return Endpoint(base_url=provider.url, api_key=Secret(KEY), **name)
 
 
 def ask_at(
-    provider: DemoProvider, *, deadlines: http.Deadlines = PATIENT, keep_events: bool = False, **fields: Any
+    provider: DemoProvider, *, deadlines: http.Deadlines = PATIENT, wire: str = "openai", **options: Any
 ) -> Reply:
-    """One question to a running provider; `fields` are those of `ChatRequest`."""
-    request = ChatRequest("demo/name", ({"role": "user", "content": "say something"},), **fields)
-    return http.run(chat(endpoint_of(provider), request, deadlines, keep_events=keep_events))
+    """One question to a running provider; `options` are those of `chat` and the fields of `ChatRequest`."""
+    asked = {"messages": ({"role": "user", "content": "say something"},)}
+    asked |= {name: value for name, value in options.items() if name not in CALLBACKS}
+    callbacks = {name: value for name, value in options.items() if name in CALLBACKS}
+    return http.run(
+        FORMATS[wire](endpoint_of(provider, wire), ChatRequest("demo/name", **asked), deadlines, **callbacks)
+    )
 
 
 def ask(reaction: Reaction, **options: Any) -> Reply:

@@ -50,8 +50,12 @@ def without_coverage(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, models_folder: Path) -> None:
-    """Tests see the defaults, whatever the developer's environment says; only the model folder is kept."""
+def no_settings_from_outside(
+    monkeypatch: pytest.MonkeyPatch, models_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Tests see the defaults, whatever the developer's environment and own configuration say; only the model folder is
+    kept."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.getbasetemp() / "own-configuration"))
     for name in [name for name in os.environ if name.startswith("LLMBENCH_") and name != "LLMBENCH_REQUIRE_BROWSER"]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("LLMBENCH_MODELS_DIR", str(models_folder))

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pytest_llmbench import config
+from pytest_llmbench.contexts import Identity, TestContext
 from pytest_llmbench.records import Run
-from pytest_llmbench.session import Identity, Session, TestContext
+from pytest_llmbench.session import Session
 
 KEY = "test_it.py::test_it"
 

@@ -16,6 +16,8 @@ COLUMNS = 80
 _SGR = re.compile(r"\x1b\[[0-9;]*m")
 _PROGRESS = re.compile(r"\r(?=collect|created:|initialized:|ready:|\d+ workers? \[)")
 """pytest and xdist write over their own line while they collect."""
+_LIVE = re.compile(r"\x1bD\x1bM\x1b7\x1b\[B\r([^\x1b]*)\x1b\[K\x1b8|\x1b\[J")
+"""Our line of progress, drawn below and erased."""
 
 
 def as_written(code: str) -> str:
@@ -49,11 +51,11 @@ def colours(said: bytes) -> set[str]:
 
 
 def steering(said: bytes) -> list[str]:
-    """Everything in what was written that steers a terminal or hides from its reader, colour sequences left aside.
+    """Everything in what was written that steers a terminal or hides from its reader, colours and progress left aside.
 
     A terminal makes `\\r\\n` of each line feed. What is left of a `\\r` then stands alone.
     """
-    shown = _PROGRESS.sub("\n", _SGR.sub("", said.decode()))
+    shown = _LIVE.sub(r"\1", _PROGRESS.sub("\n", _SGR.sub("", said.decode())))
     return [line for line in shown.replace("\r\n", "\n").split("\n") if display_safe(line) != line]
 
 

@@ -20,7 +20,7 @@ from pytest_llmbench.bench.account import Account
 from pytest_llmbench.demo import Answer, DemoProvider, Failure
 from pytest_llmbench.errors import Category, StoreError
 from pytest_llmbench.records import Measurement, ModelFile, Repetition
-from pytest_llmbench.serving import ExternalModel, open_model, run_bench
+from pytest_llmbench.serving import ServedModel, open_model, run_bench
 from pytest_llmbench.session import Session
 from pytest_llmbench.store import Store
 
@@ -44,10 +44,11 @@ def kept_until(count: int) -> Callable[[Account, Timed], Repetition]:
     return keep_or_die
 
 
-def model_served_by(session: Session, **server: Any) -> ExternalModel:
+def model_served_by(session: Session, **server: Any) -> ServedModel:
     """The configured model, behind a server that is told to be this process."""
-    model = ExternalModel(session, "lab/m", session.config.servers["lab"], "m")
-    model._info = dataclasses.replace(model._info, **server)
+    model = open_model(session, "lab/m")
+    told = dataclasses.replace(model.server(), **server)
+    model.server = lambda: told  # type: ignore[method-assign]
     return model
 
 
@@ -163,7 +164,7 @@ def test_the_peak_of_a_server_that_is_gone_at_the_end_is_what_was_last_seen_of_i
                     os.kill(pid, signal.SIGKILL)
                 return Answer("one two three", ttft_s=0.3)
 
-            provider._script = dies
+            provider.follow(dies)
             choices = {"prompts": ("a",), "rounds": 3, "output_tokens": 3}
             found = run_bench(session, model, "interactive", choices)
     assert found.scalars["peak_rss_bytes"] > 1 << 20

@@ -16,8 +16,9 @@ from terminals import as_written
 
 from pytest_llmbench import config
 from pytest_llmbench.cli import main
+from pytest_llmbench.contexts import Identity
 from pytest_llmbench.errors import ExitCode
-from pytest_llmbench.session import Identity, Session
+from pytest_llmbench.session import Session
 
 DATA, NEW = noisy(64), noisy(64, seed=2)
 PULL_TWO = "import sys\nfrom pytest_llmbench.cli import main\nsys.exit(main(['models', 'pull', 'mine', 'other']))"

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from raw_servers import raw_server, read_request
 
 from pytest_llmbench import http, sse
-from pytest_llmbench.clients import ChatRequest, Endpoint, chat
-from pytest_llmbench.clients.openai_stream import StreamRecord
+from pytest_llmbench.clients import ChatRequest, Endpoint, chat, openai
+from pytest_llmbench.clients.stream import StreamRecord
 from pytest_llmbench.demo import Answer, Close, DemoProvider, Event, Page, Raw, Wait
 from pytest_llmbench.errors import Category, WireError
 
@@ -53,7 +53,7 @@ class Listener:
 def recorded(chunks: list[bytes]) -> tuple[list[tuple[float, bytes]], list[float], int | None]:
     """Events with their stamps, moves, and at which chunk it was over; each chunk's stamp is its number."""
     listener = Listener()
-    record = StreamRecord(listener)
+    record = StreamRecord(listener, openai.WIRE)
     over = next((number for number, chunk in enumerate(chunks) if record(float(number), chunk)), None)
     return [(event.arrived_at, event.data) for event in record.events()], listener.moved, over
 
@@ -93,7 +93,7 @@ def test_only_data_moves_the_answer():
 
 def test_plain_tokens_are_kept_as_they_came():
     """Nothing is parsed between two of them."""
-    record = StreamRecord(Listener())
+    record = StreamRecord(Listener(), openai.WIRE)
     for number in range(5):
         assert not record(float(number), TOKEN)
     assert record._record[1:] == [(float(number), TOKEN) for number in range(1, 5)]
@@ -105,7 +105,7 @@ def test_plain_tokens_are_kept_as_they_came():
 def test_the_number_of_events_is_bounded(token, monkeypatch):
     """Many tiny events cost more memory than their bytes."""
     monkeypatch.setattr(sse, "MAX_EVENTS", 1000)
-    record = StreamRecord(Listener())
+    record = StreamRecord(Listener(), openai.WIRE)
 
     def feed_for_ever() -> None:
         while True:

@@ -15,6 +15,9 @@ import pytest
 import pytest_llmbench
 from pytest_llmbench import config, plugin
 from pytest_llmbench.cli.verbs import VERBS
+from pytest_llmbench.config import strict_yaml
+from pytest_llmbench.config.own import OwnConfig
+from pytest_llmbench.config.validating import validated
 from pytest_llmbench.errors import Category, ExitCode
 from pytest_llmbench.fixtures import NAMES
 from pytest_llmbench.metrics import METRICS
@@ -127,11 +130,12 @@ def test_flags_in_the_documentation_exist(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=page_name)
 def test_examples_of_the_configuration_are_valid(page):
-    """Each llmbench.yaml in the documentation can be copied as it is."""
+    """Each llmbench.yaml in the documentation can be copied as it is; one with a key_command into the user's own."""
     sections = tuple(f"{name}:" for name in config.LlmbenchConfig.model_fields)
     for block in _blocks(page, "yaml"):
         if block.startswith(sections):
-            assert isinstance(config.parse(block, name=page_name(page)), config.LlmbenchConfig)
+            shape = OwnConfig if "key_command:" in block else config.LlmbenchConfig
+            assert isinstance(validated(shape, strict_yaml.parse(block, page_name(page))), shape)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_name)

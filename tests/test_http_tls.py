@@ -130,6 +130,34 @@ def test_https_is_spoken_with_whom_ssl_cert_file_trusts(good, trusting):
     assert stamps.started_at < stamps.connected_at < stamps.written_at < stamps.headers_at
 
 
+def test_a_kept_connection_is_secured_once(good, trusting):
+    """Further requests of a pool go over it without another handshake; the server hears them all in one place."""
+    trusting("good")
+    heard: list[int] = []
+
+    def play(connection):
+        for number in range(3):
+            read_request(connection)
+            heard.append(number)
+            connection.sendall(OK)
+
+    async def ask(pool: http.Pool) -> list[http.Stamps]:
+        stamps = []
+        for _ in range(3):
+            request = http.Request("GET", f"https://{address}/")
+            async with http.open_exchange(request, PATIENT, streamed=False, pool=pool) as exchange:
+                assert await http.read_body(exchange) == b"ok"
+                stamps.append(exchange.stamps)
+        return stamps
+
+    with raw_server(play, tls=good) as address:
+        stamps = http.run(ask(http.Pool()))
+        http.close()
+    assert heard == [0, 1, 2]
+    assert [one.connected_at is None for one in stamps] == [False, True, True]
+    assert all(one.started_at < one.written_at < one.headers_at for one in stamps)
+
+
 def test_a_certificate_nobody_vouches_for_is_refused(good):
     """And the request is not sent."""
     heard = []

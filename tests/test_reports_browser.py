@@ -10,6 +10,7 @@ import hostile_text
 import pytest
 import report_profiles
 import report_runs
+import report_samples
 from browsers import Opened, launched
 from playwright.sync_api import Browser, Page
 
@@ -170,14 +171,25 @@ def test_the_policy_stops_what_would_slip_through(visit: Visit) -> None:
         report_profiles.profiles_run(),
         report_runs.empty_run(),
         hostile_text.hostile_run(),
+        report_samples.samples_run(2_000),
     ],
-    ids=["passed", "profiles", "empty", "hostile"],
+    ids=["passed", "profiles", "empty", "hostile", "samples"],
 )
 def test_a_phone_needs_no_horizontal_scrolling(run: Run, visit: Visit) -> None:
     """At 380 px the page is as wide as the screen, with everything opened, unbroken words of 3,000 letters included."""
     opened = visit(run, width=380)
     _open_everything(opened.page)
     assert opened.page.evaluate("document.documentElement.scrollWidth") <= 380
+
+
+def test_thousands_of_samples_make_a_page_of_few_elements(visit: Visit) -> None:
+    """Filters count all of an outcome and show some; the interval of each pass rate is drawn, nothing is complained."""
+    opened = visit(report_samples.samples_run(5_000))
+    assert opened.page.locator("svg.interval").count() == 3
+    assert opened.page.evaluate("document.querySelectorAll('*').length") < 10_000
+    opened.page.get_by_role("button", name="wrong").click()
+    assert opened.page.locator("tr[data-outcome]:visible").count() == 100
+    assert opened.console == []
 
 
 def test_tests_can_be_filtered_by_outcome(visit: Visit) -> None:

@@ -18,6 +18,7 @@ from pytest_llmbench.reports import csv_report
 
 _TRIGGERS = tuple("=+-@\t\r\n＝＋－＠")
 _NUMBERS = {
+    *csv_report.COLUMNS[csv_report.COLUMNS.index("tests") :],
     "exit_code",
     "failed_attempts",
     "physical_cores",
@@ -52,7 +53,7 @@ def test_a_profiles_figures_have_columns_of_their_own_at_the_end() -> None:
     assert rows["long_context"]["documents_per_hour"] == ""
     assert rows["batch"]["grades"] == "documents_per_hour: excellent; temperature_c: not graded"
     assert (rows["batch"]["taken_again"], rows["batch"]["disturbed"]) == ("1", "1")
-    assert csv_report.COLUMNS[-1] == "disturbed"
+    assert csv_report.COLUMNS.index("disturbed") == 42
 
 
 def test_a_run_without_measurements_has_a_header_only() -> None:

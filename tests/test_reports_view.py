@@ -13,6 +13,7 @@ from pytest_llmbench.records import Outcome, Repetition, Table
 from pytest_llmbench.reports import figures
 from pytest_llmbench.reports.findings import Lines
 from pytest_llmbench.reports.plots import over_time, table_charts
+from pytest_llmbench.reports.replies import reply_groups
 from pytest_llmbench.reports.view import view
 
 
@@ -113,7 +114,8 @@ def test_a_killed_run_is_called_unfinished() -> None:
 
 def test_each_reply_is_shown_once_under_who_asked() -> None:
     """A test's reply with its prompt from the stored request, a measurement's with the repetition's prompt."""
-    test, measured = view(report_runs.passed_run()).replies
+    run = report_runs.passed_run()
+    test, measured = reply_groups(run, run.results)
     assert (test.kind, [turn.text for turn in test.replies[0].turns]) == ("test", ["What is the capital of France?"])
     assert (measured.kind, len(measured.replies)) == ("measurement", 20)
     assert measured.replies[0].turns[0].text.endswith("why the sky is blue.")

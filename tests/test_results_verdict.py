@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_llmbench.errors import Category, InfraError, ReplyFormatError
+from pytest_llmbench.errors import Category, InfraError, OverBudgetError, PendingError, ReplyFormatError
 from pytest_llmbench.records import GateResult, Outcome
 from pytest_llmbench.results.outcomes import classify
 from pytest_llmbench.results.verdict import Tally, exit_code
@@ -38,6 +38,11 @@ def test_infra_errors_within_the_allowed_rate_leave_the_exit_code_alone() -> Non
     assert code(1, Tally(ran=20, infra_errors=1)) == 0
 
 
+def test_what_is_pending_turns_the_exit_code_where_nothing_else_does() -> None:
+    assert code(1, Tally(ran=2, pending=1)) == 14
+    assert code(1, Tally(ran=2, pending=1), FAILED) == 10
+
+
 def test_a_failed_gate_turns_the_exit_code() -> None:
     assert code(0, None, UNSURE, FAILED, inconclusive="fail") == 10
 
@@ -59,6 +64,9 @@ INFRA = InfraError("gone", category=Category.LOCAL_OOM)
         (KeyError("x"), Outcome.TEST_ERROR, ""),
         (INFRA, Outcome.INFRA_ERROR, "local.oom"),
         (ExceptionGroup("several", [ValueError("x"), INFRA]), Outcome.INFRA_ERROR, "local.oom"),
+        (OverBudgetError("no more"), Outcome.OVER_BUDGET, ""),
+        (PendingError("not yet"), Outcome.PENDING, ""),
+        (ExceptionGroup("several", [OverBudgetError("no more"), INFRA]), Outcome.INFRA_ERROR, "local.oom"),
     ],
 )
 def test_an_outcome_is_read_off_the_exception(error: Exception | None, outcome: Outcome, category: str) -> None:

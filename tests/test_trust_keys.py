@@ -144,6 +144,85 @@ def test_no_byte_of_a_session_holds_a_key(
         assert [*_holding(pytester.path, _forms(key)), *_holding(scratch, _forms(key))] == []
 
 
+ENV_KEY = "env-canary-0f3b/91ce77d2"
+COMMAND_KEY = "command-canary-66ab.40fe12"
+
+API_SUITE = """
+    import sys
+    import pytest
+
+    everywhere = pytest.mark.models("lab/any", "claude/any")
+
+    @everywhere
+    @pytest.mark.dataset("samples.jsonl", max_tokens=50)
+    def test_reply(reply, sample, model):
+        key = model.api_key.reveal()
+        print("stdout", key, reply.text)
+        print("stderr", key, file=sys.stderr)
+        assert reply.text == key + " expected"
+
+    @everywhere
+    def test_together(model, request):
+        key = model.api_key.reveal()
+        replies = model.ask_all([f"Repeat {key}", "refuse me"], max_tokens=50)
+        assert replies == key
+
+    @everywhere
+    def test_streamed(model):
+        pieces = list(model.stream("Say it", max_tokens=50))
+        assert pieces == [model.api_key.reveal()]
+"""
+
+
+def api_answer(body: dict[str, object]) -> Reaction:
+    """A provider that repeats the keys of all its customers."""
+    if "refuse" in str(body["messages"]):
+        return Failure(400, f"keys {ENV_KEY!r} and x-api-key: {COMMAND_KEY} are refused")
+    return Answer(f"your keys are {ENV_KEY} and {COMMAND_KEY}", prompt_tokens=9)
+
+
+@pytest.mark.parametrize("workers", ["0", pytest.param("2", marks=pytest.mark.slow)])
+def test_no_byte_of_a_session_with_api_models_holds_a_key(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory, workers: str
+) -> None:
+    """Keys of `.env` and of a key_command: not in the terminal, logs, database, cassette, JUnit, three reports, scratch
+    folders, nor in what is kept for the user (catalogues, findings, accounts)."""
+    home, scratch = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("t")
+    for name in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME"):
+        monkeypatch.setenv(name, str(home / name))
+    monkeypatch.setenv("TMPDIR", str(scratch))
+    pytester.makepyfile(test_keys=API_SUITE)
+    pytester.makefile(
+        ".jsonl", samples="\n".join(f'{{"id": "{n}", "input": "{n}?", "expected": ""}}' for n in range(3))
+    )
+    (pytester.path / ".env").write_text(f"LAB_KEY={ENV_KEY}\n")
+    own = home / "XDG_CONFIG_HOME" / "pytest-llmbench" / "llmbench.yaml"
+    own.parent.mkdir(parents=True)
+    with DemoProvider(api_answer) as provider:
+        own.write_text(
+            f"providers:\n  claude: {{url: '{provider.url}', format: anthropic, key_command: 'echo {COMMAND_KEY}'}}\n"
+        )
+        (pytester.path / "llmbench.yaml").write_text(
+            f"providers:\n  lab: {{url: '{provider.url}/v1', key_env: LAB_KEY}}\n"
+            "prices: {'*': {input: 1, output: 1}}\nbudget: {run: 5, models: {'lab/*': 2}}\n"
+        )
+        result = pytester.runpytest_subprocess(
+            *["-n", workers, "-vv", "--showlocals", "-rA", "--log-file=debug.log", "--log-file-level=DEBUG"],
+            *["-o", "log_cli=true", "--log-cli-level=DEBUG", "--junitxml=junit.xml", "--llmbench-report=html,json,csv"],
+            *["--llmbench-record=cassette.jsonl"],
+        )
+    told = f"{result.stdout.str()}\n{result.stderr.str()}"
+    run = stored_run(pytester)
+    assert len(run.results) == 10, told
+    assert {each.outcome for each in run.results} == {"wrong", "infra_error"}, told
+    assert "your keys are [redacted] and [redacted]" in (pytester.path / "cassette.jsonl").read_text()
+    (pytester.path / "told.txt").write_text(told)
+    (pytester.path / ".env").unlink()
+    own.unlink()
+    for key in (ENV_KEY, COMMAND_KEY):
+        assert [each for folder in (pytester.path, home, scratch) for each in _holding(folder, _forms(key))] == []
+
+
 DOWNLOAD = """
     import httpx, threading
     from http.server import BaseHTTPRequestHandler, HTTPServer

@@ -20,7 +20,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pytest_llmbench import http
-from pytest_llmbench.clients import ChatRequest, Endpoint, chat, openai
+from pytest_llmbench.clients import ChatRequest, Endpoint, asking, chat
 
 Times = tuple[float, float]
 """The request's beginning and the first token's arrival; for a whole reply its arrival."""
@@ -93,7 +93,7 @@ async def ours(url: str, *, stream: bool) -> Ask:
 def written_stamps() -> dict[Any, float]:
     """Task → when its present request was written; a reply tells durations only, the server's log clock readings."""
     stamps: dict[Any, float] = {}
-    opened = openai.open_exchange
+    opened = asking.open_exchange
 
     @asynccontextmanager
     async def noting(*args: Any, **options: Any) -> AsyncIterator[http.Exchange]:
@@ -101,7 +101,7 @@ def written_stamps() -> dict[Any, float]:
             stamps[asyncio.current_task()] = exchange.stamps.written_at
             yield exchange
 
-    openai.open_exchange = noting
+    asking.open_exchange = noting
     return stamps
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,29 @@ EXAMPLE = """\
 #   lab:
 #     url: "http://127.0.0.1:8080"
 #     key_env: LAB_KEY    # the environment variable that holds the key; a key itself is refused here
+
+# Providers of models, on top of the built-in ones: openai, openrouter, anthropic, azure, gemini, ollama, llama-server
+# and demo. Tests name their models provider/model.
+# providers:
+#   gateway:
+#     url: "https://llm.example.org/v1"
+#     format: openai    # or anthropic, azure
+#     key_env: GATEWAY_KEY    # read from the environment, then from .env beside pytest's ini file
+#     limits: {requests_per_minute: 600, tokens_per_minute: 200000, concurrency: 50}
+#     models:
+#       small:
+#         price: {input: 0.15, output: 0.60, cached: 0.075}    # US dollars for a million tokens
+#         capabilities: {images: false, json_schema: true}
+#         max_output_tokens: 8192
+
+# Prices of models by glob, in US dollars for a million tokens; the first that matches counts.
+# prices:
+#   "openai/gpt-5-mini*": {input: 0.25, output: 2.00, cached: 0.025}
+
+# The most that API calls of a run may cost, in US dollars; nothing is asked beyond it.
+# budget:
+#   run: 5.00
+#   models: {"openai/*": 2.00}
 
 # Gates: a limit for one statistic of one metric. A run that misses one ends with exit code 10.
 # thresholds:
@@ -66,7 +90,8 @@ def show(arguments: argparse.Namespace) -> int:
         screen.show_json({key: {"value": value, "source": source} for key, (value, source) in rows})
         return ExitCode.OK
     shown = f"{found.config_path}" if found.config_path else "none (`llmbench config init` writes an example)"
-    print(f"root directory: {found.rootdir}\nconfiguration file: {shown}\n")
+    print(f"root directory: {found.rootdir}\nconfiguration file: {shown}")
+    print(f"your own: {found.own_document.name}{'' if found.own_document.lines else ' (not there)'}\n")
     _show("option", chosen)
     print()
     # A table of its own: its long keys would take the room of the options' values.
@@ -123,11 +148,27 @@ def _leaves(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Any]]:
 
 
 def _source(found: config.Resolved, path: KeyPath) -> str:
-    if path in found.document.lines:
+    if path in found.document.lines and not (path[0] == "budget" and _is_own_cap(found, path)):
         return f"{found.document.name}:{found.document.lines[path]}"
+    if path in found.own_document.lines:
+        return f"{found.own_document.name}:{found.own_document.lines[path]}"
     # A model's entry replaces the built-in one quant by quant, so a value beside a user's own is not built in.
     is_built_in = path[0] == "models" and path[:-1] not in found.document.lines
     return "built in" if is_built_in else "default"
+
+
+def _is_own_cap(found: config.Resolved, path: KeyPath) -> bool:
+    """Whether a cap that stands in both files holds as the user's own says: the lower one does."""
+    if path not in found.own_document.lines:
+        return False
+    own, projects = (Decimal(str(_at(document.data, path))) for document in (found.own_document, found.document))
+    return own < projects
+
+
+def _at(data: Any, path: KeyPath) -> Any:
+    for key in path:
+        data = data[key]
+    return data
 
 
 def _text(value: Any) -> str:

@@ -7,7 +7,7 @@ import dataclasses
 import math
 from collections.abc import Callable
 
-from pytest_llmbench.cli import model_memory, project, screen
+from pytest_llmbench.cli import model_memory, model_remote, project, screen
 from pytest_llmbench.errors import ExitCode
 from pytest_llmbench.models import chat_template
 from pytest_llmbench.models import checks as model_checks
@@ -24,9 +24,10 @@ _BASE_MODEL = "base model, no chat template"
 
 
 def list_models(arguments: argparse.Namespace) -> int:
-    """Print every known model and whether its file is here."""
-    store = store_of(arguments)
-    entries = store.entries()
+    """Print every known model and whether its file is here, or what providers offer."""
+    if arguments.remote:
+        return model_remote.list_remote(arguments)
+    entries = [entry for entry in store_of(arguments).entries() if model_remote.is_named(entry.label, arguments.filter)]
     if arguments.json:
         screen.show_json([dataclasses.asdict(entry) for entry in entries])
         return ExitCode.OK

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, NoReturn
 
+from pytest_llmbench.cli.demo_flags import SERVING, TRAITS
 from pytest_llmbench.cli.values import at_least_one, check
 from pytest_llmbench.errors import UsageError, did_you_mean
 from pytest_llmbench.options import BY_NAME, OPTIONS, TRUTH, Option
@@ -84,7 +85,32 @@ VERBS: tuple[Verb, ...] = (
         (Argument(("file",), "where to", {"metavar": "FILE", "nargs": "?", "default": "llmbench.yaml"}),),
     ),
     Verb(("config", "schema"), "print the JSON Schema of llmbench.yaml", "config:schema"),
-    Verb(("models", "list"), "list known models", "models:list_models", (_JSON, _ROOTDIR), _MODEL_SETTINGS),
+    Verb(
+        ("doctor",),
+        "check keys, providers, versions, engines, disks and the clock, and say what to mend; ends with 1 on a problem",
+        "doctor:examine",
+        (_JSON, _ROOTDIR),
+        ("config", "results_dir", "models_dir", "offline", "engine", "llama_server"),
+    ),
+    Verb(
+        ("models", "list"),
+        "list known models: local ones, or with --remote those of providers with their prices",
+        "models:list_models",
+        (
+            Argument(
+                ("--remote",), "models of providers, from their catalogues and our table", {"action": "store_true"}
+            ),
+            Argument(
+                ("--filter",),
+                "only names that match this glob or hold this text, and with image, audio, tools, json, reasoning "
+                "or free what takes or is that; may be given more than once",
+                {"metavar": "WORD", "action": "append", "default": []},
+            ),
+            _JSON,
+            _ROOTDIR,
+        ),
+        _MODEL_SETTINGS,
+    ),
     Verb(
         ("models", "pull"),
         "fetch models into the cache",
@@ -225,11 +251,17 @@ VERBS: tuple[Verb, ...] = (
         ),
         _RESULT_SETTINGS,
     ),
+    Verb(
+        ("demo-server",),
+        "serve demo models on this machine: answers by rule, latency, limits and faults as told; no key needed",
+        "demo:serve",
+        tuple(Argument(*flag) for flag in (*SERVING, *TRAITS)),
+    ),
 )
 
 GROUPS: Mapping[str, str] = {
     "config": "show, begin and check the configuration",
-    "models": "local model files",
+    "models": "models: local files, and what providers offer",
     "runs": "stored runs",
     "db": "the results database as a file",
     "questions": "question sets of the quality profile",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pytest_llmbench import http
-from pytest_llmbench.clients.openai_errors import refusal
+from pytest_llmbench.clients.refusals import refusal
 from pytest_llmbench.clients.request import Endpoint, Message
 from pytest_llmbench.errors import Category, WireError
 

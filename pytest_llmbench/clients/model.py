@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from pytest_llmbench import http
+from pytest_llmbench.clients.live import Live
+from pytest_llmbench.clients.openai import chat
 from pytest_llmbench.clients.request import ChatRequest, Endpoint, Message
 from pytest_llmbench.clients.rounds import Keep, Lost, ask_each
 from pytest_llmbench.errors import UsageError
-from pytest_llmbench.records import Reply
+from pytest_llmbench.records import Reply, Sample
 
-Prompt = str | Sequence[Message]
-"""A user message, or a whole conversation."""
+Prompt = str | Sequence[Message] | Sample
+"""A user message, a whole conversation, or a sample, whose input is one of both."""
+
+AT_ONCE = 4
+"""Requests under way at once where nobody said how many: the slots of a small server."""
 
 
 class Model:
@@ -55,7 +60,7 @@ class Model:
         *,
         system: str | None = None,
         max_tokens: int | None = None,
-        temperature: float = 0.0,
+        temperature: float | None = 0.0,
         seed: int | None = None,
         stream: bool = True,
         **extra: Any,
@@ -66,7 +71,7 @@ class Model:
             prompt: the user's message, or a list of messages (`{"role": ..., "content": ...}`).
             system: a system message put before it.
             max_tokens: the longest answer; None leaves it to the server.
-            temperature: 0 makes most servers deterministic.
+            temperature: 0 makes most servers deterministic; None: none is sent, for models that take none.
             seed: for servers that take one.
             stream: False gives no time to first token.
             **extra: further fields of the request's body, as the server names them.
@@ -75,17 +80,19 @@ class Model:
             WireError: no complete reply came; its `category` says why.
             UsageError: the request cannot be sent as it is.
         """
+        __tracebackhide__ = True
         common = {"system": system, "max_tokens": max_tokens, "temperature": temperature, "seed": seed}
         return self.ask_all([prompt], concurrency=1, stream=stream, **common, **extra)[0]
 
-    def ask_all(self, prompts: Iterable[Prompt], *, concurrency: int = 4, **options: Any) -> list[Reply]:
+    def ask_all(self, prompts: Iterable[Prompt], *, concurrency: int | None = None, **options: Any) -> list[Reply]:
         """Ask several prompts, some at once.
 
         The first failure cancels what is still under way and is raised; replies complete by then have been kept.
 
         Args:
-            prompts: as in `ask`.
-            concurrency: how many requests are under way at once.
+            prompts: as in `ask`; a dataset (fixture `dataset`) brings the options of its marker along.
+            concurrency: how many requests are under way at once; None: 4 of a model of this machine, as many as the
+                provider allows of an API model.
             **options: as in `ask`, the same for all.
 
         Returns:
@@ -95,9 +102,36 @@ class Model:
             WireError: one of them got no complete reply.
             UsageError: a request cannot be sent as it is.
         """
-        if concurrency < 1:
+        __tracebackhide__ = True
+        if concurrency is not None and concurrency < 1:
             raise UsageError(f"concurrency is at least 1, not {concurrency}")
-        requests = [self._request(prompt, **options) for prompt in prompts]
+        return self.answers(requests_of(self.name, prompts, options), concurrency=concurrency)
+
+    def stream(self, prompt: Prompt, **options: Any) -> Live:
+        """Ask once, and get the answer while it comes.
+
+        Args:
+            prompt: as in `ask`.
+            **options: as in `ask`.
+
+        Returns:
+            Iterate over the pieces of its text, then read `.reply`; nothing is asked before the iteration begins.
+        """
+        __tracebackhide__ = True
+        [request] = requests_of(self.name, [prompt], options)
+        stored = self._recall(request) if self._recall else None
+        if stored is not None:
+            return Live([stored.text], lambda: stored)
+        come: list[Reply] = []
+
+        async def work(hand: Callable[[str], None]) -> None:
+            come.append(await chat(self._endpoint(), request, self._deadlines, on_text=hand))
+
+        return Live(http.results(work), lambda: self._keep(request, come[0]) if self._keep else come[0])
+
+    def answers(self, requests: Sequence[ChatRequest], *, concurrency: int | None = None) -> list[Reply]:
+        """The replies to requests as they are; otherwise as `ask_all`."""
+        __tracebackhide__ = True
         replies = [self._recall(request) if self._recall else None for request in requests]
         missing = [index for index, reply in enumerate(replies) if reply is None]
         if missing:
@@ -105,7 +139,7 @@ class Model:
                 [requests[index] for index in missing],
                 endpoint=self._endpoint,
                 deadlines=self._deadlines,
-                concurrency=concurrency,
+                concurrency=concurrency or AT_ONCE,
                 keep=self._keep,
                 lost=self._lost,
             )
@@ -113,12 +147,29 @@ class Model:
                 replies[index] = answer
         return [reply for reply in replies if reply is not None]
 
-    def _request(self, prompt: Prompt, *, system: str | None = None, **options: Any) -> ChatRequest:
-        messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
-        if system is not None:
-            messages.insert(0, {"role": "system", "content": system})
-        fields = {name: options.pop(name) for name in _FIELDS & options.keys()}
-        return ChatRequest(self.name, tuple(messages), **fields, extra=options)
+
+def requests_of(model: str, prompts: Iterable[Prompt], options: Mapping[str, Any]) -> list[ChatRequest]:
+    """What is asked of a model, prompt by prompt.
+
+    Args:
+        model: its name, as users write it.
+        prompts: as in `Model.ask_all`; what brings `options` along (a dataset) gives those that are not given here.
+        options: as in `Model.ask`.
+    """
+    __tracebackhide__ = True
+    chosen = {"stream": True, **getattr(prompts, "options", {}), **options}
+    return [request_of(model, prompt, **chosen) for prompt in prompts]
+
+
+def request_of(model: str, prompt: Prompt, *, system: str | None = None, **options: Any) -> ChatRequest:
+    """What is asked of a model; arguments as in `Model.ask`."""
+    __tracebackhide__ = True
+    asked = prompt.input if isinstance(prompt, Sample) else prompt
+    messages: list[Message] = [{"role": "user", "content": asked}] if isinstance(asked, str) else list(asked)
+    if system is not None:
+        messages.insert(0, {"role": "system", "content": system})
+    fields = {name: options.pop(name) for name in _FIELDS & options.keys()}
+    return ChatRequest(model, tuple(messages), **fields, extra=options)
 
 
 _FIELDS = frozenset({"max_tokens", "temperature", "seed", "stream"})

@@ -5,16 +5,21 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 from pytest_llmbench.errors import UsageError
-from pytest_llmbench.records import Record
+from pytest_llmbench.records import Record, Target
 from pytest_llmbench.secret import NO_KEY, Secret
 
 Message = Mapping[str, Any]
 """One message of a conversation: `{"role": "user", "content": "..."}`."""
+OnHeaders = Callable[[int, Mapping[str, str]], None]
+"""Told the status and the headers of a response, names in lower case, the moment they have come."""
+
+_VERSIONED = re.compile(r"/v\d\w*(/openai)?$")
 
 _OURS = frozenset({"model", "messages", "max_tokens", "temperature", "seed", "stream", "stream_options"})
 
@@ -24,7 +29,7 @@ class Endpoint:
     """Where a model is asked."""
 
     base_url: str
-    """Without /v1, as `http://127.0.0.1:8080`; a trailing slash or /v1 is read over."""
+    """As `http://127.0.0.1:8080`, with or without the version that its paths begin with, see `url`."""
     api_key: Secret = NO_KEY
     model_id: str
     """What the server calls the model."""
@@ -34,10 +39,36 @@ class Endpoint:
     """The wire format: a key of `formats.FORMATS`."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Sent with every request; no secrets."""
+    max_output_tokens: int | None = None
+    """The most that the model writes, where known: asked for where a format wants a number and the request has none."""
+
+    @classmethod
+    def of(cls, target: Target, api_key: Secret = NO_KEY) -> Self:
+        """Where a remote model is asked."""
+        return cls(
+            base_url=target.base_url,
+            api_key=api_key,
+            model_id=target.model_id,
+            name=target.name,
+            format=target.format,
+            headers=target.headers,
+            max_output_tokens=target.max_output_tokens,
+        )
 
     def url(self, path: str) -> str:
-        """The URL of `path`, which begins with /v1."""
-        return self.base_url.rstrip("/").removesuffix("/v1") + path
+        """The URL of `path`.
+
+        Args:
+            path: one that begins with /v1/ follows a base URL that names a version (`/v1`, `/v1beta/openai`,
+                `/api/paas/v4`) without its own; any other stands beside that version.
+        """
+        base, mark, query = self.base_url.partition("?")
+        base = base.rstrip("/")
+        if path.startswith("/v1/") and _VERSIONED.search(base):
+            path = path.removeprefix("/v1")
+        else:
+            base = base.removesuffix("/v1")
+        return base + path + mark + query
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +83,8 @@ class ChatRequest(Record):
     """As users name it."""
     messages: tuple[Message, ...]
     max_tokens: int | None = None
-    temperature: float = 0.0
+    temperature: float | None = 0.0
+    """None: the model does not take one."""
     seed: int | None = None
     stream: bool = True
     extra: Mapping[str, Any] = field(default_factory=dict)

@@ -12,10 +12,17 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from pytest_llmbench import settings
-from pytest_llmbench.config import source_forms, strict_yaml
+from pytest_llmbench.config import own, source_forms, strict_yaml
+from pytest_llmbench.config.provider_schema import (
+    BudgetDef,
+    CapabilitiesDef,
+    LimitsDef,
+    OwnProviderDef,
+    PriceDef,
+    ProviderDef,
+    RemoteModelDef,
+)
 from pytest_llmbench.config.schema import (
     GradeMarks,
     LlmbenchConfig,
@@ -25,7 +32,8 @@ from pytest_llmbench.config.schema import (
     ServerDef,
     Threshold,
 )
-from pytest_llmbench.config.strict_yaml import Document, KeyPath
+from pytest_llmbench.config.strict_yaml import Document
+from pytest_llmbench.config.validating import validated
 from pytest_llmbench.errors import ConfigError
 from pytest_llmbench.settings import Origin, Settings
 
@@ -34,11 +42,18 @@ __all__ = [
     "CATALOGUE",
     "FILE_NAME",
     "LOCK_NAME",
+    "BudgetDef",
+    "CapabilitiesDef",
     "GradeMarks",
+    "LimitsDef",
     "LlmbenchConfig",
     "ModelDef",
+    "OwnProviderDef",
+    "PriceDef",
+    "ProviderDef",
     "QuantDef",
     "RatingStep",
+    "RemoteModelDef",
     "Resolved",
     "ServerDef",
     "Threshold",
@@ -69,6 +84,8 @@ class Resolved:
     document: Document = field(default_factory=lambda: Document(FILE_NAME))
     """The user's file as read; empty where there is none."""
     config_path: Path | None = None
+    own_document: Document = field(default_factory=lambda: Document(FILE_NAME))
+    """The user's own file, whose providers, prices and budget lie below the project's."""
 
     @property
     def results_dir(self) -> Path:
@@ -113,11 +130,13 @@ def resolve(
     choice = settings.merge(cli, environ, ini, {}, ini_name=ini_name)["config"]
     path = _file(choice, rootdir)
     document = strict_yaml.read(path, _shown(path)) if path else Document(FILE_NAME)
-    config = _with_catalogue(_validated(document, path.parent if path else rootdir))
+    own_document = own.document()
+    projects = _with_catalogue(_validated(document, path.parent if path else rootdir))
+    config = own.merged(validated(own.OwnConfig, own_document), projects)
     merged = settings.merge(cli, environ, ini, config.defaults, ini_name=ini_name, yaml_name=document.name)
     origins = {name: _with_line(origin, document, name) for name, origin in merged.items()}
     origins |= {name: replace(origins[name], source=origin.source) for name, origin in added.items()}
-    return Resolved(rootdir, settings.typed(origins), origins, config, document, path)
+    return Resolved(rootdir, settings.typed(origins), origins, config, document, path, own_document)
 
 
 def load(path: Path | None) -> LlmbenchConfig:
@@ -187,13 +206,7 @@ def _with_catalogue(config: LlmbenchConfig) -> LlmbenchConfig:
 
 
 def _validated(document: Document, folder: Path) -> LlmbenchConfig:
-    try:
-        config = LlmbenchConfig.model_validate(document.data)
-    except ValidationError as error:
-        problems = [_sentence(problem, document) for problem in error.errors(include_url=False)]
-        raise ConfigError(
-            "\n".join(dict.fromkeys(problems)), hint="`llmbench config init` writes an example of every section"
-        ) from error
+    config = validated(LlmbenchConfig, document)
     return config.model_copy(update={"models": {n: _anchored_model(m, folder) for n, m in config.models.items()}})
 
 
@@ -210,32 +223,6 @@ def _anchored_source(source: str, folder: Path) -> str:
     if source_forms.prefix_of(source) != source_forms.PATH:
         return source
     return f"{source_forms.PATH}{(folder / _expanded(source.removeprefix(source_forms.PATH))).absolute()}"
-
-
-_TYPE_MESSAGES = {
-    "missing": "is missing",
-    "string_type": "must be text; quote it",
-    "string_too_short": "must not be empty",
-    "float_type": "must be a number",
-    "finite_number": "must be a finite number",
-    "list_type": "must be a list (- item)",
-    "dict_type": "must be a mapping (key: value)",
-    "model_type": "must be a mapping (key: value)",
-    "too_short": "must not be empty",
-}
-
-
-def _sentence(problem: Any, document: Document) -> str:
-    """`llmbench.yaml:12: thresholds[0].metric: …` of one of pydantic's problems."""
-    context = problem.get("ctx", {})
-    path: KeyPath = tuple(part for part in problem["loc"] if part != "[key]")
-    if problem["type"] == "llmbench":
-        path = (*path, context["key"])
-    reason = _TYPE_MESSAGES.get(problem["type"]) or str(context.get("error") or problem["msg"])
-    if problem["type"] == "literal_error":
-        reason = f"{problem['input']!r:.80} is not allowed (allowed: {context['expected'].replace(' or ', ', ')})"
-    where = f"{strict_yaml.dotted(path)}: " if path else ""
-    return f"{document.name}:{document.line(path)}: {where}{reason}"
 
 
 def _expanded(text: str) -> Path:

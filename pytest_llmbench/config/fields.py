@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shlex
+from decimal import Decimal, InvalidOperation
 from urllib.parse import urlsplit
 
 from pytest_llmbench.config import source_forms
@@ -30,6 +32,11 @@ def source(text: str) -> str:
 
 def server_url(text: str) -> str:
     """The address without a trailing slash and without /v1."""
+    return provider_url(text).removesuffix("/v1")
+
+
+def provider_url(text: str) -> str:
+    """The address without a trailing slash; a version in its path says where requests go, and stays."""
     try:
         parts = urlsplit(text)
         usable = parts.scheme in {"http", "https"} and parts.hostname and (parts.port or 1) > 0
@@ -41,7 +48,7 @@ def server_url(text: str) -> str:
         raise ValueError("must not hold a user name or password; put the key into an environment variable (key_env)")
     if parts.query or parts.fragment:
         raise ValueError("must end with its path; no ?query and no #fragment")
-    return text.rstrip("/").removesuffix("/v1")
+    return text.rstrip("/")
 
 
 def sha256(value: object) -> str | tuple[str, ...] | None:
@@ -70,3 +77,60 @@ def word(text: str) -> str:
     if not text.strip() or len(text) > 60 or not text.isprintable():
         raise ValueError("must be one line of 1 to 60 printable characters")
     return text
+
+
+_OF_KEYS = frozenset({"authorization", "auth", "key", "apikey", "token", "secret", "password", "cookie"})
+
+
+def carries_a_key(header: str) -> bool:
+    """Whether a header's name says that a key is in it: `Authorization`, `x-api-key`, `X-Auth-Token`."""
+    return not _OF_KEYS.isdisjoint(re.split(r"[-_]", header.lower()))
+
+
+def usd(value: object) -> str:
+    """Decimal text of an amount in US dollars."""
+    return format(_amount(value), "f")
+
+
+def usd_per_million(value: object) -> str:
+    """Decimal text of US dollars for a million tokens."""
+    amount = _amount(value)
+    if 0 < amount < Decimal("0.001"):
+        raise ValueError(f"is in US dollars for a million tokens, so {amount:f} would be next to nothing: multiply it")
+    return format(amount, "f")
+
+
+def _amount(value: object) -> Decimal:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError("must be an amount in US dollars, like 2.50")  # noqa: TRY004  pydantic wants ValueError
+    try:
+        amount = Decimal(str(value))
+    except InvalidOperation as error:
+        raise ValueError("must be an amount in US dollars, like 2.50") from error
+    if not (amount.is_finite() and 0 <= amount < 10**9):
+        raise ValueError("must be an amount in US dollars, 0 or more")
+    return amount
+
+
+def model_pattern(text: str) -> str:
+    """A glob over `provider/model`."""
+    if not text or len(text) > 200 or not text.isprintable():
+        raise ValueError("must be a model's name or a glob over such, like openai/gpt-5*")
+    return text
+
+
+def model_id(text: str) -> str:
+    """What a provider calls a model: anything without blanks."""
+    if not text or len(text) > 200 or not text.isprintable() or " " in text:
+        raise ValueError("must be a model as its provider calls it, without blanks")
+    return text
+
+
+def command(value: object) -> tuple[str, ...] | None:
+    """A program and its arguments, as a text that is split like a shell's line or as a list."""
+    if value is None:
+        return None
+    words = tuple(shlex.split(value)) if isinstance(value, str) else value
+    if not isinstance(words, list | tuple) or not words or not all(isinstance(word, str) for word in words):
+        raise ValueError("must be a command: a text, or a list of texts")
+    return tuple(words)

@@ -8,7 +8,6 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -16,45 +15,21 @@ from pydantic import (
     WithJsonSchema,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
 
 from pytest_llmbench import options
-from pytest_llmbench.config import fields, source_forms
+from pytest_llmbench.config import fields, provider_schema, source_forms
+from pytest_llmbench.config.strict import CLOSED, NO_KEYS, Name, Strict, problem
 from pytest_llmbench.errors import did_you_mean
 from pytest_llmbench.metrics import METRICS, Direction
 
-Name = Annotated[str, AfterValidator(fields.name), Field(json_schema_extra={"pattern": fields.NAME})]
 MetricName = Annotated[str, AfterValidator(fields.metric), Field(json_schema_extra={"enum": list(METRICS)})]
 Statistic = Literal["p50", "p95", "p99", "median", "mean", "min", "max"]
-
-
-_CLOSED: dict[str, Any] = {"additionalProperties": False}
-"""For mappings by name: pydantic's schema would let every name pass that does not match the pattern."""
-
-
-class _Strict(BaseModel):
-    """A mapping whose keys are all known."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-    refused: ClassVar[Mapping[str, str]] = {}
-    """Keys people try, and why they are not there."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _knows_every_key(cls, data: Any) -> Any:
-        for key in data if isinstance(data, dict) else ():
-            if key in cls.refused:
-                raise _problem(cls.refused[key], key)
-            if key not in cls.model_fields:
-                known = did_you_mean(key, cls.model_fields)
-                raise _problem(f"unknown key{known} (allowed: {', '.join(cls.model_fields)})", key)
-        return data
 
 
 _SHA256 = {"type": "string", "pattern": "^[0-9a-fA-F]{64}$"}
 
 
-class QuantDef(_Strict):
+class QuantDef(Strict):
     """One file of a model."""
 
     source: Annotated[str, AfterValidator(fields.source)] = Field(
@@ -70,7 +45,7 @@ class QuantDef(_Strict):
     @model_validator(mode="after")
     def _is_checkable(self) -> QuantDef:
         if source_forms.is_plain(self.source) and not self.sha256:
-            raise _problem("http:// can be changed on the way: write https://, or add the file's sha256", "source")
+            raise problem("http:// can be changed on the way: write https://, or add the file's sha256", "source")
         return self
 
     @property
@@ -79,22 +54,18 @@ class QuantDef(_Strict):
         return (self.sha256,) if isinstance(self.sha256, str) else self.sha256 or ()
 
 
-class ModelDef(_Strict):
+class ModelDef(Strict):
     """A local model and its quantizations; tests name it `model:QUANT`."""
 
     quants: dict[Name, QuantDef] = Field(
-        min_length=1, description="quantization (Q4_1, Q8_0, ...) → its file", json_schema_extra=_CLOSED
+        min_length=1, description="quantization (Q4_1, Q8_0, ...) → its file", json_schema_extra=CLOSED
     )
 
 
-class ServerDef(_Strict):
+class ServerDef(Strict):
     """An external server, used as it is and never stopped; tests name its models `server/model`."""
 
-    refused: ClassVar[Mapping[str, str]] = dict.fromkeys(
-        ("key", "api_key", "apikey", "token", "password", "secret"),
-        "a key does not belong into a file that is shared; put it into an environment variable and name that: "
-        "key_env: LAB_KEY",
-    )
+    refused: ClassVar[Mapping[str, str]] = NO_KEYS
     url: Annotated[str, AfterValidator(fields.server_url)] = Field(
         description="http:// or https:// address, with or without /v1", json_schema_extra={"pattern": "^https?://"}
     )
@@ -105,7 +76,7 @@ class ServerDef(_Strict):
     )
 
 
-class Threshold(_Strict):
+class Threshold(Strict):
     """A gate: a limit for one statistic of one metric; exactly one of `min` and `max`."""
 
     model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["min"]}, {"required": ["max"]}]})
@@ -123,7 +94,7 @@ class Threshold(_Strict):
         return self
 
 
-class RatingStep(_Strict):
+class RatingStep(Strict):
     """A word for the values below a limit (from it upwards, where higher is better)."""
 
     limit: float | None = Field(default=None, description="in the metric's unit; left out of the last: all the rest")
@@ -136,14 +107,14 @@ def _ordered(steps: dict[str, list[RatingStep]]) -> dict[str, list[RatingStep]]:
         lower = METRICS[metric].direction is Direction.LOWER
         limits = [row.limit for row in rows if row.limit is not None]
         if any(row.limit is None for row in rows[:-1]):
-            raise _problem("only the last may have no limit: it takes all the rest", metric)
+            raise problem("only the last may have no limit: it takes all the rest", metric)
         if any((a >= b) if lower else (a <= b) for a, b in pairwise(limits)):
             order = "rise: lower is better" if lower else "fall: higher is better"
-            raise _problem(f"limits go from best to worst, so they must {order}", metric)
+            raise problem(f"limits go from best to worst, so they must {order}", metric)
     return steps
 
 
-class GradeMarks(_Strict):
+class GradeMarks(Strict):
     """What a metric is graded by, in place of the marks of the [ratings reference](profiles.md#ratings)."""
 
     threshold: float | None = Field(default=None, ge=0, description="the worst value that is acceptable")
@@ -157,12 +128,12 @@ def _gradable(grades: dict[str, GradeMarks]) -> dict[str, GradeMarks]:
         threshold = row.marks.threshold if own.threshold is None else own.threshold
         unusable = row.marks.unusable if own.unusable is None else own.unusable
         if threshold is None or unusable is None:
-            raise _problem("has no marks of its own: give both threshold and unusable", metric)
+            raise problem("has no marks of its own: give both threshold and unusable", metric)
         if row.unit == "share" and max(own.threshold or 0, own.unusable or 0) > 1:
-            raise _problem("is a share: write 0.75 for 75 %", metric)
+            raise problem("is a share: write 0.75 for 75 %", metric)
         if (unusable < threshold) if row.direction is Direction.LOWER else (unusable > threshold):
             where = f"unusable ({unusable:g}) must be no better than threshold ({threshold:g})"
-            raise _problem(f"{where}: {row.direction} is better", metric)
+            raise problem(f"{where}: {row.direction} is better", metric)
     return grades
 
 
@@ -171,14 +142,16 @@ def _known_options(defaults: Any) -> Any:
     for name, value in defaults.items() if isinstance(defaults, dict) else ():
         if name not in options.BY_NAME:
             allowed = [o.name for o in options.OPTIONS if not options.refusal(o, in_yaml=True)]
-            raise _problem(f"no such option{did_you_mean(name, allowed)} (allowed: {', '.join(allowed)})", name)
+            raise problem(f"no such option{did_you_mean(name, allowed)} (allowed: {', '.join(allowed)})", name)
         option = options.BY_NAME[name]
         if reason := options.refusal(option, in_yaml=True):
-            raise _problem(reason, name)
+            raise problem(reason, name)
+        if value is None:
+            continue  # as good as not there
         try:
             option.parse(options.as_text(value))
         except ValueError as error:
-            raise _problem(f"{value!r:.80} {error}", name) from error
+            raise problem(f"{value!r:.80} {error}", name) from error
     return defaults
 
 
@@ -188,14 +161,17 @@ def _defaults_schema() -> dict[str, Any]:
     return {"type": "object", "properties": rows, "additionalProperties": False}
 
 
-class LlmbenchConfig(_Strict):
+class LlmbenchConfig(Strict):
     """The whole of llmbench.yaml."""
 
     models: dict[Name, ModelDef] = Field(
-        default={}, description="local models, on top of the built-in catalogue", json_schema_extra=_CLOSED
+        default={}, description="local models, on top of the built-in catalogue", json_schema_extra=CLOSED
     )
-    servers: dict[Name, ServerDef] = Field(
-        default={}, description="servers that run already", json_schema_extra=_CLOSED
+    servers: dict[Name, ServerDef] = Field(default={}, description="servers that run already", json_schema_extra=CLOSED)
+    providers: provider_schema.Providers = Field(default={}, description=provider_schema.PROVIDERS_TEXT)
+    prices: provider_schema.Prices = Field(default={}, description=provider_schema.PRICES_TEXT)
+    budget: provider_schema.BudgetDef = Field(
+        default=provider_schema.BudgetDef(), description=provider_schema.BUDGET_TEXT
     )
     thresholds: list[Threshold] = Field(default=[], description="gates: limits that decide the exit status")
     ratings: Annotated[dict[MetricName, Annotated[list[RatingStep], Field(min_length=1)]], AfterValidator(_ordered)] = (
@@ -208,7 +184,8 @@ class LlmbenchConfig(_Strict):
         dict[str, Any], BeforeValidator(_known_options), Field(json_schema_extra=lambda s: s.update(_defaults_schema()))
     ] = Field(default={}, description="options for every run here; flags, environment and ini come first")
 
-
-def _problem(message: str, key: str) -> PydanticCustomError:
-    """An error at `key` of the mapping being validated."""
-    return PydanticCustomError("llmbench", "{message}", {"message": message, "key": key})
+    @model_validator(mode="after")
+    def _names_are_of_one_thing(self) -> LlmbenchConfig:
+        for name in self.servers.keys() & self.providers.keys():
+            raise problem(f"{name!r} stands among the servers, too; one name is one address", "providers")
+        return self

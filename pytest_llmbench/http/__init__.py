@@ -1,4 +1,4 @@
-"""The one HTTP door: asyncio on one background loop a process, each exchange on a fresh connection.
+"""The one HTTP door: asyncio on one background loop a process; each exchange connects anew, or takes from a `Pool`.
 
 All network code runs on one daemon thread; `run` is its sync face. An exchange stamps what the metrics need (connected,
 request written, headers) and each chunk of bytes on arrival, and holds our own deadlines, so that an answer which is
@@ -17,16 +17,19 @@ from pytest_llmbench.http.exchange import (
     open_exchange,
     read_body,
 )
-from pytest_llmbench.http.loop import close, results, run
+from pytest_llmbench.http.loop import before_closing, close, results, run
+from pytest_llmbench.http.pool import Pool
 
 __all__ = [
     "MAX_BODY_BYTES",
     "Deadlines",
     "Exchange",
     "Fetched",
+    "Pool",
     "Request",
     "Sink",
     "Stamps",
+    "before_closing",
     "close",
     "fetch",
     "open_exchange",

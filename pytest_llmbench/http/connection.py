@@ -10,6 +10,7 @@ import os
 import socket
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import cast
 
@@ -26,6 +27,8 @@ Sink = Callable[[float, bytes], bool]
 _QUEUE_FULL_BYTES = 1024 * 1024
 _QUEUE_LOW_BYTES = 256 * 1024
 _LOOK_AGAIN_S = 0.001
+_LATE_BYTES = 64 * 1024
+"""More than the end of a response, when its stream has told that it is over."""
 
 
 @dataclass(slots=True)
@@ -41,20 +44,24 @@ class Stamps:
 
 
 class Connection(asyncio.Protocol):
-    """Made by `connect`; to be closed with `close`.
+    """Made by `connect`; to be closed with `close`, or made ready for another exchange with `renew`.
 
     What of the body has come is kept until `next_piece` fetches it, with reading paused while much is waiting, or is
     handed to a sink right where it arrives.
     """
 
-    def __init__(self, shown: str) -> None:
-        self.response = Response(shown)
-        self.stamps = Stamps(started_at=clock.monotonic())
-        self._shown = shown
+    def __init__(self, shown: str, *, for_pool: bool = False) -> None:
+        self._for_pool = for_pool
         self._loop = asyncio.get_running_loop()
         self._socket_transport: asyncio.Transport
         self._transport: asyncio.Transport
         self._lost = self._loop.create_future()
+        self._begin(shown)
+
+    def _begin(self, shown: str) -> None:
+        self.response = Response(shown)
+        self.stamps = Stamps(started_at=clock.monotonic())
+        self._shown = shown
         self._on_written: Callable[[], None] | None = None
         self._pieces: deque[tuple[float, bytes]] = deque()
         self._waiting_bytes = 0
@@ -62,6 +69,7 @@ class Connection(asyncio.Protocol):
         self._sink: Sink | None = None
         self._changed: asyncio.Future[None] | None = None
         self._over = False
+        self._late_bytes = 0
         self._failure: Exception | None = None
 
     def send(self, data: bytes, on_written: Callable[[], None]) -> None:
@@ -108,6 +116,7 @@ class Connection(asyncio.Protocol):
         """
         while self._pieces:
             if sink(*self._fetched()):
+                self._end(None)
                 return
         self._sink = sink
         while not self._over:
@@ -117,9 +126,48 @@ class Connection(asyncio.Protocol):
 
     async def close(self) -> None:
         """Close the connection at once, whatever is under way."""
+        self.drop()
+        await self._lost
+
+    def drop(self) -> None:
+        """As `close`, without waiting until it has come about."""
         self._over = True
         self._transport.abort()
-        await self._lost
+        self._release()
+
+    @property
+    def keepable(self) -> bool:
+        """This exchange is over, and another may follow once the last bytes of its response are here."""
+        ended = self._over and self._failure is None and self.stamps.written_at is not None and not self._pieces
+        return ended and not self._paused and (self.response.keeps_connection or not self.response.over)
+
+    @property
+    def reusable(self) -> bool:
+        """Another exchange can begin: all of the response is here, nothing behind it, and both sides stand."""
+        return self.response.keeps_connection and not (self._lost.done() or self._transport.is_closing())
+
+    async def becomes_reusable(self, within_s: float) -> bool:
+        """Wait for the end of the response, where its stream has told its own; whether it came in time."""
+        if not self.response.over and not self._lost.done():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(within_s):
+                    await self._change()
+        return self.reusable
+
+    def renew(self, shown: str) -> None:
+        """Make ready for the next exchange; only where `reusable`.
+
+        Its `stamps.connected_at` stays None.
+        """
+        self._release()
+        self._begin(shown)
+
+    @property
+    def unanswered(self) -> bool:
+        """The server hung up, or the connection broke, before a byte of a response came."""
+        return self._over and self.response.untouched
+
+    def _release(self) -> None:
         self.response.release()
         self._sink = self._on_written = None  # no cycles: the garbage collector is off while we measure
 
@@ -147,6 +195,8 @@ class Connection(asyncio.Protocol):
         arrived_at = clock.monotonic()
         response = self.response
         if self._over:
+            if self._for_pool:
+                self._take_late(data)
             return
         body = response.feed(data)
         if self.stamps.headers_at is None and response.status:
@@ -160,6 +210,18 @@ class Connection(asyncio.Protocol):
         if response.over:
             self._end(response.failure)
 
+    def _take_late(self, data: bytes) -> None:
+        """What comes when the exchange is over: the end of a response whose stream had told its own, or nonsense."""
+        self._late_bytes += len(data)
+        if self._transport.is_closing():
+            return
+        if self.response.over or self._late_bytes > _LATE_BYTES:
+            self.drop()
+        else:
+            self.response.feed(data)
+            if self.response.keeps_connection:
+                self._wake()
+
     def eof_received(self) -> None:
         self.response.end_of_input()
         self._end(self.response.failure)
@@ -171,6 +233,7 @@ class Connection(asyncio.Protocol):
             self.eof_received()
         if not self._lost.done():
             self._lost.set_result(None)
+        self._wake()
 
     def _look_whether_written(self) -> None:
         if self.stamps.written_at is not None or self._over:
@@ -236,13 +299,18 @@ class Connection(asyncio.Protocol):
             self._changed.set_result(None)
 
 
-async def connect(address: Address, shown: str) -> Connection:
+async def connect(address: Address, shown: str, *, for_pool: bool = False) -> Connection:
     """A connection to `address`, TLS included where it is https.
+
+    Args:
+        address: where the server is.
+        shown: the request as messages name it.
+        for_pool: other exchanges may follow on it.
 
     Raises:
         WireError: none came about.
     """
-    connection = Connection(shown)
+    connection = Connection(shown, for_pool=for_pool)
     try:
         sock = await connected_socket(address)
         await _attach(connection, sock)

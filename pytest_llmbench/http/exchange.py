@@ -1,4 +1,4 @@
-"""One request and its response, on a connection of its own, with stamps and deadlines."""
+"""One request and its response, with stamps and deadlines; by default on a connection of its own."""
 
 from __future__ import annotations
 
@@ -13,9 +13,13 @@ from pytest_llmbench.errors import Category, UsageError, WireError
 from pytest_llmbench.http import address
 from pytest_llmbench.http.connection import Connection, Sink, Stamps, connect
 from pytest_llmbench.http.deadlines import Deadlines, Watch
+from pytest_llmbench.http.pool import Pool
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 """A response longer than this is refused: no model writes that much, and memory is shared with what is measured."""
+
+_STALE_WITHIN_S = 2.0
+"""A server that hangs up later may have been working on the request, and may bill it: that is an attempt."""
 
 _log = logging.getLogger(__name__)
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -114,32 +118,37 @@ class Exchange:
 
 
 @asynccontextmanager
-async def open_exchange(request: Request, deadlines: Deadlines, *, streamed: bool) -> AsyncIterator[Exchange]:
-    """Send `request` on a connection of its own; yields once the response's headers have come.
+async def open_exchange(
+    request: Request, deadlines: Deadlines, *, streamed: bool, pool: Pool | None = None
+) -> AsyncIterator[Exchange]:
+    """Send `request`, by default on a connection of its own; yields once the response's headers have come.
 
-    The connection is closed at the end, also when the block is left early or cancelled.
+    The connection is closed at the end, also when the block is left early or cancelled; one of a pool goes back to it
+    where the response was read to its end.
 
     Args:
         request: what to send.
         deadlines: `ttft_s` holds until the first `Exchange.answer_moved()`, and only where `streamed`.
         deadlines.total_s: holds over the whole block.
         streamed: whether the answer is expected token by token.
+        pool: connections to use again; never while speed is measured. On one that was kept `connected_at` stays None,
+            and where the server turns out to have closed it, a fresh one is tried.
 
     Raises:
         WireError: with the category of what failed; a deadline names the one that passed.
         UsageError: the URL or a header cannot be sent.
     """
     target, shown = address.parse(request.url), request.shown
-    outgoing = _head(request, target, shown) + request.body
+    outgoing = _head(request, target, shown, keep=pool is not None) + request.body
     watch = Watch(deadlines, streamed=streamed)
     try:
         async with watch.timer:
             watch.enter(Category.TIMEOUT_CONNECT)
-            connection = await connect(target, shown)
+            connection, exchange = await _opened(pool, target, outgoing, watch, shown)
             try:
-                yield await _sent(connection, outgoing, watch, shown)
+                yield exchange
             finally:
-                await connection.close()
+                await (connection.close() if pool is None else pool.give_back(connection, target))
     except TimeoutError:
         if not watch.timer.expired():
             raise
@@ -173,19 +182,43 @@ async def read_body(exchange: Exchange, max_bytes: int = MAX_BODY_BYTES) -> byte
     return bytes(body)
 
 
+async def _opened(
+    pool: Pool | None, target: address.Address, outgoing: bytes, watch: Watch, shown: str
+) -> tuple[Connection, Exchange]:
+    kept = None if pool is None else await pool.take(target, shown)
+    if kept is not None:
+        try:
+            return kept, await _sent(kept, outgoing, watch, shown)
+        except WireError:
+            if not _stale(kept):
+                raise
+        watch.enter(Category.TIMEOUT_CONNECT)
+    fresh = await connect(target, shown, for_pool=pool is not None)
+    return fresh, await _sent(fresh, outgoing, watch, shown)
+
+
 async def _sent(connection: Connection, outgoing: bytes, watch: Watch, shown: str) -> Exchange:
     """The exchange, once the request is on its way and the response's headers are here."""
-    watch.enter(Category.TIMEOUT_TTFT)
-    connection.send(outgoing, lambda: watch.enter(Category.TIMEOUT_TTFT))
-    await connection.headers()
+    try:
+        watch.enter(Category.TIMEOUT_TTFT)
+        connection.send(outgoing, lambda: watch.enter(Category.TIMEOUT_TTFT))
+        await connection.headers()
+    except BaseException:
+        await connection.close()
+        raise
     _log.debug("%s: HTTP %d", shown, connection.response.status)
     return Exchange(connection, watch, shown)
 
 
-def _head(request: Request, target: address.Address, shown: str) -> bytes:
-    """The request's head. A connection serves one exchange: servers close after a stream, whatever they advertise."""
-    headers = {"host": target.host_header, "connection": "close", "accept": "*/*", "accept-encoding": "identity"}
-    headers |= {"user-agent": "pytest-llmbench"}
+def _stale(kept: Connection) -> bool:
+    """Whether the server had closed a kept connection by the time we sent: then it has not worked on the request."""
+    return kept.unanswered and clock.monotonic() - kept.stamps.started_at < _STALE_WITHIN_S
+
+
+def _head(request: Request, target: address.Address, shown: str, *, keep: bool) -> bytes:
+    """The request's head; outside a pool a connection serves one exchange, and the server is told so."""
+    headers = {"host": target.host_header, "connection": "keep-alive" if keep else "close", "accept": "*/*"}
+    headers |= {"accept-encoding": "identity", "user-agent": "pytest-llmbench"}
     if target.basic_auth:
         headers["authorization"] = target.basic_auth
     headers |= {name.lower(): value for name, value in request.headers.items()}

@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future, wait
 from queue import SimpleQueue
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 _CANCEL_GRACE_S = 5.0
 _T = TypeVar("_T")
@@ -75,6 +76,11 @@ def _start(coroutine: Coroutine[Any, Any, _T]) -> tuple[Future[_T], Callable[[],
     return outcome, cancel
 
 
+def before_closing(loop: asyncio.AbstractEventLoop, closer: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Have `closer` awaited on `loop` before it stops, when it is the background loop; no other calls it."""
+    _closers.setdefault(loop, []).append(closer)
+
+
 def close() -> None:
     """Stop the background loop, cancelling what still runs; the next `run` starts a new one."""
     _background.close()
@@ -127,6 +133,8 @@ async def _cancel_all_tasks() -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+    for closer in _closers.pop(asyncio.get_running_loop(), []):
+        await closer()
     await asyncio.get_running_loop().shutdown_default_executor()
 
 
@@ -140,6 +148,8 @@ def _pass_on(task: asyncio.Task[_T], outcome: Future[_T]) -> None:
         outcome.set_result(task.result())
 
 
+_closers: WeakKeyDictionary[asyncio.AbstractEventLoop, list[Callable[[], Coroutine[Any, Any, None]]]]
+_closers = WeakKeyDictionary()
 _background = _Background()
 atexit.register(close)
 if hasattr(os, "register_at_fork"):

@@ -30,6 +30,8 @@ class Response:
         self.over = False
         """Nothing more is to be expected: complete, or failed."""
         self.failure: WireError | None = None
+        self.keeps_connection = False
+        """Complete, nothing came after it, and the server is ready for another request on its connection."""
         self._head: list[tuple[bytes, bytes]] = []
         self._head_bytes = 0
         self._bare_bytes = 0
@@ -72,9 +74,15 @@ class Response:
             self._fail(Category.STREAM_TRUNCATED, "the server closed the connection before the body was complete")
         self.over = True
 
+    @property
+    def untouched(self) -> bool:
+        """Not one byte has come."""
+        return not (self.status or self._bare_bytes)
+
     def release(self) -> None:
         """Let go of the parser, which refers back to us; nothing can be fed any more."""
-        del self._parser, self._feed
+        if hasattr(self, "_parser"):
+            del self._parser, self._feed
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self.status:
@@ -94,8 +102,13 @@ class Response:
                 self.headers[name] = f"{self.headers[name]}, {value}" if name in self.headers else value
         self._head.clear()
 
+    def on_message_begin(self) -> None:
+        if self.over:
+            raise httptools.HttpParserError("another message came behind the one that was asked for")
+
     def on_message_complete(self) -> None:
         if self.status:
+            self.keeps_connection = not self.over and self._parser.should_keep_alive()
             self.over = True
 
     def _chunked(self) -> bool:
@@ -110,6 +123,7 @@ class Response:
         self._fail(Category.STREAM_TOO_LARGE, told)
 
     def _fail(self, category: Category, told: str) -> None:
+        self.keeps_connection = False
         if not self.over:  # what comes after the end of a response is no concern of ours
             self.failure = WireError(f"{self._shown}: {told}", category=category, status=self.status or None)
             self.over = True

@@ -87,7 +87,7 @@ def _lines(file: Path) -> Iterator[tuple[Place, str]]:
                 yield Place(file, number), _text(line, Place(file, number), total)
     except (OSError, EOFError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise UsageError(f"the question file {file} cannot be read: {why}") from None
+        raise UsageError(f"{file} cannot be read: {why}") from None
 
 
 def _opened(file: Path) -> IO[bytes]:

@@ -9,7 +9,7 @@ from pytest_llmbench.records.asked import Capabilities, Cost, Limits, Price, Sam
 from pytest_llmbench.records.machine import Gpu, Host, ModelFile, ServerInfo, ServerSpec
 from pytest_llmbench.records.measurement import Label, Measurement, MonitorSample, Repetition, Series, Table
 from pytest_llmbench.records.record import MalformedRecordError, Record
-from pytest_llmbench.records.reply import FailedAttempt, Reply, Timing, Usage
+from pytest_llmbench.records.reply import FailedAttempt, Reply, Timing, ToolCall, Usage
 from pytest_llmbench.records.run import GateResult, Outcome, Run, TestResult
 
 __all__ = [
@@ -39,5 +39,6 @@ __all__ = [
     "Target",
     "TestResult",
     "Timing",
+    "ToolCall",
     "Usage",
 ]

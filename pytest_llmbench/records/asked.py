@@ -56,7 +56,7 @@ class Cost(Record):
     """Decimal text; empty: unknown, which is not 0."""
     source: str = "unknown"
     """`billed` (the provider told), `priced` (tokens × price), `replayed` (from a cassette, nothing was spent), `free`
-    (a model of this machine), or `unknown`."""
+    (a model of this machine), `refused` (the provider refused it before anything was generated), or `unknown`."""
 
     @property
     def amount(self) -> Decimal | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,6 +52,33 @@ class Timing(Record):
     """The server's own timings as it told them (`prompt_ms`, `predicted_ms`, `cache_n`, ...)."""
 
 
+@dataclass(frozen=True, slots=True)
+class ToolCall(Record):
+    """A tool that the model called."""
+
+    id: str
+    """The provider's; a message of role `tool` answers to it. Empty where none was told."""
+    name: str
+    """As the model wrote it, which need not be one of those it was given."""
+    arguments: str
+    """As text, exactly as they were sent; Anthropic's, where they came as an object, as the JSON of it."""
+
+    @property
+    def json(self) -> Any:
+        """The arguments parsed as JSON.
+
+        Returns:
+            The parsed value; objects and arrays raise `ReplyFormatError` for a missing key or index.
+
+        Raises:
+            ReplyFormatError: they are not JSON.
+        """
+        __tracebackhide__ = True
+        return _checked_json(
+            _loaded(self.arguments, f"the arguments of the call of {self.name[:80]!r} are"), "arguments"
+        )
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Reply(Record):
     """What a model answered to one request."""
@@ -62,6 +89,8 @@ class Reply(Record):
     served_model: str = ""
     """The model the server says it used."""
     reasoning: str = ""
+    tool_calls: Sequence[ToolCall] = ()
+    """The tools it called, in their order; of a reply that was cut off, the last one's arguments may be a part."""
     finish_reason: str = ""
     usage: Usage = Usage()
     timing: Timing = Timing()
@@ -126,10 +155,15 @@ def _parse_json(text: str) -> Any:
     body = text.strip()
     if body.startswith("```"):
         body = body.split("\n", 1)[-1].rsplit("```", 1)[0]
+    return _loaded(body, "the reply is")
+
+
+def _loaded(text: str, what: str) -> Any:
+    __tracebackhide__ = True
     try:
-        return json.loads(body)
+        return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ReplyFormatError(f"the reply is not JSON ({error}); it begins {text[:200]!r}") from None
+        raise ReplyFormatError(f"{what} not JSON ({error}); the text begins {text[:200]!r}") from None
 
 
 class _JsonObject(dict[str, Any]):

@@ -1,4 +1,4 @@
-"""One row per model × quantization × profile, for a spreadsheet.
+"""One row per model × quantization × profile, and one per model whose replies were tested, for a spreadsheet.
 
 A text cell that a spreadsheet would take for a formula begins with an apostrophe. An empty cell is "not measured". The
 JSON report is the lossless form.
@@ -13,6 +13,8 @@ from typing import Any
 
 from pytest_llmbench.display import display_safe
 from pytest_llmbench.records import Run
+from pytest_llmbench.reports.asked import AskedRow
+from pytest_llmbench.reports.costs import Spent
 from pytest_llmbench.reports.rows import ModelRow
 from pytest_llmbench.reports.view import view
 
@@ -73,21 +75,65 @@ _PROFILE_COLUMNS: Mapping[str, Callable[[ModelRow], Any]] = {
     "disturbed": lambda row: row.disturbed,
 }
 
-COLUMNS: tuple[str, ...] = (*_MODEL_COLUMNS, *_RUN_COLUMNS, *_PROFILE_COLUMNS)
+_ASKED_COLUMNS: Mapping[str, Callable[[AskedRow], Any]] = {
+    "tests": lambda row: row.n,
+    "right": lambda row: row.right,
+    "wrong": lambda row: row.wrong,
+    "unscored": lambda row: row.unscored,
+    "infra_errors": lambda row: row.infra_errors,
+    "over_budget": lambda row: row.over_budget,
+    "pending": lambda row: row.pending,
+    "test_errors": lambda row: row.test_errors,
+    "skipped": lambda row: row.skipped,
+    "pass_rate_share": lambda row: row.pass_rate,
+    "pass_rate_low_share": lambda row: row.pass_rate_low,
+    "pass_rate_high_share": lambda row: row.pass_rate_high,
+    "replies": lambda row: row.replies,
+    "e2e_p50_s": lambda row: row.e2e_p50_s,
+    "e2e_p95_s": lambda row: row.e2e_p95_s,
+    "prompt_tokens": lambda row: row.prompt_tokens,
+    "completion_tokens": lambda row: row.completion_tokens,
+    "cost_subject_usd": lambda row: _usd(row.costs.subject),
+    "cost_judge_usd": lambda row: _usd(row.costs.judge),
+    "cost_failed_usd": lambda row: _usd(row.costs.failed),
+    "calls_of_unknown_cost": lambda row: row.costs.total.unknown,
+    "replayed": lambda row: row.costs.total.replayed,
+}
+
+_TESTED = "tests"
+"""What stands in the profile's column of a row about tests of replies."""
+
+COLUMNS: tuple[str, ...] = (*_MODEL_COLUMNS, *_RUN_COLUMNS, *_PROFILE_COLUMNS, *_ASKED_COLUMNS)
 """The header, a contract: columns are only ever added at the end."""
 
 
 def render(run: Run) -> str:
-    """The CSV report (RFC 4180), a header and a row per measurement."""
+    """The CSV report (RFC 4180), a header, a row per measurement and a row per model whose replies were tested."""
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(COLUMNS)
-    for row in view(run).models:
-        values = [read(row) for read in _MODEL_COLUMNS.values()]
-        values += [read(run) for read in _RUN_COLUMNS.values()]
-        values += [read(row) for read in _PROFILE_COLUMNS.values()]
-        writer.writerow([safe_cell(value) for value in values])
+    shown = view(run)
+    about = _values(_RUN_COLUMNS, run)
+    for row in shown.models:
+        _write(writer, {**_values(_MODEL_COLUMNS, row), **about, **_values(_PROFILE_COLUMNS, row)})
+    for asked in shown.asked:
+        named = {"model": asked.model, "profile": _TESTED, "ttft_p50_s": asked.ttft_p50_s}
+        _write(writer, {**named, **about, **_values(_ASKED_COLUMNS, asked)})
     return out.getvalue()
+
+
+def _values(columns: Mapping[str, Callable[[Any], Any]], row: object) -> dict[str, Any]:
+    return {name: read(row) for name, read in columns.items()}
+
+
+def _write(writer: Any, values: Mapping[str, Any]) -> None:
+    writer.writerow([safe_cell(values.get(name)) for name in COLUMNS])
+
+
+def _usd(spent: Spent) -> str | None:
+    """Decimal text; None where nothing was asked, or nobody told of any call."""
+    is_unknown = spent.calls and spent.unknown + spent.replayed == spent.calls and spent.unknown
+    return None if not spent.calls or is_unknown else spent.usd
 
 
 def safe_cell(value: object) -> object:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import TypeGuard
 
 NOT_MEASURED = "–"
+UNKNOWN = "unknown"
+"""How an amount of money is called that nobody told: it is not 0."""
 
 _MAX_UNIT = 12
 """Letters of a unit; a longer one would stretch a whole table."""
@@ -46,6 +49,21 @@ def size(count: float | None) -> str:
 def percent(share: float | None) -> str:
     """`4.2 %`."""
     return f"{share * 100:.1f} %" if _measured(share) else NOT_MEASURED
+
+
+def money(usd: Decimal | None) -> str:
+    """`$12.40`, `$0.0034`: US dollars, with two digits that tell something; an unknown amount is `unknown`."""
+    if usd is None:
+        return UNKNOWN
+    if usd == 0 or abs(usd) >= Decimal("0.0995"):
+        return "$0" if usd == 0 else f"${usd:,.2f}"
+    rounded = Decimal(f"{usd:.1e}")
+    return f"${format(rounded, 'f').rstrip('0')}"
+
+
+def percent_range(low: float | None, high: float | None) -> str:
+    """`89.0–91.8 %`."""
+    return f"{low * 100:.1f}–{high * 100:.1f} %" if _measured(low) and _measured(high) else NOT_MEASURED
 
 
 def quantity(value: float | None, unit: str) -> str:

@@ -10,7 +10,9 @@ import base64
 import hashlib
 import json
 import re
+from collections import Counter
 from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -18,11 +20,11 @@ from typing import TYPE_CHECKING, Any
 from pytest_llmbench import __version__
 from pytest_llmbench.display import display_safe
 from pytest_llmbench.metrics import METRICS
-from pytest_llmbench.records import Run
+from pytest_llmbench.records import Run, TestResult
 from pytest_llmbench.reports import figures
 from pytest_llmbench.reports.charts import charts
-from pytest_llmbench.reports.replies import ReplyGroup
-from pytest_llmbench.reports.view import OUTCOME_MEANING, outcome_words, view
+from pytest_llmbench.reports.replies import ReplyGroup, reply_groups
+from pytest_llmbench.reports.view import OUTCOME_MEANING, RunView, outcome_words, view
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -30,6 +32,12 @@ if TYPE_CHECKING:
 
 MAX_REPLIES = 300
 """A page with more stops being readable, and browsers slow down; the JSON report has all."""
+
+FEW_TESTS, MAX_TESTS = 300, 100
+"""With more tests than the first, so many of each outcome are in the page."""
+
+MAX_ATTEMPTS = 50
+"""Failed attempts that are listed."""
 
 MAX_TEXT = 20_000
 """Characters shown of one text."""
@@ -51,7 +59,8 @@ def render(run: Run) -> str:
     specs = charts(shown.charts)
     scripts = [*(_vega() if specs else ()), _asset("report.js")]
     style = _asset("report.css")
-    groups, left_out = _limited(shown.replies)
+    groups, replies_left = _limited(run, shown)
+    tests, tests_left = _tests(shown)
     return (
         _environment()
         .get_template("report.html.j2")
@@ -62,7 +71,13 @@ def render(run: Run) -> str:
             specs=Markup(script_json(specs)),  # noqa: S704  ASCII without <, > and &
             charts=specs,
             groups=groups,
-            left_out=left_out,
+            replies_left=replies_left,
+            tests=tests,
+            tests_left=tests_left,
+            test_costs={test.key: test.costs.total.words for test in shown.test_costs},
+            few_tests=MAX_TESTS,
+            max_attempts=MAX_ATTEMPTS,
+            cap=_cap(run),
             few_rows=FEW_ROWS,
             max_rows=MAX_ROWS,
             csp=_policy(scripts, style),
@@ -98,10 +113,13 @@ def _environment() -> Environment:
         "speed": figures.speed,
         "size": figures.size,
         "percent": figures.percent,
+        "percent_to": figures.percent_range,
         "quantity": figures.quantity,
         "cell": figures.cell,
         "head": figures.head,
         "plus_minus": _plus_minus,
+        "count": _count,
+        "place": _place,
         "outcome": outcome_words,
         "cut": _cut,
     }
@@ -124,14 +142,46 @@ def _cut(text: str) -> str:
     return f"{text[:MAX_TEXT]}\n… {left} more characters: see the JSON report" if left > 0 else text
 
 
-def _limited(groups: tuple[ReplyGroup, ...]) -> tuple[list[tuple[ReplyGroup, tuple[Any, ...]]], int]:
+def _count(number: int | None) -> str:
+    return figures.NOT_MEASURED if number is None else f"{number:,}"
+
+
+def _place(share: float) -> str:
+    """Where a share stands on a line of 100 units."""
+    return f"{share * 100:.1f}"
+
+
+def _limited(run: Run, shown: RunView) -> tuple[list[tuple[ReplyGroup, tuple[Any, ...]]], int]:
     """The groups with the replies that are shown, and how many replies are not."""
     room, kept = MAX_REPLIES, []
-    for group in groups:
-        if room > 0:
-            kept.append((group, group.replies[:room]))
-        room -= len(group.replies)
-    return kept, max(0, -room)
+    for group in reply_groups(run, shown.tests):
+        kept.append((group, group.replies[:room]))
+        room -= len(group.replies[:room])
+        if room <= 0:
+            break
+    return kept, len({reply.id for reply in run.replies}) - (MAX_REPLIES - room)
+
+
+def _tests(shown: RunView) -> tuple[list[TestResult], int]:
+    """The tests that are shown, and how many are not; of each outcome some, so that none is out of sight."""
+    if len(shown.tests) <= FEW_TESTS:
+        return list(shown.tests), 0
+    kept: list[TestResult] = []
+    seen: Counter[str] = Counter()
+    for result in shown.tests:
+        seen[result.outcome] += 1
+        if seen[result.outcome] <= MAX_TESTS:
+            kept.append(result)
+    return kept, len(shown.tests) - len(kept)
+
+
+def _cap(run: Run) -> str:
+    """The budget of the run; empty where it had none."""
+    cap = str(run.settings.get("max_cost") or "")
+    try:
+        return figures.money(Decimal(cap)) if cap else ""
+    except InvalidOperation:
+        return ""
 
 
 @cache

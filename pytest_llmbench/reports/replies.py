@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pytest_llmbench.records import Measurement, Repetition, Reply, Run, TestResult
+from pytest_llmbench.reports.costs import cost_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +25,15 @@ class ReplyView:
     turns: tuple[Turn, ...]
     text: str
     reasoning: str
+    tool_calls: str
+    """A line a call, its name and its arguments as the model wrote them; empty where it called none."""
     model: str
     served_model: str
     finish_reason: str
     completion_tokens: int | None
+    cost: str
+    """In words; empty where the call has no place in an account."""
+    attempts: int
     ttft_s: float | None
     e2e_s: float | None
 
@@ -43,14 +49,22 @@ class ReplyGroup:
     replies: tuple[ReplyView, ...]
 
 
-def reply_groups(run: Run) -> tuple[ReplyGroup, ...]:
-    """Every reply once: under the first test that names it, else under its measurement, else by itself."""
+def reply_groups(run: Run, tests: Sequence[TestResult]) -> Iterator[ReplyGroup]:
+    """Every reply once: under the first test that names it, else under its measurement, else by itself.
+
+    Args:
+        run: read back whole.
+        tests: its results, in the order that readers want.
+    """
     left = {reply.id: reply for reply in run.replies}
-    groups = [_of_test(result, left) for result in run.results]
-    groups += [_of_measurement(measurement, left) for measurement in run.measurements]
+    yield from filter(_has_replies, (_of_test(result, left) for result in tests))
+    yield from filter(_has_replies, (_of_measurement(measurement, left) for measurement in run.measurements))
     shown = tuple(_shown(f"reply {number}", reply) for number, reply in enumerate(left.values(), start=1))
-    groups.append(ReplyGroup("asked by no single test", "other", "", shown))
-    return tuple(group for group in groups if group.replies)
+    yield from filter(_has_replies, [ReplyGroup("asked by no single test", "other", "", shown)])
+
+
+def _has_replies(group: ReplyGroup) -> bool:
+    return bool(group.replies)
 
 
 def _of_test(result: TestResult, left: dict[str, Reply]) -> ReplyGroup:
@@ -81,10 +95,13 @@ def _shown(title: str, reply: Reply, repetition: Repetition | None = None) -> Re
         turns=turns,
         text=reply.text,
         reasoning=reply.reasoning,
+        tool_calls="\n".join(f"{call.name}({call.arguments})" for call in reply.tool_calls),
         model=reply.model,
         served_model=reply.served_model,
         finish_reason=reply.finish_reason,
         completion_tokens=reply.usage.completion_tokens,
+        cost=cost_words(reply.model, reply.cost),
+        attempts=reply.attempts,
         ttft_s=reply.timing.ttft_s,
         e2e_s=reply.timing.e2e_s,
     )

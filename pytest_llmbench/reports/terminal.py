@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from pytest_llmbench.display import display_safe
 from pytest_llmbench.records import GateResult, Run
@@ -11,25 +11,12 @@ from pytest_llmbench.reports import figures
 from pytest_llmbench.reports.cells import cell_width, clipped, glued, one_line, wrapped
 from pytest_llmbench.reports.findings import GradeRow
 from pytest_llmbench.reports.rows import ModelRow
+from pytest_llmbench.reports.terminal_asked import asked_lines
+from pytest_llmbench.reports.terminal_lines import MARKUP, TITLE_WIDTH, Line, Span
 from pytest_llmbench.reports.terminal_tables import is_over_time, table_lines
 from pytest_llmbench.reports.view import InfraGroup, OutcomeCount, RunView, view
 
-Span = tuple[str, str]
-"""(text, style)"""
-Line = list[Span]
-
-MARKUP: Mapping[str, Mapping[str, bool]] = {
-    "": {},
-    "bold": {"bold": True},
-    "dim": {"light": True},
-    "good": {"green": True},
-    "warn": {"yellow": True},
-    "bad": {"red": True},
-    "good bold": {"green": True, "bold": True},
-    "warn bold": {"yellow": True, "bold": True},
-    "bad bold": {"red": True, "bold": True},
-}
-"""Style name → the markup of pytest's terminal writer, which drops it where the output is not a terminal."""
+__all__ = ["MARKUP", "Line", "servers", "summary"]
 
 _COLUMNS = (
     ("load", 9),
@@ -43,11 +30,10 @@ _COLUMNS = (
 """Heads of the table and the cells each takes."""
 
 _TABLE_WIDTH = sum(cells for _, cells in _COLUMNS)
-_TITLE_WIDTH = 8
 _MOST_TABLES = 3
 """Of one measurement."""
 _GATE_MARKS = {"pass": ("✓", "good"), "fail": ("✗", "bad"), "inconclusive": ("?", "warn")}
-_OUTCOME_STYLES = {"right": "good", "skipped": "dim", "unscored": "warn", "": "warn"}
+_OUTCOME_STYLES = {"right": "good", "skipped": "dim", "unscored": "warn", "pending": "warn", "": "warn"}
 
 
 def summary(run: Run, *, width: int = 80, report_path: str | None = None) -> list[Line]:
@@ -65,6 +51,7 @@ def summary(run: Run, *, width: int = 80, report_path: str | None = None) -> lis
     blocks = (
         list(_titled("host", [(glued(one_line(shown.host_line)), "")], width)),
         list(_models(shown.models, width)),
+        list(asked_lines(shown, width)),
         list(_gates(shown, width)),
         list(_ending(shown, width, report_path)),
     )
@@ -81,25 +68,25 @@ def servers(run: Run, *, width: int = 80) -> list[Line]:
         if model.server:
             lines += [
                 [],
-                [("server".ljust(_TITLE_WIDTH), "dim"), (clipped(one_line(model.name), width - _TITLE_WIDTH), "")],
+                [("server".ljust(TITLE_WIDTH), "dim"), (clipped(one_line(model.name), width - TITLE_WIDTH), "")],
             ]
             for fact in model.server:
-                texts = wrapped(one_line(f"{fact.name}: {fact.value}"), max(width, _TABLE_WIDTH) - _TITLE_WIDTH)
-                lines += [[(" " * _TITLE_WIDTH, ""), (text, "dim")] for text in texts]
+                texts = wrapped(one_line(f"{fact.name}: {fact.value}"), max(width, _TABLE_WIDTH) - TITLE_WIDTH)
+                lines += [[(" " * TITLE_WIDTH, ""), (text, "dim")] for text in texts]
     return lines
 
 
 def _titled(title: str, texts: Sequence[Span], width: int) -> Iterator[Line]:
     """Wrapped texts beside a title in the margin."""
-    lines = [(part, style) for text, style in texts for part in wrapped(text, width - _TITLE_WIDTH)]
+    lines = [(part, style) for text, style in texts for part in wrapped(text, width - TITLE_WIDTH)]
     for number, line in enumerate(lines):
-        yield [(("" if number else title).ljust(_TITLE_WIDTH), "dim"), line]
+        yield [(("" if number else title).ljust(TITLE_WIDTH), "dim"), line]
 
 
 def _models(models: Sequence[ModelRow], width: int) -> Iterator[Line]:
     if not models:
         return
-    margin = " " * min(width - _TABLE_WIDTH, _TITLE_WIDTH)
+    margin = " " * min(width - _TABLE_WIDTH, TITLE_WIDTH)
     yield [(margin + "".join(head.rjust(cells) for head, cells in _COLUMNS), "dim")]
     for number, model in enumerate(models):
         if number:
@@ -160,14 +147,14 @@ def _numbers(model: ModelRow) -> str:
 
 
 def _gates(shown: RunView, width: int) -> Iterator[Line]:
-    room = width - _TITLE_WIDTH - 2
+    room = width - TITLE_WIDTH - 2
     several = len(shown.models) > 1
     for number, gate in enumerate(shown.gates):
         mark, style = _GATE_MARKS.get(gate.verdict, _GATE_MARKS["inconclusive"])
-        margins = [[(("" if number else "gates").ljust(_TITLE_WIDTH), "dim"), (f"{mark} ", f"{style} bold")]]
+        margins = [[(("" if number else "gates").ljust(TITLE_WIDTH), "dim"), (f"{mark} ", f"{style} bold")]]
         detail_style = "dim" if gate.verdict == "pass" else style
         for line in _gate_lines(one_line(gate.gate), _detail(gate, several=several), detail_style, room):
-            yield (margins.pop() if margins else [(" " * (_TITLE_WIDTH + 2), "")]) + line
+            yield (margins.pop() if margins else [(" " * (TITLE_WIDTH + 2), "")]) + line
 
 
 def _detail(gate: GateResult, *, several: bool) -> str:
@@ -188,26 +175,26 @@ def _ending(shown: RunView, width: int, report_path: str | None) -> Iterator[Lin
     if shown.outcomes:
         yield from _counts(shown.outcomes, width)
     for group in shown.infra_errors:
-        texts = [(f"{group.count} × {one_line(group.category)}: {_names(group, width - 40)}", "bad")]
+        texts = [(f"{group.count:,} × {one_line(group.category)}: {_names(group, width - 40)}", "bad")]
         yield from _titled("", texts, width)
     for category, count in Counter(attempt.category for attempt in shown.failed_attempts).most_common():
         told = f"{count} × {one_line(category)} under a request, which is asked once more; parts of replies are kept"
         yield from _titled("retries", [(told, "warn")], width)
-    yield [("run".ljust(_TITLE_WIDTH), "dim"), (shown.verdict.word, f"{shown.verdict.level} bold"), *_run_id(shown)]
+    yield [("run".ljust(TITLE_WIDTH), "dim"), (shown.verdict.word, f"{shown.verdict.level} bold"), *_run_id(shown)]
     if report_path:
-        yield [("report".ljust(_TITLE_WIDTH), "dim"), (display_safe(report_path, keep=""), "")]
+        yield [("report".ljust(TITLE_WIDTH), "dim"), (display_safe(report_path, keep=""), "")]
 
 
 def _counts(outcomes: Sequence[OutcomeCount], width: int) -> Iterator[Line]:
-    line: Line = [("tests".ljust(_TITLE_WIDTH), "dim")]
+    line: Line = [("tests".ljust(TITLE_WIDTH), "dim")]
     for outcome in outcomes:
         plural = "s" if outcome.count > 1 and outcome.words.endswith("error") else ""
-        text = f"{outcome.count} {clipped(one_line(outcome.words), 24)}{plural}"
+        text = f"{outcome.count:,} {clipped(one_line(outcome.words), 24)}{plural}"
+        if sum(cell_width(span) for span, _ in line) + cell_width(text) + 5 > width:
+            yield line
+            line = [(" " * TITLE_WIDTH, "")]
         if len(line) > 1:
             line.append((" · ", "dim"))
-        if sum(cell_width(span) for span, _ in line) + cell_width(text) + 2 > width:
-            yield line
-            line = [(" " * _TITLE_WIDTH, "")]
         line.append((text, _OUTCOME_STYLES.get(outcome.outcome, "bad")))
     yield line
 

@@ -19,7 +19,11 @@ _WORDS: dict[int, tuple[str, str]] = {
     ExitCode.INFRA_ERRORS: ("too many infra errors", "bad"),
     ExitCode.OVER_BUDGET: ("over budget", "bad"),
     ExitCode.INCONCLUSIVE: ("gate inconclusive", "warn"),
+    ExitCode.PENDING: ("pending", "warn"),
 }
+
+_NOT_RUN = {Outcome.SKIPPED: "skipped", Outcome.OVER_BUDGET: "over budget", Outcome.PENDING: "pending"}
+"""Outcomes of tests that did not get their reply, and so could not be right."""
 
 _GATE_WORDS = {"pass": "passed", "fail": "failed", "inconclusive": "could not be decided"}
 
@@ -56,15 +60,16 @@ def _counts(run: Run) -> str:
 
 def _tests(run: Run) -> str:
     outcomes = Counter(str(result.outcome) for result in run.results)
-    skipped = outcomes.pop(Outcome.SKIPPED, 0)
+    apart = {words: outcomes.pop(outcome, 0) for outcome, words in _NOT_RUN.items()}
+    told = "".join(f", {count:,} {words}" for words, count in apart.items() if count)
     ran, right = outcomes.total(), outcomes[Outcome.RIGHT]
     if not ran:
-        return "No test ran."
+        return f"No test ran{told if apart['over budget'] or apart['pending'] else ''}."
     if right == ran:
-        sentence = "The one test was right" if ran == 1 else f"All {ran} tests were right"
+        sentence = "The one test was right" if ran == 1 else f"All {ran:,} tests were right"
     else:
-        sentence = f"{right} of {ran} test{'s' if ran > 1 else ''} {'was' if right == 1 else 'were'} right"
-    return f"{sentence}, {skipped} skipped." if skipped else f"{sentence}."
+        sentence = f"{right:,} of {ran:,} test{'s' if ran > 1 else ''} {'was' if right == 1 else 'were'} right"
+    return f"{sentence}{told}."
 
 
 def _gates(run: Run) -> str:

@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pytest_llmbench.records import FailedAttempt, GateResult, Measurement, Outcome, Run, Series, Table, TestResult
+from pytest_llmbench.reports.asked import AskedRow, asked_rows
+from pytest_llmbench.reports.costs import Costs, Ledger, TestCost
 from pytest_llmbench.reports.facts import Fact, environment_facts, host_facts, host_line, settings_facts
 from pytest_llmbench.reports.findings import Lines, pictures, tables_of
-from pytest_llmbench.reports.replies import ReplyGroup, reply_groups
 from pytest_llmbench.reports.rows import ModelRow, model_row
 from pytest_llmbench.reports.verdict import Verdict, verdict
 
@@ -24,6 +25,7 @@ OUTCOME_WORDS: dict[str, str] = {
     Outcome.TEST_ERROR: "test error",
     Outcome.INFRA_ERROR: "infra error",
     Outcome.OVER_BUDGET: "over budget",
+    Outcome.PENDING: "pending",
     Outcome.UNSCORED: "unscored",
     Outcome.SKIPPED: "skipped",
     "": "unfinished",
@@ -36,6 +38,7 @@ OUTCOME_MEANING: dict[str, str] = {
     "test error": "The test's own code raised something that says nothing about the model.",
     "infra error": "The machinery failed (server, network, store); the model is not to blame and gets no score of 0.",
     "over budget": "Not asked: the budget of the run was spent.",
+    "pending": "Submitted to the provider's batch API; `--resume` collects the reply.",
     "unscored": "The judge gave no usable answer.",
     "skipped": "Not run, for the reason given.",
     "unfinished": "Started, and no outcome was told.",
@@ -46,6 +49,7 @@ _SHOWN_FIRST = (
     Outcome.WRONG,
     Outcome.INFRA_ERROR,
     Outcome.OVER_BUDGET,
+    Outcome.PENDING,
     "",
     Outcome.UNSCORED,
     Outcome.RIGHT,
@@ -95,6 +99,11 @@ class RunView:
     host_line: str
     host: tuple[Fact, ...]
     models: tuple[ModelRow, ...]
+    asked: tuple[AskedRow, ...]
+    """Tests of replies, by model; empty where neither samples nor paid calls are in the run."""
+    costs: Costs | None
+    """Of the whole run; None where nothing has a price."""
+    test_costs: tuple[TestCost, ...]
     gates: tuple[GateResult, ...]
     outcomes: tuple[OutcomeCount, ...]
     infra_errors: tuple[InfraGroup, ...]
@@ -103,7 +112,6 @@ class RunView:
     tests: tuple[TestResult, ...]
     """What needs a reader's eye first, else in the order in which they ran."""
     charts: tuple[ChartSeries, ...]
-    replies: tuple[ReplyGroup, ...]
     environment: tuple[Fact, ...]
     settings: tuple[Fact, ...]
 
@@ -115,6 +123,7 @@ def view(run: Run) -> RunView:
         run: read back whole from the store.
     """
     models = tuple(model_row(measurement) for measurement in run.measurements)
+    ledger = Ledger(run)
     return RunView(
         run_id=run.id,
         started_at=run.started_at,
@@ -124,13 +133,15 @@ def view(run: Run) -> RunView:
         host_line=host_line(run.host),
         host=host_facts(run.host),
         models=models,
+        asked=asked_rows(run, ledger),
+        costs=ledger.of_run() if ledger.is_shown else None,
+        test_costs=ledger.by_test(run) if ledger.is_shown else (),
         gates=tuple(run.gates),
         outcomes=outcome_counts(run.results),
         infra_errors=_infra_groups(run.results),
         failed_attempts=tuple(run.failed_attempts),
         tests=tuple(sorted(run.results, key=_urgency)),
         charts=_chart_series(models, run.measurements),
-        replies=reply_groups(run),
         environment=environment_facts(run.environment),
         settings=settings_facts(run.settings),
     )

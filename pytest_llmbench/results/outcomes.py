@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
-from pytest_llmbench.errors import InfraError, ReplyFormatError
+from collections.abc import Iterator, Mapping
+
+from pytest_llmbench.errors import InfraError, LlmbenchError, OverBudgetError, PendingError, ReplyFormatError
 from pytest_llmbench.records import Outcome
+
+_NOT_THE_MODELS: Mapping[Outcome, type[LlmbenchError]] = {
+    Outcome.INFRA_ERROR: InfraError,
+    Outcome.OVER_BUDGET: OverBudgetError,
+    Outcome.PENDING: PendingError,
+}
+"""Outcomes that say nothing of the model, the strongest first: one such error among several decides."""
 
 
 def classify(error: BaseException | None, *, skipped: bool, failed: bool = False) -> tuple[Outcome, str]:
@@ -16,11 +25,9 @@ def classify(error: BaseException | None, *, skipped: bool, failed: bool = False
     """
     if skipped:
         return Outcome.SKIPPED, ""
-    if isinstance(error, InfraError):
-        return Outcome.INFRA_ERROR, str(error.category)
-    if isinstance(error, BaseExceptionGroup) and (infra := error.subgroup(InfraError)) is not None:
-        first = next(e for e in _leaves(infra) if isinstance(e, InfraError))
-        return Outcome.INFRA_ERROR, str(first.category)
+    for outcome, kind in _NOT_THE_MODELS.items():
+        if (first := next((leaf for leaf in _leaves(error) if isinstance(leaf, kind)), None)) is not None:
+            return outcome, str(getattr(first, "category", ""))
     if error is None:
         return (Outcome.WRONG if failed else Outcome.RIGHT), ""
     if isinstance(error, AssertionError | ReplyFormatError):
@@ -28,8 +35,9 @@ def classify(error: BaseException | None, *, skipped: bool, failed: bool = False
     return Outcome.TEST_ERROR, ""
 
 
-def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
-    found: list[BaseException] = []
-    for error in group.exceptions:
-        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
-    return found
+def _leaves(error: BaseException | None) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            yield from _leaves(each)
+    elif error is not None:
+        yield error

@@ -18,6 +18,7 @@ class Tally:
     """Failed tests and errors that are no infra error."""
     over_budget: int = 0
     infra_errors: int = 0
+    pending: int = 0
     ran: int = 0
     """Tests that use this plugin and were not skipped, infra errors included."""
 
@@ -40,7 +41,7 @@ def exit_code(
 
     Returns:
         pytest's own code where it was interrupted, misused or found no tests, or where a test failed plainly; else
-        12, 11, 10, 13 or 0, in this order.
+        12, 11, 10, 13, 14 or 0, in this order.
     """
     if pytest_code not in (ExitCode.OK, ExitCode.TESTS_FAILED):
         return pytest_code
@@ -51,5 +52,6 @@ def exit_code(
         (ExitCode.INFRA_ERRORS, tally.error_rate > max_error_rate),
         (ExitCode.GATE_FAILED, FAIL in verdicts),
         (ExitCode.INCONCLUSIVE, INCONCLUSIVE in verdicts and inconclusive == "fail"),
+        (ExitCode.PENDING, tally.pending > 0),
     )
     return next((code for code, holds in reasons if holds), ExitCode.OK)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
 
-from sqlalchemy import ColumnElement, Connection, delete, select
+from sqlalchemy import ColumnElement, Connection, delete, or_, select
 
 from pytest_llmbench import clock
 from pytest_llmbench.records import GateResult, TestResult
-from pytest_llmbench.store.rows import insert, row_of
+from pytest_llmbench.store.rows import Insert, dicts, insert, row_of
 from pytest_llmbench.store.tables import gates, results
 
 
@@ -20,12 +23,38 @@ def expect(connection: Connection, run_id: str, tests: Iterable[tuple[str, str]]
 
 def start(connection: Connection, run_id: str, nodeid: str, key: str) -> None:
     """Write that the test is under way; a result of an earlier attempt is replaced, it is no longer the last word."""
-    _upsert(connection, _blank(run_id, nodeid, key, started_at=clock.now().isoformat()))
+    tell_all(connection, [Told(run_id, TestResult(nodeid, key, outcome=""))])
 
 
 def save(connection: Connection, run_id: str, result: TestResult) -> None:
     """Write how the test ended, started or not."""
-    _upsert(connection, row_of(results, result, run_id=run_id, finished_at=clock.now().isoformat()))
+    tell_all(connection, [Told(run_id, result)])
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What became known of a test."""
+
+    run_id: str
+    result: TestResult
+    """Without an outcome: that it is under way."""
+    at: str = field(default_factory=lambda: clock.now().isoformat())
+    """When it became known: a worker's word that a test begins may arrive after the controller's that it ended."""
+
+
+def tell_all(connection: Connection, several: Sequence[Told]) -> list[None]:
+    """Write that tests are under way, as `start`, and how tests ended, as `save`; in their order, in few statements."""
+    rows: dict[tuple[str, str], dict[str, object]] = {}
+    for told in several:
+        place, result = (told.run_id, told.result.key), told.result
+        if result.outcome:
+            ended = row_of(results, result, run_id=told.run_id, finished_at=told.at)
+            rows[place] = rows.get(place, {}) | ended
+        else:
+            rows[place] = _blank(told.run_id, result.nodeid, result.key, started_at=told.at)
+    for alike in _alike(rows.values()):
+        connection.execute(_upserting(frozenset(alike[0]), only_begins=alike[0]["outcome"] is None), alike)
+    return [None] * len(several)
 
 
 def finished(connection: Connection, run_id: str) -> list[TestResult]:
@@ -67,13 +96,25 @@ def _blank(run_id: str, nodeid: str, key: str, *, started_at: str | None) -> dic
     return row_of(results, blank, run_id=run_id, outcome=None, started_at=started_at, finished_at=None)
 
 
-def _upsert(connection: Connection, row: dict[str, object]) -> None:
-    changed = {name: value for name, value in row.items() if name not in {"run_id", "key"}}
-    connection.execute(
-        insert(results).values(row).on_conflict_do_update(index_elements=["run_id", "key"], set_=changed)
+def _alike(rows: Iterable[dict[str, object]]) -> Iterable[list[dict[str, object]]]:
+    """Rows of the same columns and kind."""
+    groups: defaultdict[tuple[bool, bool], list[dict[str, object]]] = defaultdict(list)
+    for row in rows:
+        groups["started_at" in row, row["outcome"] is None].append(row)
+    return groups.values()
+
+
+@cache
+def _upserting(columns: frozenset[str], *, only_begins: bool) -> Insert:
+    """Made once: it takes longer to make than to run."""
+    new = insert(results)
+    changed = {name: new.excluded[name] for name in columns - {"run_id", "key"}}
+    ended_before = or_(results.c.finished_at.is_(None), results.c.finished_at < new.excluded.started_at)
+    return new.on_conflict_do_update(
+        index_elements=["run_id", "key"], set_=changed, where=ended_before if only_begins else None
     )
 
 
 def _select(connection: Connection, run_id: str, which: ColumnElement[bool]) -> list[TestResult]:
     rows = connection.execute(select(results).where(results.c.run_id == run_id, which).order_by(results.c.id))
-    return [TestResult.from_dict({**row, "outcome": row["outcome"] or ""}) for row in rows.mappings()]
+    return [TestResult.from_dict({**row, "outcome": row["outcome"] or ""}) for row in dicts(rows)]

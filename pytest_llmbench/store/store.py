@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from pytest_llmbench.records import (
     FailedAttempt,
@@ -18,20 +20,28 @@ from pytest_llmbench.records import (
     Run,
     TestResult,
 )
-from pytest_llmbench.store import measurements, replies, results, runs
+from pytest_llmbench.store import batches, history, measurements, replies, results, runs, spending
+from pytest_llmbench.store.batches import Batch
 from pytest_llmbench.store.database import Database
+from pytest_llmbench.store.writer import Work, Writer
+
+_One = TypeVar("_One")
+_Done = TypeVar("_Done")
 
 
 class Store:
     """An open results database.
 
-    What a method wrote is committed when it returns and survives `kill -9` of anyone. Usable from several threads, and
+    What a method wrote is committed when it returns (or when the future that it gives is done) and survives `kill -9`
+    of anyone. Usable from several threads, and
     by several processes on one file; a writer waits up to 30 s for its turn. Every method raises `StoreError` when
     the file, its folder or the disk is at fault, with what to do next.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._writer: Writer | None = None
+        self._first_order = threading.Lock()
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -43,8 +53,17 @@ class Store:
         return cls(Database(path))
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Write what was ordered, and let go of the file."""
+        if self._writer is not None:
+            self._writer.close()
         self._database.close()
+
+    def submit(self, work: Work[_One, _Done], one: _One, *, patient: bool = False) -> Future[_Done]:
+        """Order something to be written together with all else that is ordered meanwhile; see `Writer.submit`."""
+        with self._first_order:
+            if self._writer is None:
+                self._writer = Writer(self._database)
+        return self._writer.submit(work, one, patient=patient)
 
     def __enter__(self) -> Self:
         return self
@@ -99,6 +118,18 @@ class Store:
                 failed_attempts=replies.failed_of_run(connection, found),
             )
 
+    def as_ended(self, run: Run) -> Run:
+        """A run that was read before its end, with its header and gates as they are now; nothing else is read again."""
+        with self._database.reading() as connection:
+            return dataclasses.replace(
+                runs.header(connection, run.id),
+                results=run.results,
+                measurements=run.measurements,
+                replies=run.replies,
+                gates=results.gates_of(connection, run.id),
+                failed_attempts=run.failed_attempts,
+            )
+
     def runs(self) -> list[Run]:
         """The headers of all runs, newest first."""
         with self._database.reading() as connection:
@@ -119,6 +150,15 @@ class Store:
         """Write that a test is under way; an earlier outcome under the same key is withdrawn."""
         with self._database.writing() as connection:
             results.start(connection, run_id, nodeid, key)
+
+    def order_start(self, run_id: str, nodeid: str, key: str) -> Future[None]:
+        """As `start_result`, without waiting."""
+        told = results.Told(run_id, TestResult(nodeid, key, outcome=""))
+        return self.submit(results.tell_all, told, patient=True)
+
+    def order_result(self, run_id: str, result: TestResult, *, patient: bool = False) -> Future[None]:
+        """As `save_result`, without waiting; `patient` as in `Writer.submit`."""
+        return self.submit(results.tell_all, results.Told(run_id, result), patient=patient)
 
     def save_result(self, run_id: str, result: TestResult) -> None:
         """Write how a test ended; the last result under a key stands."""
@@ -149,10 +189,40 @@ class Store:
         with self._database.writing() as connection:
             return replies.save(connection, run_id, test_key, ordinal, request=request, reply=reply)
 
+    def keep_reply(
+        self, run_id: str, test_key: str, ordinal: int, request: Mapping[str, Any], reply: Reply
+    ) -> Future[Reply]:
+        """As `save_reply`, without waiting."""
+        return self.submit(replies.save_all, replies.Kept(run_id, test_key, ordinal, request, reply))
+
+    def stored_replies(self, run_id: str) -> dict[replies.Place, Reply]:
+        """Every reply of the run whose text was kept, by (test key, request hash, ordinal)."""
+        with self._database.reading() as connection:
+            return replies.places_of_run(connection, run_id)
+
+    def spent(self, run_id: str) -> spending.Spent:
+        """What the run has spent on APIs, and what of its budget is still reserved."""
+        with self._database.reading() as connection:
+            return spending.of_run(connection, run_id)
+
+    def order_spending(self, run_id: str, entry: spending.Spending) -> Future[None]:
+        """Write an entry of the budget's account, without waiting."""
+        return self.submit(spending.save, (run_id, entry))
+
     def find_reply(self, run_id: str, test_key: str, request_hash: str, ordinal: int) -> Reply | None:
         """The stored reply to a request, or None when it has to be asked."""
         with self._database.reading() as connection:
             return replies.find(connection, run_id, test_key, request_hash, ordinal)
+
+    def batches(self, run_id: str) -> list[Batch]:
+        """What the run has, or had, with batch APIs."""
+        with self._database.reading() as connection:
+            return batches.of_run(connection, run_id)
+
+    def recent_replies(self, model: str, limit: int = 200) -> list[Reply]:
+        """The last replies of a model, of all runs, the newest first: what was asked, tokens and times."""
+        with self._database.reading() as connection:
+            return history.recent_replies(connection, model, limit)
 
     def save_failed_attempt(self, run_id: str, test_key: str, attempt: FailedAttempt) -> None:
         """Keep a request that failed and is asked once more, with what had arrived of its reply."""

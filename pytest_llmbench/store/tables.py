@@ -45,7 +45,12 @@ class JsonText(TypeDecorator[Any]):
         return json.dumps(value, allow_nan=False, separators=(",", ":"))
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:  # noqa: ARG002 - as above
-        return None if value is None else json.loads(value)
+        if value is None or value in _EMPTY:  # most rows, most columns
+            return None if value is None else _EMPTY[value]()
+        return json.loads(value)
+
+
+_EMPTY: dict[str, type[Any]] = {"[]": list, "{}": dict}
 
 
 class ModelText(TypeDecorator[str]):
@@ -134,6 +139,7 @@ replies = Table(
     Column("cost", JsonText, nullable=False, server_default="{}"),
     Column("attempts", Integer, nullable=False, server_default=text("1")),
     Column("role", Text, nullable=False, server_default="subject"),
+    Column("tool_calls", JsonText, nullable=False, server_default="[]"),
     UniqueConstraint("run_id", "test_key", "request_hash", "ordinal"),
     # Ids stand in results and reports as references: one of a removed run must not come to mean another reply.
     sqlite_autoincrement=True,

@@ -1,4 +1,4 @@
-"""Asking APIs: costs and attempts of replies, samples of results, the budget's account, batches."""
+"""Asking APIs: costs, attempts and tool calls of replies, samples of results, the budget's account, batches."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ def upgrade() -> None:
     op.add_column("replies", _text("cost", "{}"))
     op.add_column("replies", sa.Column("attempts", sa.Integer(), nullable=False, server_default=sa.text("1")))
     op.add_column("replies", _text("role", "subject"))
+    op.add_column("replies", _text("tool_calls", "[]"))
     op.add_column("failed_attempts", _text("usage", "{}"))
     op.add_column("failed_attempts", _text("cost", "{}"))
     op.add_column("failed_attempts", _text("role", "subject"))
@@ -30,7 +31,7 @@ def downgrade() -> None:
         op.drop_table(table)
     for column in ("role", "cost", "usage"):
         op.drop_column("failed_attempts", column)
-    for column in ("role", "attempts", "cost"):
+    for column in ("tool_calls", "role", "attempts", "cost"):
         op.drop_column("replies", column)
     op.drop_column("results", "sample")
 

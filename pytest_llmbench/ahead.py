@@ -1,0 +1,77 @@
+"""What the selected tests are going to ask of API models: known when collection has ended, asked ahead of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+import pytest
+
+from pytest_llmbench.asker.question import Question
+from pytest_llmbench.bookings import place_hash
+from pytest_llmbench.fixtures import asked_of_us
+from pytest_llmbench.samples import PLANNED, declared, request_for
+from pytest_llmbench.serving import subject_of
+from pytest_llmbench.session import Session
+from pytest_llmbench.testitems import model_of, sample_of, stable_key
+
+WINDOW = 8
+"""How many replies are asked for ahead of the tests where the first failure may end the session."""
+
+_AT_FIRST = 256
+"""Tests whose questions are handed over before the next ones are written down: asking begins with them."""
+
+
+def ask_ahead(
+    session: Session, items: Sequence[pytest.Item], *, may_stop: bool, share: tuple[int, int] = (0, 1)
+) -> None:
+    """Have the replies asked for that tests are going to take.
+
+    Args:
+        session: this process's.
+        items: the tests, in the order in which they run.
+        may_stop: whether a failure may end the session (`-x`, `--maxfail`): then little is asked ahead.
+        share: the part of the tests that is this process's to see to, where several have the same: (which, of how
+            many). A test whose question another one planned finds it by its id.
+    """
+    window = session.settings.look_ahead or (WINDOW if may_stop else None)
+    if window is not None:
+        if all_of_them := list(questions(session, items)):
+            session.asker.plan(all_of_them, window=window)
+        return
+    # Of a batch's questions each process knows all: the first that wants a reply submits them as one.
+    planned = questions(session, items if session.settings.batch else items[share[0] :: share[1]])
+    while some := list(islice(planned, _AT_FIRST)):
+        session.asker.plan(some)
+
+
+def share_of(config: pytest.Config) -> tuple[int, int]:
+    """Which of how many processes with the same tests this is; one that takes a dead one's place sees to all."""
+    worker = getattr(config, "workerinput", {})
+    number, count = worker.get("workerid", "")[2:], int(worker.get("workercount", 1))
+    return (int(number), count) if number.isdecimal() and int(number) < count else (0, 1)
+
+
+def questions(session: Session, items: Sequence[pytest.Item]) -> Iterator[Question]:
+    """What the tests that take `reply` will ask of API models, each noted with its test."""
+    for item in items:
+        question = item.stash.get(PLANNED, None) or _question(session, item)
+        if question is not None:
+            item.stash[PLANNED] = question
+            yield question
+
+
+def _question(session: Session, item: pytest.Item) -> Question | None:
+    model, sample = model_of(item), sample_of(item)
+    if sample is None or "reply" not in asked_of_us(item) or not model or not session.is_remote(model):
+        return None
+    if _may_not_run(item) or (target := session.target(model)) is None:
+        return None
+    request = request_for(model, sample, declared(item, session.datasets))
+    fitting = session.fit(target, request)
+    return Question(fitting, request, stable_key(item), place_hash(request, subject_of(target)))
+
+
+def _may_not_run(item: pytest.Item) -> bool:
+    """Whether a mark may keep the test from running; such a reply is asked for when its test wants it."""
+    return any(mark.name in {"skip", "skipif"} or mark.kwargs.get("run") is False for mark in item.iter_markers())

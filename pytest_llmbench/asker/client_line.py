@@ -1,0 +1,190 @@
+"""A worker's end of its line to the asker's process. Requests may be sent from several threads at once."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import signal
+import socket
+import struct
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from typing import Any
+
+from pytest_llmbench.asker import messages
+
+SILENT_S = 30.0
+"""A process that answers nothing for so long, not even a ping, is stuck."""
+STEP_S = 0.5
+_SEND_S = 10
+_CHUNK_BYTES = 2**18
+
+OnPart = Callable[[Mapping[str, Any]], None]
+OnNeed = Callable[["ClientLine", list[str]], None]
+
+
+class LostError(Exception):
+    """The asker's process is gone, or was stuck and had to be ended."""
+
+
+class Request:
+    """Something asked for over a line: its answer to come, and what comes before it.
+
+    Args:
+        on_part: told of every message that belongs to it before the last; called on the line's thread.
+    """
+
+    def __init__(self, on_part: OnPart | None = None) -> None:
+        self.number = 0
+        self.answer: Future[Any] = Future()
+        self._on_part = on_part
+
+    def take(self, message: Mapping[str, Any]) -> bool:
+        """Take a message; whether it was the last one."""
+        if "ok" in message:
+            self.answer.set_result(message["ok"])
+        elif "error" in message:
+            self.answer.set_exception(messages.error_of(message["error"]))
+        else:
+            if self._on_part is not None:
+                self._on_part(message)
+            return False
+        return True
+
+
+class ClientLine:
+    """An open line. What was asked for over it ends when it closes.
+
+    Args:
+        line: the socket.
+        on_need: told the keys of the questions whose bodies the process needs; called on the line's thread.
+    """
+
+    def __init__(self, line: socket.socket, on_need: OnNeed) -> None:
+        self.asker_pid = 0
+        self.packer = messages.Packer()
+        self._line = line
+        # Sending to a stopped process fails after a while; by default it waits for ever once buffers are full.
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", _SEND_S, 0))
+        self._on_need = on_need
+        self._numbers = itertools.count(1)
+        self._waiting: dict[int, Request] = {}
+        self._turn = threading.Lock()
+        self._lost = False
+        self._reader = threading.Thread(target=self._read, name="llmbench-asker", daemon=True)
+        self._reader.start()
+
+    @property
+    def lost(self) -> bool:
+        """Whether it broke or was closed."""
+        return self._lost
+
+    def tell(self, op: str, **content: Any) -> None:
+        """Send what is not answered.
+
+        Raises:
+            LostError: the process is gone.
+        """
+        with self._turn:
+            self._send({"op": op, **content})
+
+    def request(self, op: str, *, on_part: OnPart | None = None, **content: Any) -> Request:
+        """Send a request.
+
+        Raises:
+            LostError: the process is gone; where it goes later, the answer raises that.
+        """
+        request = Request(on_part)
+        with self._turn:
+            request.number = next(self._numbers)
+            self._waiting[request.number] = request
+            self._send({"op": op, "id": request.number, **content})
+        return request
+
+    def result(self, request: Request) -> Any:
+        """Wait for an answer, for as long as the process shows that it is at work; who stops waiting drops the request.
+
+        In short steps, so that Ctrl-C is heard on every system. Steps are counted, not seconds: where this process
+        was stopped for a while itself, that is not the other's silence.
+
+        Raises:
+            LostError: the process is gone, or answered nothing for `SILENT_S` and was ended.
+            LlmbenchError: what the process told instead of an answer.
+        """
+        ping: Request | None = None
+        silent_s = 0.0
+        try:
+            while silent_s < SILENT_S:
+                with contextlib.suppress(TimeoutError):
+                    return request.answer.result(STEP_S)
+                silent_s += STEP_S
+                if ping is None or ping.answer.done():
+                    ping, silent_s = self.request("ping"), 0.0
+        except BaseException:
+            self.drop(request)
+            raise
+        self.end_asker()
+        raise LostError("it did not answer and was ended")
+
+    def drop(self, request: Request) -> None:
+        """Nobody waits for this request any more."""
+        with contextlib.suppress(LostError):
+            if not request.answer.done():
+                self.tell("drop", request=request.number)
+
+    def end_asker(self) -> None:
+        """kill -9 of a process that does not answer."""
+        if self.asker_pid and not self._lost:  # the line is open: no other process can have its pid
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.asker_pid, signal.SIGKILL)
+        self._lost = True
+
+    def wait_closed(self, timeout_s: float) -> bool:
+        """Wait until the other side hangs up; whether it did."""
+        self._reader.join(timeout_s)
+        return not self._reader.is_alive()
+
+    def close(self) -> None:
+        """Hang up."""
+        with contextlib.suppress(OSError):
+            self._line.shutdown(socket.SHUT_RDWR)
+        self._reader.join()
+
+    def _send(self, message: Mapping[str, Any]) -> None:
+        if self._lost:
+            raise LostError
+        try:
+            self._line.sendall(messages.encode(message))
+        except OSError as error:
+            self._lost = True
+            raise LostError from error
+        except BaseException:  # Ctrl-C within a message: what would follow could not be read
+            self._lost = True
+            raise
+
+    def _read(self) -> None:
+        try:
+            with self._line:
+                begun = bytearray()
+                while chunk := self._line.recv(_CHUNK_BYTES):
+                    begun += chunk
+                    if b"\n" in chunk:
+                        *lines, begun = begun.split(b"\n")
+                        for line in lines:
+                            self._take(messages.decode(bytes(line)))
+        except (OSError, messages.MalformedError, LostError):  # a broken line reads like a closed one
+            pass
+        finally:
+            with self._turn:
+                self._lost = True
+            for request in self._waiting.values():
+                if not request.answer.done():
+                    request.answer.set_exception(LostError())
+
+    def _take(self, message: Mapping[str, Any]) -> None:
+        if "need" in message:
+            self._on_need(self, message["need"])
+        elif (request := self._waiting.get(message.get("id") or 0)) is not None and request.take(message):
+            del self._waiting[request.number]

@@ -1,0 +1,156 @@
+"""When the next request to a model may begin: its concurrency, its requests and tokens a minute, what headers said."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import ceil
+
+from pytest_llmbench.asker.limits import SATURATED, START, AdaptiveLimit
+from pytest_llmbench.asker.pace import Allowance, PerMinute
+from pytest_llmbench.asker.rate_headers import REQUESTS, TOKENS, left, retry_after_s
+from pytest_llmbench.clients.request import ChatRequest
+from pytest_llmbench.errors import Category, InfraError, WireError
+from pytest_llmbench.records import Limits, Usage
+
+_BYTES_A_TOKEN = 4
+_USUAL_ANSWER = 256
+"""Tokens expected of an answer whose length nobody bounded."""
+
+_SERVER_FAILURES = frozenset({Category.SERVER, Category.OVERLOADED})
+
+
+def expected_tokens(request: ChatRequest) -> int:
+    """Prompt and answer as providers estimate them in advance: characters / 4, and the longest answer."""
+    size = sum(len(str(message.get("content", ""))) for message in request.messages)
+    return size // _BYTES_A_TOKEN + (request.max_tokens or _USUAL_ANSWER)
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A request that was let through."""
+
+    number: int
+    tokens: int
+    tokens_before: float
+    """Of all that were let through up to it, this one included."""
+    at: float
+
+
+@dataclass(slots=True)
+class Gate:
+    """Of one model of one account. All times are seconds of the loop's clock.
+
+    Args:
+        declared: what the account may.
+        most: requests at once at most, whatever is learned.
+    """
+
+    declared: Limits
+    most: int
+    limit: AdaptiveLimit = field(init=False)
+    sessions: int = 1
+    """How many sessions share the account now."""
+    waits_until: float = 0.0
+    """When the first in line may go, as far as it had to wait."""
+    _requests: PerMinute | None = field(init=False)
+    _tokens: PerMinute | None = field(init=False)
+    _left: dict[str, Allowance] = field(init=False)
+    _begun: int = 0
+    _begun_tokens: float = 0.0
+    _used_up_at: float = -1.0
+    """When the limit was last found used up."""
+    _wants_tokens: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        declared = self.declared
+        self.most = min(self.most, declared.concurrency or self.most)
+        self.limit = AdaptiveLimit(self.most, self.most if declared.concurrency else START)
+        self._requests = None if declared.requests_per_minute is None else PerMinute(declared.requests_per_minute)
+        self._tokens = None if declared.tokens_per_minute is None else PerMinute(declared.tokens_per_minute)
+        self._left = {REQUESTS: Allowance(), TOKENS: Allowance()}
+        self._wants_tokens = self._tokens is not None
+
+    def share(self, sessions: int) -> None:
+        """So many sessions use the account now: each has its part."""
+        self.sessions = sessions
+        self.limit.most = max(1, self.most // sessions)
+        if self._requests is not None and self.declared.requests_per_minute is not None:
+            self._requests.most = self.declared.requests_per_minute / sessions
+        if self._tokens is not None and self.declared.tokens_per_minute is not None:
+            self._tokens.most = self.declared.tokens_per_minute / sessions
+
+    def tokens_of(self, request: ChatRequest) -> int:
+        """What a request counts against limits of tokens; 0 while there are none."""
+        return expected_tokens(request) if self._wants_tokens else 0
+
+    def wait_s(self, tokens: int, now: float) -> float:
+        """How long the next request has to wait for anything but others' ends; 0 where it may go."""
+        wait_s = max(0.0, self.limit.held_until - now)
+        wait_s = max(wait_s, self._left[REQUESTS].wait_s(1, now))
+        if self._requests is not None:
+            wait_s = max(wait_s, self._requests.wait_s(1, now))
+        if tokens:
+            wait_s = max(wait_s, self._left[TOKENS].wait_s(tokens, now))
+            if self._tokens is not None:
+                wait_s = max(wait_s, self._tokens.wait_s(tokens, now))
+        return wait_s
+
+    def begin(self, tokens: int, in_flight: int, now: float) -> Begun:
+        """A request goes.
+
+        Args:
+            tokens: from `tokens_of`.
+            in_flight: how many are under way, this one included.
+            now: seconds.
+        """
+        self._begun += 1
+        self._begun_tokens += tokens
+        self._left[REQUESTS].take(1)
+        self._left[TOKENS].take(tokens)
+        if self._requests is not None:
+            self._requests.take(1, now)
+        if self._tokens is not None:
+            self._tokens.take(tokens, now)
+        if in_flight >= SATURATED * self.limit.now:
+            self._used_up_at = now
+        return Begun(self._begun, tokens, self._begun_tokens, now)
+
+    def read_headers(self, begun: Begun, headers: Mapping[str, str], now: float) -> None:
+        """A response's headers came."""
+        for each in left(headers):
+            since = self._begun - begun.number if each.kind == REQUESTS else self._begun_tokens - begun.tokens_before
+            self._left[each.kind].told(begun.number, each, now, since)
+            self._wants_tokens = self._wants_tokens or each.kind == TOKENS
+
+    def succeeded(self, begun: Begun, usage: Usage, now: float, *, first: bool) -> None:
+        """It was answered.
+
+        Args:
+            begun: from `begin`.
+            usage: of the reply.
+            now: seconds.
+            first: whether it was the first attempt at its question.
+        """
+        if first and self._used_up_at >= begun.at:
+            self.limit.succeeded(now)
+        if self._tokens is not None:
+            used = (usage.prompt_tokens or 0) + (usage.completion_tokens or 0)
+            self._tokens.correct(used - begun.tokens, now)
+
+    def failed(self, begun: Begun, error: InfraError, now: float) -> None:
+        """It failed."""
+        asked_s = retry_after_s(error.headers) if isinstance(error, WireError) else None
+        if error.category is Category.RATE_LIMITED:
+            self.limit.refused(begun.at, now, asked_s)
+        elif error.category in _SERVER_FAILURES:
+            self.limit.server_failed(now, asked_s)
+
+    def state(self, now: float, waiting: int) -> str:
+        """What holds it up, in words; empty where nothing does. May be called from any thread."""
+        if not waiting:
+            return ""
+        held_s, wait_s = self.limit.held_until - now, self.waits_until - now
+        if held_s > 0:
+            return f"rate limited, goes on in {ceil(held_s)} s"
+        return f"at its limit a minute, goes on in {ceil(wait_s)} s" if wait_s > 0 else ""

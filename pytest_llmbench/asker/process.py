@@ -1,0 +1,131 @@
+"""The process that asks APIs for all workers of one run.
+
+    python -m pytest_llmbench.asker.process < ORDERS
+
+It belongs to the session, not to the worker that happened to start it, and ends with the controller (the pytest process
+that the user started), in whatever way that ends; when it is told to; when its folder is gone, so that nobody can reach
+it. What was complete by then is stored. Its orders are a JSON object on the standard input; keys are not among them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+from pytest_llmbench import http, redaction
+from pytest_llmbench.asker import meeting
+from pytest_llmbench.asker.desk import Desk
+from pytest_llmbench.asker.local import LocalAsker
+from pytest_llmbench.asker.opening import OpenedAsker, open_local
+from pytest_llmbench.asker.orders import Orders
+from pytest_llmbench.servers.controller import wait_until_gone
+from pytest_llmbench.servers.logs import bound_own_output
+from pytest_llmbench.servers.process import say
+from pytest_llmbench.store import Store
+
+FOLDER_CHECK_S = 1.0
+
+Opening = Callable[[Orders], AbstractContextManager[LocalAsker]]
+
+
+@contextmanager
+def open_asker(orders: Orders) -> Iterator[LocalAsker]:
+    """What asks, with the results database of the run; both closed with the block."""
+    resolved = orders.resolved()
+    with Store.open(resolved.results_dir / "results.db") as store:
+        asking = open_local(resolved, store, orders.run_id, resuming=orders.resuming)
+        with closing(asking):
+            yield asking
+
+
+def serve(orders: Orders, folder: Path, ready: int, opening: Opening) -> None:
+    """Serve until the session is over.
+
+    Args:
+        orders: what the session told.
+        folder: where the address is written; private to this user.
+        ready: a descriptor that gets one byte once workers can connect.
+        opening: opens what asks.
+    """
+    meeting.remove_what_others_left(folder)
+    token = secrets.token_hex(16)
+    redaction.register(token)
+    with opening(orders) as asking:
+        desk = http.run(_desk(asking, token))
+        listener, address = http.run(meeting.listen(folder, desk.line))
+        meeting.tell_address(folder, address, token, orders.controller_pid)
+        os.write(ready, b"1")
+        os.close(ready)
+        try:
+            say(http.run(_end_of_session(desk, folder, orders.controller_pid)))
+        finally:
+            meeting.forget_address(folder)
+            http.run(_closed(listener))
+            asking.close()
+            http.run(desk.hang_up())
+
+
+async def _desk(asking: LocalAsker, token: str) -> Desk:
+    notes = (lambda: asking.notes) if isinstance(asking, OpenedAsker) else tuple
+    return Desk(asking.dispatcher, token, notes)
+
+
+async def _closed(listener: asyncio.Server) -> None:
+    listener.close()
+
+
+async def _end_of_session(desk: Desk, folder: Path, controller_pid: int) -> str:
+    """Wait for the first reason to end; the reason."""
+    reasons = {
+        asyncio.create_task(desk.over.wait()): "told to end",
+        asyncio.create_task(wait_until_gone(controller_pid)): f"controller {controller_pid} is gone",
+        asyncio.create_task(_wait_until_unreachable(folder)): f"{folder} is gone",
+    }
+    done, waiting = await asyncio.wait(reasons, return_when=asyncio.FIRST_COMPLETED)
+    for task in waiting:
+        task.cancel()
+    return reasons[done.pop()]
+
+
+async def _wait_until_unreachable(folder: Path) -> None:
+    address = folder / meeting.ADDRESS_FILE
+    while await asyncio.sleep(FOLDER_CHECK_S, result=True):
+        if not os.access(address, os.F_OK):
+            return
+
+
+def main(opening: Opening = open_asker) -> int:
+    """Fork, so that nobody has to wait for this process; the first half returns once the second can be reached."""
+    told: dict[str, Any] = json.load(sys.stdin)
+    folder, again = Path(told["folder"]), bool(told["again"])
+    orders = Orders.from_dict({**told, "resuming": told["resuming"] or again})
+    ready, ready_end = os.pipe()
+    if os.fork():
+        os.close(ready_end)
+        return 0 if os.read(ready, 1) else 1
+    os.close(ready)
+    redaction.register_environment(os.environ)
+    bound_own_output(orders.log_path)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _told_to_end)
+    try:
+        serve(orders, folder, ready_end, opening)
+    finally:
+        http.close()
+    return 0
+
+
+def _told_to_end(number: int, _frame: object) -> NoReturn:
+    raise SystemExit(128 + number)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,234 @@
+"""Begins what may be begun now, and deals with how it ends: the lines, the limits, the money, another try."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from pytest_llmbench.asker.accounts import RENEW_S, Lease
+from pytest_llmbench.asker.budget import Budget, Reservation
+from pytest_llmbench.asker.calling import Caller
+from pytest_llmbench.asker.gate import Begun, Gate
+from pytest_llmbench.asker.lanes import Lane, LaneKey, lane_key
+from pytest_llmbench.asker.means import Means
+from pytest_llmbench.asker.prefixes import Leaders
+from pytest_llmbench.asker.question import Question
+from pytest_llmbench.asker.retry import RATE, History, Retry, Tally, given_up
+from pytest_llmbench.asker.rules import Rules
+from pytest_llmbench.asker.shelf import Shelf, fail
+from pytest_llmbench.asker.ticket import State, Ticket
+from pytest_llmbench.errors import InfraError, LlmbenchError
+from pytest_llmbench.records import Reply
+
+AT_ONCE = 256
+"""Requests under way to all models together: what one process can read at a time; more where one model may."""
+
+_AT_A_TIME = 64
+"""Stored replies handed out before others get their turn on the loop."""
+
+
+class Pump:
+    """Belongs to the loop's thread.
+
+    Args:
+        means: how questions are sent and kept.
+        rules: the choices.
+        budget: None where nothing is capped.
+        accounts: the folder in which sessions of one account meet; None: this one is alone.
+        on_idle: told when nothing is under way any more.
+        on_cancelled: told a question that was broken off, or is not tried again because nobody wants it.
+    """
+
+    def __init__(
+        self,
+        means: Means,
+        rules: Rules,
+        *,
+        budget: Budget | None,
+        accounts: Path | None,
+        on_idle: Callable[[], None],
+        on_cancelled: Callable[[Ticket], None],
+    ) -> None:
+        self.lanes: dict[LaneKey, Lane] = {}
+        self.in_flight = 0
+        self.pauses = 0
+        """While there are any, only what a test waits for is asked."""
+        self.began_at: float | None = None
+        """When the first request was sent; seconds of the loop's clock."""
+        self.shelf = Shelf(means)
+        self._loop = asyncio.get_running_loop()
+        self._rules = rules
+        self._at_once = max(AT_ONCE, rules.max_concurrency)
+        self._budget = budget
+        self._accounts = accounts
+        self._on_idle = on_idle
+        self._on_cancelled = on_cancelled
+        self._caller = Caller(means, budget, keep_text=rules.keep_text)
+        self._retry = Retry(rules.attempts)
+        self._leaders = Leaders() if rules.prefer == "cost" else None
+        self._crowded = False
+        self._renewing: asyncio.TimerHandle | None = None
+
+    def lane(self, question: Question) -> Lane:
+        """The line in which a question stands."""
+        key = lane_key(question.target)
+        lane = self.lanes.get(key)
+        if lane is None:
+            lane = self.lanes[key] = Lane(question.target, Gate(question.target.limits, self._rules.max_concurrency))
+            if self._accounts is not None and question.target.account:
+                lane.lease = Lease(self._accounts, key)
+                lane.gate.share(lane.lease.renew())
+                self._renewing = self._renewing or self._loop.call_later(RENEW_S, self._renew)
+        return lane
+
+    def enqueue(self, ticket: Ticket) -> None:
+        """Let it stand in line; a second time where it has become urgent."""
+        lane = self.lane(ticket.question)
+        lane.add(ticket)
+        self._look_soon(lane)
+
+    def look_everywhere(self) -> None:
+        """Something has changed for all lines: the one that is going to take longest comes first."""
+        for lane in sorted(self.lanes.values(), key=lambda each: each.tail, reverse=True):
+            self._look_soon(lane)
+
+    def close(self) -> None:
+        """Leave the accounts to others."""
+        if self._renewing is not None:
+            self._renewing.cancel()
+            self._renewing = None
+        for lane in self.lanes.values():
+            if lane.lease is not None:
+                lane.lease.end()
+            if lane.pumping is not None:
+                lane.pumping.cancel()
+                lane.pumping = None
+
+    def _renew(self) -> None:
+        for lane in self.lanes.values():
+            if lane.lease is not None:
+                lane.gate.share(lane.lease.renew())
+        self._renewing = self._loop.call_later(RENEW_S, self._renew)
+
+    def _look_soon(self, lane: Lane) -> None:
+        if isinstance(lane.pumping, asyncio.TimerHandle):
+            lane.pumping.cancel()
+            lane.pumping = None
+        if lane.pumping is None:
+            lane.pumping = self._loop.call_soon(self._look, lane)
+
+    def _look(self, lane: Lane) -> None:
+        """Begin what may be begun."""
+        lane.pumping, lane.poor = None, False
+        answered = 0
+        while lane.in_flight < lane.gate.limit.now:
+            if self.in_flight >= self._at_once:
+                self._crowded = True
+                return
+            ticket = lane.next(urgent_only=self.pauses > 0)
+            if ticket is None:
+                return
+            if self.shelf.answers(ticket, lane):
+                answered += 1
+                if answered >= _AT_A_TIME:
+                    self._look_soon(lane)
+                    return
+            elif not self._begin(ticket, lane):
+                return
+
+    def _begin(self, ticket: Ticket, lane: Lane) -> bool:
+        """Ask it, if it may be asked.
+
+        Returns:
+            Whether the next in line may be looked at.
+        """
+        if self._leaders is not None and self._leaders.waits(ticket):
+            return True
+        gate, now = lane.gate, self._loop.time()
+        tokens = gate.tokens_of(ticket.question.request)
+        if (wait_s := gate.wait_s(tokens, now)) > 0:
+            gate.waits_until = now + wait_s
+            lane.put_back(ticket)
+            lane.pumping = self._loop.call_later(wait_s, self._look, lane)
+            return False
+        reserved = None
+        if self._budget is not None:
+            try:
+                reserved = self._reserve(self._budget, ticket)
+            except LlmbenchError as error:
+                fail(ticket, lane, error)
+                return True
+            if reserved is None:
+                lane.put_back(ticket)
+                lane.poor = True
+                return False
+        self._start(ticket, lane, tokens, now, reserved)
+        return True
+
+    def _reserve(self, budget: Budget, ticket: Ticket) -> Reservation | None:
+        if ticket.worst_usd is None:
+            ticket.worst_usd = budget.worst_case(ticket.question)
+        return budget.reserve(ticket.question, ticket.worst_usd)
+
+    def _start(self, ticket: Ticket, lane: Lane, tokens: int, now: float, reserved: Reservation | None) -> None:
+        if self.began_at is None:
+            self.began_at = now
+        self.in_flight += 1
+        lane.in_flight += 1
+        begun = lane.gate.begin(tokens, lane.in_flight, now)
+        if self._leaders is not None:
+            self._leaders.begins(ticket)
+        ticket.state = State.ASKING
+        ticket.task = task = self._loop.create_task(self._caller.call(ticket, lane, begun, reserved))
+        task.add_done_callback(partial(self._ended, ticket, lane, begun))
+
+    def _ended(self, ticket: Ticket, lane: Lane, begun: Begun, task: asyncio.Task[Reply]) -> None:
+        self.in_flight -= 1
+        lane.in_flight -= 1
+        ticket.task = None
+        if task.cancelled():
+            self._on_cancelled(ticket)
+        elif (error := task.exception()) is None:
+            lane.counts.answered += 1
+            lane.counts.answered_s += self._loop.time() - begun.at
+            self.shelf.keep(ticket, lane, task.result())
+        elif not isinstance(error, InfraError) or not self._tries_again(ticket, lane, error):
+            fail(ticket, lane, error)
+        elif ticket.wanted <= 0:  # nobody waits for it any more
+            self._on_cancelled(ticket)
+        self._go_on(ticket, lane)
+
+    def _go_on(self, ticket: Ticket, lane: Lane) -> None:
+        """Somebody's place is free."""
+        if self._leaders is not None:
+            for follower in reversed(self._leaders.over(ticket)):
+                if follower.state is State.WAITING:
+                    lane.put_back(follower)
+        if self._crowded or self._budget is not None:
+            self._crowded = False
+            self.look_everywhere()
+        else:
+            self._look_soon(lane)
+        if not self.in_flight:
+            self._on_idle()
+
+    def _tries_again(self, ticket: Ticket, lane: Lane, error: InfraError) -> bool:
+        now, counts = self._loop.time(), lane.counts
+        tally = Tally(counts.answered, counts.broken)
+        counts.broken += error.category not in RATE
+        history = ticket.history = ticket.history or History()
+        history.add(error, now, tally)
+        delay_s = None if ticket.said else self._retry.delay_s(history, error, now, tally)
+        if delay_s is None:
+            error.message += given_up(error, ticket.tries)
+            return False
+        ticket.state = State.RESTING
+        self._loop.call_later(delay_s, self._again, ticket, lane)
+        return True
+
+    def _again(self, ticket: Ticket, lane: Lane) -> None:
+        if ticket.state is State.RESTING:
+            lane.put_back(ticket)
+            self._look_soon(lane)

@@ -1,0 +1,48 @@
+"""Which run this is, and which test of it is under way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from pytest_llmbench.records import Record
+
+
+@dataclass(frozen=True, slots=True)
+class Identity(Record):
+    """Which run this is, handed from the controller to xdist's workers."""
+
+    run_id: str
+    controller_pid: int
+    nonce: str = ""
+    """What nobody can guess of the name of the folder in which the run's processes meet."""
+    command: Sequence[str] = ()
+    resuming: bool = False
+
+
+@dataclass(slots=True)
+class TestContext:
+    """The test that runs now, and what it asked for."""
+
+    __test__ = False
+
+    nodeid: str
+    key: str
+    model: str = ""
+    exclusive: bool = False
+    asked: frozenset[str] = frozenset()
+    """The fixtures of ours that it gets, itself or through others."""
+    sample: str = ""
+    """The id of the sample it is about; empty where it is about none."""
+    measurement_ids: list[str] = field(default_factory=list)
+    reply_ids: list[str] = field(default_factory=list)
+    owners: list[tuple[str, str]] = field(default_factory=list)
+    """(scope, name) of the fixtures being set up, outermost first."""
+
+    def owner(self) -> str:
+        """Who asks now: "" for a fixture that several tests share, else this test."""
+        return "" if self.owners and self.owners[-1][0] != "function" else self.key
+
+    def asker(self) -> str:
+        """The stable key under which replies asked for now are stored."""
+        return self.owners[-1][1] if self.owners and self.owners[-1][0] != "function" else self.key

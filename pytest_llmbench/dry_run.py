@@ -1,0 +1,45 @@
+"""`--dry-run`: what the selected tests are going to ask, and what that is expected to cost. Nothing is run or kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from pytest_llmbench.ahead import questions
+from pytest_llmbench.asker import cassette
+from pytest_llmbench.asker.estimates import Estimate, estimate
+from pytest_llmbench.asker.question import Question
+from pytest_llmbench.reports import dry_run as shown
+from pytest_llmbench.reports.terminal_lines import Line
+from pytest_llmbench.samples import PLANNED
+from pytest_llmbench.session import Session
+from pytest_llmbench.store import Store
+from pytest_llmbench.testitems import model_of
+
+
+def foreseen(session: Session, items: Sequence[pytest.Item], *, width: int) -> list[Line]:
+    """What is printed in place of running the tests.
+
+    Args:
+        session: this process's; its store is not opened, so that no run is made.
+        items: the selected tests that are ours.
+        width: columns of the terminal.
+
+    Raises:
+        UsageError: the cassette or the results database cannot be read.
+    """
+    planned = list(questions(session, items))
+    remote = [item for item in items if (model := model_of(item)) and session.is_remote(model)]
+    unplanned = sum(1 for item in remote if PLANNED not in item.stash)
+    return shown.lines(_estimated(session, planned), width=width, tests=len(items), unplanned=unplanned)
+
+
+def _estimated(session: Session, planned: Sequence[Question]) -> Estimate:
+    replay = cassette.replayed(session.resolved)
+    path = session.folder / "results.db"
+    if not path.exists():
+        return estimate(planned, settings=session.settings, replay=replay)
+    with Store.open(path) as store:
+        stored = store.stored_replies(session.run_id) if session.identity.resuming else {}
+        return estimate(planned, settings=session.settings, store=store, stored=stored.keys(), replay=replay)

@@ -1,0 +1,172 @@
+"""What a run cost: by model and test, subject and judge apart, failed attempts too. What is not known is counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+
+from pytest_llmbench.records import Cost, FailedAttempt, Reply, Run
+from pytest_llmbench.reports.figures import UNKNOWN, money
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What some calls cost together; amounts in US dollars as decimal text."""
+
+    calls: int = 0
+    usd: str = "0"
+    """Of the calls whose cost is known."""
+    unknown: int = 0
+    """Calls whose cost nobody told: they are not in `usd`, and they were not free."""
+    replayed: int = 0
+    """Calls that a cassette answered: nothing was spent."""
+    replayed_usd: str = "0"
+    """What those had cost when they were recorded."""
+
+    @property
+    def amount(self) -> str:
+        """What was spent, in words: `$0.42`; `unknown` where nobody told of any call."""
+        asked = self.calls - self.replayed
+        return UNKNOWN if asked and self.unknown == asked else money(Decimal(self.usd))
+
+    @property
+    def words(self) -> str:
+        """`$0.42`, `$0.42 + 3 unknown`, `unknown`, `$0 (replayed)`; empty for no calls."""
+        if not self.calls:
+            return ""
+        if self.replayed == self.calls:
+            return f"{self.amount} (replayed)"
+        is_partly = self.unknown and self.amount != UNKNOWN
+        return f"{self.amount}{f' + {self.unknown:,} {UNKNOWN}' if is_partly else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """The costs of a model, a test or a run."""
+
+    subject: Spent = Spent()
+    """Replies of the models under test."""
+    judge: Spent = Spent()
+    """Replies of judges."""
+    probe: Spent = Spent()
+    """Our own tiny questions about what a model takes."""
+    failed: Spent = Spent()
+    """Attempts that failed and were billed all the same, or may have been."""
+
+    @property
+    def total(self) -> Spent:
+        """All of it."""
+        parts = (self.subject, self.judge, self.probe, self.failed)
+        return Spent(
+            calls=sum(part.calls for part in parts),
+            usd=_text(sum((Decimal(part.usd) for part in parts), Decimal(0))),
+            unknown=sum(part.unknown for part in parts),
+            replayed=sum(part.replayed for part in parts),
+            replayed_usd=_text(sum((Decimal(part.replayed_usd) for part in parts), Decimal(0))),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TestCost:
+    """What the replies of one test cost."""
+
+    __test__ = False
+
+    key: str
+    costs: Costs
+
+
+class Ledger:
+    """The calls of a run, looked up by who asked and who was asked."""
+
+    def __init__(self, run: Run) -> None:
+        self._replies = {reply.id: reply for reply in run.replies if is_accounted(reply.model, reply.cost)}
+        self._failed = [each for each in run.failed_attempts if is_accounted(each.model, each.cost)]
+        self.is_shown = any(
+            call.cost.source != "free" for calls in (self._replies.values(), self._failed) for call in calls
+        )
+        """Whether anything was asked that has a price: else no report speaks of money."""
+
+    def of_run(self) -> Costs:
+        """Of everything."""
+        return _costs(self._replies.values(), self._failed)
+
+    def by_model(self) -> dict[str, Costs]:
+        """Model → its costs, whether it was asked as subject or judge."""
+        replies: dict[str, list[Reply]] = {}
+        failed: dict[str, list[FailedAttempt]] = {}
+        for reply in self._replies.values():
+            replies.setdefault(reply.model, []).append(reply)
+        for attempt in self._failed:
+            failed.setdefault(attempt.model, []).append(attempt)
+        return {model: _costs(replies.get(model, ()), failed.get(model, ())) for model in {**replies, **failed}}
+
+    def by_test(self, run: Run) -> tuple[TestCost, ...]:
+        """Of each test that asked something; a reply that several tests share is in each of them."""
+        failed: dict[str, list[FailedAttempt]] = {}
+        for attempt in self._failed:
+            failed.setdefault(attempt.test_key, []).append(attempt)
+        made = []
+        for result in run.results:
+            replies = [self._replies[id_] for id_ in result.reply_ids if id_ in self._replies]
+            if replies or result.key in failed:
+                made.append(TestCost(result.key, _costs(replies, failed.get(result.key, ()))))
+        return tuple(made)
+
+
+def is_accounted(model: str, cost: Cost) -> bool:
+    """Whether a call has a place in an account: not one to a model of this machine, whose cost nobody told."""
+    provider = model.partition("/")[0]
+    is_remote = "/" in model and provider[:1] not in {"", ".", "~"} and ":" not in provider
+    return cost.source != "unknown" or (is_remote and not model.endswith(".gguf"))
+
+
+def cost_words(model: str, cost: Cost) -> str:
+    """What one call cost, in words; empty where it has no place in an account."""
+    if cost.source == "free" or not is_accounted(model, cost):
+        return ""
+    amount = _amount(cost.usd)
+    shown = "cost unknown" if amount is None else money(amount)
+    return f"{shown}{' when it was recorded' if cost.source == 'replayed' else ''}"
+
+
+def _costs(replies: Iterable[Reply], failed: Iterable[FailedAttempt]) -> Costs:
+    by_role: dict[str, list[Cost]] = {"subject": [], "judge": [], "probe": []}
+    for reply in replies:
+        by_role.get(reply.role, by_role["subject"]).append(reply.cost)
+    spent = {role: _spent(costs) for role, costs in by_role.items()}
+    return Costs(**spent, failed=_spent([attempt.cost for attempt in failed]))
+
+
+def _spent(costs: list[Cost]) -> Spent:
+    if not costs:
+        return _NOTHING
+    known, recorded = Decimal(0), Decimal(0)
+    unknown = replayed = 0
+    for cost in costs:
+        amount = _amount(cost.usd)
+        if cost.source == "replayed":
+            replayed += 1
+            recorded += amount or 0
+        elif amount is None:
+            unknown += 1
+        else:
+            known += amount
+    return Spent(len(costs), _text(known), unknown, replayed, _text(recorded))
+
+
+_NOTHING = Spent()
+
+
+def _amount(usd: str) -> Decimal | None:
+    """The database may hold anything: what is no amount is unknown."""
+    try:
+        amount = Decimal(usd) if usd else None
+    except InvalidOperation:
+        return None
+    return amount if amount is not None and amount.is_finite() else None
+
+
+def _text(amount: Decimal) -> str:
+    return format(amount.normalize(), "f") if amount else "0"

@@ -1,0 +1,189 @@
+"""What was not answered for a reason of its own: over budget, pending, interrupted; each has its outcome and code."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from suite_runs import stored_run
+
+from pytest_llmbench import clock
+from pytest_llmbench.demo import Answer, DemoProvider
+from pytest_llmbench.records import Run
+
+SUITE = """
+    import pytest
+
+    @pytest.mark.models("lab/m")
+    @pytest.mark.dataset("questions.jsonl", max_tokens=20)
+    def test_answer(reply, sample):
+        assert reply.text == sample.expected
+"""
+CONFIG = """
+providers:
+  lab:
+    url: "{url}"
+    models:
+      m: {{price: {{input: 1, output: 10}}}}
+"""
+FIRST_REPLY_S = 60.0
+"""How long a busy machine may take until the first reply is stored."""
+
+
+def echo(body: dict[str, Any]) -> Answer:
+    return Answer(body["messages"][-1]["content"].upper(), ttft_s=0.02)
+
+
+@pytest.fixture
+def provider(pytester: pytest.Pytester) -> Iterator[DemoProvider]:
+    """Answers in capitals, as `lab/m`, at a price."""
+    with DemoProvider(echo) as running:
+        pytester.path.joinpath("llmbench.yaml").write_text(CONFIG.format(url=running.url))
+        pytester.makepyfile(test_it=SUITE)
+        yield running
+
+
+def rows(path: Path, count: int) -> None:
+    path.joinpath("questions.jsonl").write_text(
+        "".join(json.dumps({"id": f"s{n}", "input": f"say {n}", "expected": f"SAY {n}"}) + "\n" for n in range(count))
+    )
+
+
+def asked(provider: DemoProvider) -> list[str]:
+    return [call.body["messages"][-1]["content"] for call in provider.chats()]
+
+
+def counted(run: Run) -> Counter[str]:
+    return Counter(result.outcome for result in run.results)
+
+
+@pytest.mark.parametrize("arguments", [(), ("-n", "2")])
+def test_a_spent_budget_ends_the_rest_as_over_budget(
+    pytester: pytest.Pytester, provider: DemoProvider, arguments: tuple[str, ...]
+) -> None:
+    """Some are answered, the others are neither wrong nor infra errors; the exit code is 12."""
+    rows(pytester.path, 60)
+    result = pytester.runpytest_subprocess("--llmbench-max-cost", "0.0008", *arguments)
+    assert result.ret == 12, result.stdout.str()
+    run = stored_run(pytester)
+    outcomes = counted(run)
+    assert outcomes["right"] + outcomes["over_budget"] == 60
+    assert min(outcomes["right"], outcomes["over_budget"]) >= 1
+    assert len(asked(provider)) == len(run.replies) == outcomes["right"]
+    assert sum(reply.cost.spent for reply in run.replies) <= 0.0008
+    result.stdout.fnmatch_lines([f"*{outcomes['over_budget']} over budget*"])
+
+
+def test_what_is_right_after_all_is_asked_when_the_run_is_resumed_with_more(
+    pytester: pytest.Pytester, provider: DemoProvider
+) -> None:
+    """Nothing that was answered before is asked or paid again."""
+    rows(pytester.path, 30)
+    assert pytester.runpytest_subprocess("--llmbench-max-cost", "0.0004").ret == 12
+    before = asked(provider)
+    assert pytester.runpytest_subprocess("--llmbench-max-cost", "1", "--llmbench-resume", "last").ret == 0
+    assert sorted(asked(provider)) == sorted(f"say {n}" for n in range(30))
+    assert len(before) < 30
+
+
+def test_a_batch_is_pending_until_it_is_collected(pytester: pytest.Pytester, provider: DemoProvider) -> None:
+    """--batch submits and ends with 14; --resume takes the replies and asks nothing."""
+    rows(pytester.path, 5)
+    result = pytester.runpytest_subprocess("--llmbench-batch", "true")
+    assert result.ret == 14, result.stdout.str()
+    assert counted(stored_run(pytester)) == {"pending": 5}
+    result.stdout.fnmatch_lines(["*5 pending*"])
+    result = pytester.runpytest_subprocess("--llmbench-resume", "last")
+    assert result.ret == 0, result.stdout.str()
+    assert counted(stored_run(pytester)) == {"right": 5}
+    assert asked(provider) == []
+
+
+def interrupted(pytester: pytest.Pytester, count: int, *arguments: str) -> float:
+    """Run, send Ctrl-C once `count` replies are stored; seconds from there to the end."""
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    run = subprocess.Popen(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],
+        cwd=pytester.path,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        deadline = clock.monotonic() + FIRST_REPLY_S
+        while clock.monotonic() < deadline and _replies(pytester) < count:
+            clock.sleep(0.02)
+        run.send_signal(signal.SIGINT)
+        begun = clock.monotonic()
+        assert run.wait(30) == 2
+        return clock.monotonic() - begun
+    finally:
+        run.kill()
+        run.wait()
+
+
+def _replies(pytester: pytest.Pytester) -> int:
+    if not (pytester.path / ".llmbench" / "results.db").exists():
+        return 0
+    try:
+        return len(stored_run(pytester).replies)
+    except Exception:  # noqa: BLE001 - being created
+        return 0
+
+
+def goes_on_after_ctrl_c(pytester: pytest.Pytester, provider: DemoProvider, count: int, *arguments: str) -> float:
+    rows(pytester.path, count)
+    took_s = interrupted(pytester, count // 10, *arguments)
+    stored = {reply.text for reply in stored_run(pytester).replies}
+    assert count // 10 <= len(stored) < count
+    before = len(asked(provider))
+    result = pytester.runpytest_subprocess("--llmbench-resume", "last", *arguments)
+    assert result.ret == 0, result.stdout.str()
+    again = asked(provider)[before:]
+    assert sorted(text.upper() for text in again) == sorted({f"SAY {n}" for n in range(count)} - stored)
+    assert counted(stored_run(pytester)) == {"right": count}
+    return took_s
+
+
+@pytest.mark.parametrize("arguments", [(), ("-n", "2")])
+def test_ctrl_c_stores_what_was_answered_and_resume_asks_only_the_rest(
+    pytester: pytest.Pytester, provider: DemoProvider, arguments: tuple[str, ...]
+) -> None:
+    provider.follow(lambda body: Answer(body["messages"][-1]["content"].upper(), ttft_s=0.3))
+    goes_on_after_ctrl_c(pytester, provider, 60, "--llmbench-max-concurrency", "4", *arguments)
+
+
+@pytest.mark.slow
+def test_ctrl_c_in_a_run_of_a_thousand_ends_within_two_seconds(
+    pytester: pytest.Pytester, provider: DemoProvider
+) -> None:
+    """And no completed reply is asked a second time."""
+    provider.follow(lambda body: Answer(body["messages"][-1]["content"].upper(), ttft_s=0.2))
+    took_s = goes_on_after_ctrl_c(pytester, provider, 1000, "--llmbench-max-concurrency", "20")
+    assert took_s < 2.0
+
+
+def test_speed_is_not_measured_beside_a_budget_that_would_not_count_it(
+    pytester: pytest.Pytester, provider: DemoProvider
+) -> None:
+    pytester.makepyfile(
+        test_it="""
+        import pytest
+
+        @pytest.mark.models("lab/m")
+        def test_speed(model, bench):
+            bench(model)
+        """
+    )
+    result = pytester.runpytest_subprocess("--llmbench-max-cost", "1")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["*`bench` cannot keep to a budget*"])
+    assert asked(provider) == []
