@@ -8,6 +8,7 @@ from itertools import islice
 import pytest
 
 from pytest_llmbench.asker.question import Question
+from pytest_llmbench.asker.worst_case import worst_case_of
 from pytest_llmbench.bookings import place_hash
 from pytest_llmbench.fixtures import asked_of_us
 from pytest_llmbench.samples import PLANNED, declared, request_for
@@ -65,13 +66,27 @@ def _question(session: Session, item: pytest.Item) -> Question | None:
     model, sample = model_of(item), sample_of(item)
     if sample is None or "reply" not in asked_of_us(item) or not model or not session.is_remote(model):
         return None
-    if _may_not_run(item) or (target := session.target(model)) is None:
+    if may_not_run(item) or (target := session.target(model)) is None:
         return None
     request = request_for(model, sample, declared(item, session.datasets))
     fitting = session.fit(target, request)
     return Question(fitting, request, stable_key(item), place_hash(request, subject_of(target)))
 
 
-def _may_not_run(item: pytest.Item) -> bool:
+def check_priced(session: Session, items: Sequence[pytest.Item]) -> None:
+    """Refuse what a cap of the run could not hold, by the first sample of each dataset, before anything is spent.
+
+    Raises:
+        UsageError: a model has no price, or its requests no `max_tokens`.
+    """
+    settings = session.settings
+    if settings.replay or not (settings.max_cost or session.config.budget.run):
+        return
+    firsts = {(model_of(item), id(item.get_closest_marker("dataset"))): item for item in reversed(items)}
+    for question in questions(session, list(firsts.values())):
+        worst_case_of(question)
+
+
+def may_not_run(item: pytest.Item) -> bool:
     """Whether a mark may keep the test from running; such a reply is asked for when its test wants it."""
     return any(mark.name in {"skip", "skipif"} or mark.kwargs.get("run") is False for mark in item.iter_markers())

@@ -6,15 +6,16 @@ import dataclasses
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_llmbench.asker.question import Question
-from pytest_llmbench.bench import Book, failed_attempt
 from pytest_llmbench.clients import ChatRequest
 from pytest_llmbench.contexts import TestContext
 from pytest_llmbench.errors import ServerError
 from pytest_llmbench.records import Reply
-from pytest_llmbench.store.replies import is_whole
+
+if TYPE_CHECKING:
+    from pytest_llmbench.bench import Book
 
 Subject = Mapping[str, Any]
 """What makes an answer of a model comparable with another: its file, its server's settings, its address."""
@@ -59,6 +60,8 @@ class Bookings:
         *place, ordinal = self.book(request, subject)
         book = self._book()
         if book.resuming:
+            from pytest_llmbench.store.replies import is_whole  # noqa: PLC0415 - xdist's workers may need no database
+
             reply = book.store.find_reply(book.run_id, place[0], place[1], ordinal)
             if reply is not None and is_whole(reply):
                 self.note(reply)
@@ -83,6 +86,8 @@ class Bookings:
 
     def keep_failed(self, request: ChatRequest, number: int, error: ServerError, subject: Subject) -> None:
         """Store an attempt whose server died, with what had come of the reply; the request is asked once more."""
+        from pytest_llmbench.bench import failed_attempt  # noqa: PLC0415 - slow to import, and seldom needed
+
         book, request_hash = self._book(), place_hash(request, subject)
         attempt = failed_attempt(error, request.model, request_hash, number, keep_text=book.keep_prompts)
         book.store.save_failed_attempt(book.run_id, self._asking().asker(), attempt)

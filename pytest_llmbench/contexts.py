@@ -14,8 +14,8 @@ class Identity(Record):
 
     run_id: str
     controller_pid: int
-    nonce: str = ""
-    """What nobody can guess of the name of the folder in which the run's processes meet."""
+    folder: str = ""
+    """Where the processes of the run meet: private, and nobody can guess its name."""
     command: Sequence[str] = ()
     resuming: bool = False
 

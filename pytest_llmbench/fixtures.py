@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 SESSION: pytest.StashKey[Callable[[], Session]] = pytest.StashKey()
 """In `config.stash`: gives this process's session, made at the first call."""
 
+ITEM: pytest.StashKey[pytest.Item] = pytest.StashKey()
+"""In `config.stash`: the test of ours that runs now. For fixtures of each test: `request` costs pytest 20 µs a use."""
+
 NAMES = frozenset({"model", "llama_server", "bench", "sample", "reply", "dataset"})
 """What tests may ask us for."""
 
@@ -94,19 +97,20 @@ def model(request: pytest.FixtureRequest) -> Model:
 
 
 @pytest.fixture
-def sample(request: pytest.FixtureRequest) -> Sample:
+def sample(pytestconfig: pytest.Config) -> Sample:
     """One sample of `@pytest.mark.dataset("questions.jsonl")`, one test for each: `.id`, `.input`, `.expected`,
     `.metadata` (the row's other columns).
     """
-    if not hasattr(request, "param"):
+    call = getattr(pytestconfig.stash[ITEM], "callspec", None)
+    if call is None or "sample" not in call.params:
         raise pytest.UsageError(
             "the fixture `sample` needs to know of what: mark the test with @pytest.mark.dataset('questions.jsonl')"
         )
-    return request.param  # type: ignore[no-any-return]
+    return call.params["sample"]  # type: ignore[no-any-return]
 
 
 @pytest.fixture
-def reply(request: pytest.FixtureRequest, model: Model, sample: Sample) -> Reply:
+def reply(pytestconfig: pytest.Config, model: Model, sample: Sample) -> Reply:
     """What the test's model answered to its sample; the replies of an API model are asked for ahead of the tests.
 
     `.text`, `.json[...]`, `.finish_reason`, `.usage`, `.cost`, `.timing`. How it is asked, the marker says:
@@ -115,7 +119,7 @@ def reply(request: pytest.FixtureRequest, model: Model, sample: Sample) -> Reply
     __tracebackhide__ = True
     from pytest_llmbench.samples import reply_to  # noqa: PLC0415 - loaded only where a test asks
 
-    return reply_to(request.node, model, sample, request.config.stash[SESSION]().datasets)
+    return reply_to(pytestconfig.stash[ITEM], model, sample, pytestconfig.stash[SESSION]().datasets)
 
 
 @pytest.fixture

@@ -5,8 +5,10 @@ What a session does once a test asks for something stands in `recorder.py`; it i
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+import tempfile
 from collections.abc import Generator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -58,7 +60,7 @@ class Hooks:
         self._identity: dict[str, Any] = getattr(config, "workerinput", {}).get("llmbench") or {
             "run_id": f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.urandom(3).hex()}",
             "controller_pid": os.getpid(),
-            "nonce": os.urandom(8).hex(),
+            "folder": str(Path(tempfile.gettempdir()) / f"llmbench-{os.getuid()}-{os.getpid()}-{os.urandom(8).hex()}"),
             "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         }
         self._is_worker = hasattr(config, "workerinput")
@@ -104,6 +106,26 @@ class Hooks:
             metafunc.parametrize("sample", samples, indirect=True, ids=[sample.id for sample in samples])
 
     @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        # On a worker, before xdist tells the controller that it is ready.
+        chosen = session.config.option
+        stops = session.testsfailed and not chosen.continue_on_collection_errors
+        begins = self._is_worker and not (stops or chosen.collectonly or chosen.setupplan)
+        if begins and (ours := list(filter(is_ours, session.items))):
+            self.recorder().announce(ours)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self) -> None:
+        # Idle sessions stay idle: only workers that have tests of ours make such files.
+        place = Path(self._identity["folder"])
+        if any(place.parent.glob(f"{place.name}.*.tests")):
+            self.recorder().expect()
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        if self._recorder is not None and not self._is_worker:
+            self._recorder.begins(nodeid)
+
+    @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
         # xdist alone would run the tests that were collected; without it pytest stops here, and so do we.
         items = getattr(session, "items", ())
@@ -117,22 +139,21 @@ class Hooks:
         if not stops and _is_dry(session.config):
             self.recorder().dry_run(ours)
             return True
-        if ours:
-            self._begin(session, ours)
-        elif self._recorder and session.config.pluginmanager.hasplugin("dsession"):
-            self._recorder.show_progress()
-        return None
+        return True if ours and not self._began(session, ours) else None
 
-    def _begin(self, session: pytest.Session, ours: Sequence[pytest.Item]) -> None:
-        """Results that cannot be kept are told before any test runs; a worker lets the controller tell it."""
+    def _began(self, session: pytest.Session, ours: Sequence[pytest.Item]) -> bool:
+        """What keeps all of them from running is told before any does; a worker lets the controller tell it."""
         try:
-            self.recorder().open_store(ours)
+            self.recorder().check_models(ours)
+            self.recorder().open_store()
             self.recorder().ask_ahead(ours)
         except pytest.UsageError as error:
             if not self._is_worker:
                 raise
             session.config.workeroutput["llmbench_usage"] = str(error)  # type: ignore[attr-defined]
-            raise session.Interrupted(str(error)) from error
+            session.shouldstop = str(error)  # xdist would start another worker in place of one that is interrupted
+            return False
+        return True
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
@@ -143,6 +164,7 @@ class Hooks:
         if not is_ours(item) or self._config.option.setupplan:
             return (yield)
         recorder = self.recorder()
+        self._config.stash[fixtures.ITEM] = item
         recorder.begin(item)
         try:
             return (yield)
@@ -156,6 +178,7 @@ class Hooks:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: Any, request: Any) -> Generator[None, object, object]:
+        __tracebackhide__ = True
         if self._recorder is None:
             return (yield)
         with self._recorder.owned_by(fixturedef, request):
@@ -174,7 +197,10 @@ class Hooks:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if self._is_worker:
             return
-        if self._recorder or hasattr(report, "llmbench") or str(report.when) == _CRASHED:
+        told = getattr(report, "llmbench", None)
+        if isinstance(told, str):  # of a worker
+            report.llmbench = json.loads(told)  # type: ignore[attr-defined]
+        if self._recorder or told is not None or str(report.when) == _CRASHED:
             self.recorder().record(report)
 
     def pytest_report_teststatus(

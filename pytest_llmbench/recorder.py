@@ -1,8 +1,11 @@
 """The run recorder: what becomes of tests that are ours, in one process.
 
 In a worker (or the only process) it grants the machine, attaches what a test did to its report, and closes; on the
-controller it stores outcomes as they arrive and, at the end, decides gates and exit code and writes the reports.
+controller it stores outcomes as they arrive and, at the end, decides gates and exit code and writes the reports. What
+one of them needs alone is imported there: each worker's imports delay the first answer of all.
 """
+
+# ruff: noqa: PLC0415 - see above
 
 from __future__ import annotations
 
@@ -10,32 +13,33 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_llmbench import config as configuration
-from pytest_llmbench import endings, garbage, http, options, reports
-from pytest_llmbench.ahead import ask_ahead, share_of
-from pytest_llmbench.asker import cassette
+from pytest_llmbench import garbage
+from pytest_llmbench.ahead import ask_ahead, check_priced, may_not_run, share_of
+from pytest_llmbench.announced import announce, announced, forget
 from pytest_llmbench.contexts import Identity, TestContext
-from pytest_llmbench.display import display_safe, terminal_safe
+from pytest_llmbench.display import terminal_safe
 from pytest_llmbench.errors import ExitCode, InfraError, LlmbenchError, StoreError, UsageError
 from pytest_llmbench.fixtures import fixtures_of
-from pytest_llmbench.kept_results import KeptResults
 from pytest_llmbench.launch import die_with_parent
-from pytest_llmbench.records import Outcome, Run, Sample, ServerSpec, TestResult
-from pytest_llmbench.reports import live, terminal
-from pytest_llmbench.results.gates import evaluate
+from pytest_llmbench.records import Sample, ServerSpec, TestResult
+from pytest_llmbench.resolving import resolve
 from pytest_llmbench.results.outcomes import classify
-from pytest_llmbench.results.verdict import exit_code
 from pytest_llmbench.samples import dataset_of
 from pytest_llmbench.session import Session
-from pytest_llmbench.testitems import context_of, message_of, model_of, needs_machine, relative, stable_key
+from pytest_llmbench.testitems import context_of, message_of, model_of, needs_machine
 
-_ERRORS_SHOWN = 10
+if TYPE_CHECKING:
+    from pytest_llmbench.conclusion import Conclusion
+    from pytest_llmbench.kept_results import KeptResults
+    from pytest_llmbench.reports.live import Display
+
 _PHASES = ("setup", "call", "teardown")
 
 
@@ -53,23 +57,26 @@ class Recorder:
 
     def __init__(self, config: pytest.Config, identity: Mapping[str, Any], *, is_worker: bool) -> None:
         self._config = config
-        self._is_worker = is_worker
+        self.is_worker = is_worker
         self._made: dict[Any, tuple[list[str], list[str]]] = {}
         """Fixture → measurements and replies of its last set-up."""
-        self._finished: Run | None = None
-        self._written: list[Path] = []
+        self._announced: dict[str, str] = {}
+        """On the controller: node id → stable key of the tests of ours that workers run."""
+        self._begun: Future[None] | None = None
+        """The last note of a test that began, on its way into the store."""
         self._shows_progress = False
-        self._display: live.Display | None = None
+        self._display: Display | None = None
         try:
-            resolved = _resolve(config)
+            resolved = resolve(config)
             if not is_worker:
+                from pytest_llmbench.asker import cassette
+
                 cassette.check(resolved)
             self.session = Session(resolved, Identity.from_dict(identity), self._say, is_worker=is_worker)
             if resolved.settings.resume and not is_worker:
                 self.session.resume(resolved.settings.resume)
         except LlmbenchError as error:
             raise pytest.UsageError(terminal_safe(str(error))) from error
-        self._results = KeptResults(self.session, self._say)
         if is_worker and os.getppid() == self.session.identity.controller_pid:
             die_with_parent(os.getppid())  # else it would finish its test first, with nobody to tell
 
@@ -104,27 +111,80 @@ class Recorder:
         except UsageError as error:
             raise pytest.Collector.CollectError(terminal_safe(str(error))) from error
 
-    def open_store(self, items: Iterable[pytest.Item]) -> None:
-        """Open the results database before any of these tests of ours runs.
+    def check_models(self, items: Sequence[pytest.Item]) -> None:
+        """Refuse a session one of whose tests cannot ask its model. Not at collection: listing tests needs no key.
+
+        Raises:
+            pytest.UsageError: the key or the address of a provider is missing.
+        """
+        for model in dict.fromkeys(map(model_of, items)):
+            try:
+                self.session.providers.check(model)
+            except UsageError as error:
+                if not all(may_not_run(item) for item in items if model_of(item) == model):
+                    raise pytest.UsageError(terminal_safe(str(error))) from error
+
+    def open_store(self) -> None:
+        """Open the results database before any test of ours runs; under xdist on the controller alone.
 
         Raises:
             pytest.UsageError: results cannot be kept there.
         """
+        if self.is_worker:
+            return
         try:
-            store = self.session.store
-            if self._is_worker:  # if it dies, xdist names a test, and only a worker knows which ones are ours
-                store.expect(self.session.run_id, [(item.nodeid, stable_key(item)) for item in items])
+            self.session.store  # noqa: B018 - opened at first use
         except StoreError as error:
             raise pytest.UsageError(terminal_safe(str(error))) from error
 
+    def announce(self, items: Sequence[pytest.Item]) -> None:
+        """On a worker: tell the controller which tests of ours it is going to run."""
+        with contextlib.suppress(pytest.UsageError, OSError):  # told when the first of them is to begin
+            self.check_models(items)
+            announce(self.session.meeting_place, items)
+
+    def expect(self) -> None:
+        """On the controller, when a worker has collected its tests and none has begun: prepare for those of ours.
+
+        Raises:
+            pytest.UsageError: results cannot be kept.
+        """
+        self._announced |= announced(self.session.meeting_place)
+        if self._begun is not None:
+            forget(self.session.meeting_place)  # of a worker that takes a dead one's place
+        if self._announced:
+            self.open_store()
+
+    def begins(self, nodeid: str) -> None:
+        """On the controller: note that a worker begins a test, if it is ours."""
+        if nodeid in self._announced:
+            if self._begun is None:
+                forget(self.session.meeting_place)  # tests begin when all workers have announced theirs
+            self.show_progress()
+            self._conclusion  # noqa: B018 - made while replies are waited for: the end of a session is waited for, too
+            self._begun = self.session.store.order_start(self.session.run_id, nodeid, self._announced[nodeid])
+
     def ask_ahead(self, items: Sequence[pytest.Item]) -> None:
-        """Have the replies asked for that these tests of ours are going to take."""
+        """Have the replies asked for that these tests of ours are going to take.
+
+        Raises:
+            pytest.UsageError: a budget does not know what they may cost.
+        """
+        try:
+            check_priced(self.session, items)
+        except UsageError as error:
+            raise pytest.UsageError(terminal_safe(str(error))) from error
         self.session.asks = any(self.session.is_remote(model) for model in set(map(model_of, items)) if model)
+        if not self.is_worker and any(model.startswith("demo/") for model in map(model_of, items)):
+            # Here, before another thread does: pytest rewrites our modules, which Python 3.11 cannot in two threads.
+            import pytest_llmbench.demo  # noqa: F401
         chosen = self._config.option
         may_stop = bool(chosen.maxfail) or bool(getattr(chosen, "stepwise", False))
         if self.session.asks:
             self.show_progress()
         ask_ahead(self.session, items, may_stop=may_stop, share=share_of(self._config))
+        if not self.is_worker:
+            self._conclusion  # noqa: B018 - as in `begins`
         garbage.spare()
 
     def dry_run(self, items: Sequence[pytest.Item]) -> None:
@@ -133,7 +193,8 @@ class Recorder:
         Raises:
             pytest.UsageError: the cassette or the results database cannot be read.
         """
-        from pytest_llmbench.dry_run import foreseen  # noqa: PLC0415 - no other session needs it
+        from pytest_llmbench.conclusion import write_lines
+        from pytest_llmbench.dry_run import foreseen
 
         width = min(self._reporter._tw.fullwidth, 100) if self._reporter else 80  # noqa: SLF001
         try:
@@ -142,14 +203,16 @@ class Recorder:
             raise pytest.UsageError(terminal_safe(str(error))) from error
         if self._reporter:
             self._reporter.section("llmbench", sep="=")
-            self._write(self._reporter, lines)
+            write_lines(self._reporter, lines)
 
     def show_progress(self) -> None:
         """Begin to show how asking goes; under xdist that is seen on the controller."""
-        if not self._is_worker and not self._shows_progress:
+        if not self.is_worker and not self._shows_progress:
+            from pytest_llmbench.reports import live
+
             self._shows_progress = True
-            status, how = self.session.asking_status, self.session.settings.progress
-            self._display = live.display(self._reporter, self._capture, status, how)
+            status = self.session.asking_status(elsewhere=self._config.pluginmanager.hasplugin("dsession"))
+            self._display = live.display(self._reporter, self._capture, status, self.session.settings.progress)
 
     def begin(self, item: pytest.Item) -> None:
         """From here to `end` what is asked belongs to this test."""
@@ -233,79 +296,59 @@ class Recorder:
             The exit code.
         """
         self._end_progress()
-        if self._is_worker or not self.session.has_store:
+        if self.is_worker or not self.session.has_store:
             return pytest_code
         try:
             self.session.end_asking()
+            if self._begun is not None:
+                self._begun.result()  # all before it are stored, too
             self._results.settle()
             with garbage.left_alone():
-                code = self._settle(pytest_code, tests_failed, stopped=stopped)
+                code = self._conclusion.settle(pytest_code, tests_failed, stopped=stopped)
         except LlmbenchError as error:
             self._say(str(error))
             return pytest_code or ExitCode.INFRA_ERRORS
         return ExitCode.INFRA_ERRORS if self._results.lost and code == ExitCode.OK else code
 
-    def _settle(self, pytest_code: int, tests_failed: int, *, stopped: bool) -> int:
-        store, run_id, settings = self.session.store, self.session.run_id, self.session.settings
-        interrupted = pytest_code == ExitCode.INTERRUPTED
-        for unfinished in store.unfinished(run_id):
-            told = endings.stopped(unfinished) if stopped else endings.never_told(unfinished, interrupted=interrupted)
-            store.save_result(run_id, told)
-        run = store.load_run(run_id).current()
-        gates = evaluate(self.session.config.thresholds, run)
-        store.save_gates(run_id, gates)
-        code = exit_code(
-            ExitCode.TESTS_FAILED if stopped else pytest_code,
-            self._results.tally(run, tests_failed),
-            gates,
-            max_error_rate=settings.max_error_rate,
-            inconclusive=settings.inconclusive,
-        )
-        store.finish_run(run_id, code)
-        self._finished = store.as_ended(run)
-        self._write_reports(self._finished)
-        return code
-
     def summarize(self, reporter: pytest.TerminalReporter) -> None:
         """Print the summary, between pytest's own sections."""
-        if self._finished is None:
-            return
-        self._tell_infra_errors(reporter, self._finished)
-        shown = next((str(relative(path)) for path in self._written if path.suffix == ".html"), None)
-        reporter.section("llmbench", sep="=")
-        width = min(reporter._tw.fullwidth, 100)  # noqa: SLF001
-        self._write(reporter, terminal.summary(self._finished, width=width, report_path=shown))
-
-    def _write(self, reporter: pytest.TerminalReporter, lines: Iterable[terminal.Line]) -> None:
-        for line in lines:
-            for text, style in line:
-                reporter.write(text, **terminal.MARKUP[style])
-            reporter.write("\n")
-
-    def _tell_infra_errors(self, reporter: pytest.TerminalReporter, run: Run) -> None:
-        """What failed around the model, with the hint; pytest's own section of failures does not show these."""
-        broken = [result for result in run.results if result.outcome == Outcome.INFRA_ERROR]
-        if broken:
-            reporter.section("infra errors", sep="=")
-        for result in broken[:_ERRORS_SHOWN]:
-            reporter.write_line(f"{display_safe(result.key)}: {result.category}", yellow=True)
-            for line in result.message.splitlines():
-                reporter.write_line(f"  {display_safe(line)}")
-        if len(broken) > _ERRORS_SHOWN:
-            reporter.write_line(f"... and {len(broken) - _ERRORS_SHOWN} more, all of them in the report")
+        if "_conclusion" in self.__dict__:
+            self._conclusion.summarize(reporter)
 
     def close(self) -> None:
         self._end_progress()
-        if not self._is_worker:
+        if not self.is_worker:
             self.session.stop_servers()
+            if self._announced:
+                forget(self.session.meeting_place)
         self.session.close()
-        http.close()
-        self._finished = None  # thousands of records, which pytest's own last collections would look through
+        if "pytest_llmbench.http" in sys.modules:
+            from pytest_llmbench import http
+
+            http.close()
+        self.__dict__.pop(
+            "_conclusion", None
+        )  # thousands of records, which pytest's last collections would look through
         garbage.spare_no_longer()
 
     def _end_progress(self) -> None:
         shown, self._display = self._display, None
-        live.end(self._reporter, shown)
+        if shown is not None:
+            from pytest_llmbench.reports import live
+
+            live.end(self._reporter, shown)
+
+    @cached_property
+    def _conclusion(self) -> Conclusion:
+        from pytest_llmbench.conclusion import Conclusion
+
+        return Conclusion(self.session, self._results, self._say)
+
+    @cached_property
+    def _results(self) -> KeptResults:
+        from pytest_llmbench.kept_results import KeptResults
+
+        return KeptResults(self.session, self._say)
 
     @property
     def _reporter(self) -> Any:
@@ -324,47 +367,23 @@ class Recorder:
         """A worker died: the test it was on, or was about to begin, is an infra error, if it was ours."""
         # It may have died in the test's teardown: then it is known here, and its outcome no longer stands.
         known = self._results.forget(report.nodeid) or self.session.known(report.nodeid)
+        if known is None and report.nodeid in self._announced:
+            known = TestResult(report.nodeid, self._announced[report.nodeid], outcome="")
         if known is not None:
+            from pytest_llmbench import endings
+
             ended = endings.how_it_ended(getattr(report, "node", None))
             report.llmbench = endings.never_told(known, interrupted=False, ended=ended).as_dict()  # type: ignore[attr-defined]
-
-    def _write_reports(self, run: Run) -> None:
-        folder = self.session.folder / "reports" / run.id
-        for fmt in self.session.settings.report:
-            if fmt == "none":
-                continue
-            try:
-                self._written.append(reports.write(run, fmt, folder / f"report.{fmt}"))
-            except LlmbenchError as error:
-                self._say(str(error))
 
     def _say(self, text: str) -> None:
         reporter, capture = self._reporter, self._capture
         # While a test is set up even the reporter's output is captured, and shown only if the test fails.
         with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
-            if reporter is not None and not self._is_worker:
+            if reporter is not None and not self.is_worker:
                 reporter.ensure_newline()
                 reporter.write_line(f"llmbench: {terminal_safe(text)}", yellow=True)
             elif sys.__stderr__ is not None:  # nobody sees what an xdist worker's reporter writes
                 print(f"llmbench: {terminal_safe(text)}", file=sys.__stderr__, flush=True)
-
-
-def _resolve(config: pytest.Config) -> configuration.Resolved:
-    for option in options.OPTIONS:
-        if option.personal and config.getoption(option.ini) is not None and not _typed_by_the_user(config, option.flag):
-            raise UsageError(
-                f"addopts of {config.inipath or 'the ini file'} passes {option.flag}, which names a program to run",
-                hint=f"a project's files may not choose what is executed; set {option.env} or pass the flag yourself",
-            )
-    ini = options.ini_values(config.getini)
-    cli = {option.name: config.getoption(option.ini) for option in options.OPTIONS}
-    name = config.inipath.name if config.inipath else "ini file"
-    return configuration.resolve(cli, os.environ, ini, config.rootpath, ini_name=name)
-
-
-def _typed_by_the_user(config: pytest.Config, flag: str) -> bool:
-    typed = [*map(str, config.invocation_params.args), os.environ.get("PYTEST_ADDOPTS", "")]
-    return hasattr(config, "workerinput") or any(flag in argument for argument in typed)
 
 
 def _once(*several: Iterable[str]) -> tuple[str, ...]:

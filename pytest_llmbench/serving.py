@@ -9,23 +9,15 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, Self
 
-from pytest_llmbench.asker.opening import budget_of
 from pytest_llmbench.asker.question import Question
-from pytest_llmbench.bench import measure
 from pytest_llmbench.clients import ChatRequest, Endpoint, Model
 from pytest_llmbench.clients.live import Live
 from pytest_llmbench.clients.model import Prompt, requests_of
 from pytest_llmbench.clients.rounds import GONE
-from pytest_llmbench.demo.background import background
 from pytest_llmbench.errors import Category, InfraError, ServerError, UsageError, WireError, did_you_mean
-from pytest_llmbench.profiles import PROFILES
-from pytest_llmbench.profiles.demo_form import DEMO
-from pytest_llmbench.profiles.grading import graded
 from pytest_llmbench.providers.table import DEMO_URL
 from pytest_llmbench.records import Measurement, Reply, ServerInfo, ServerSpec, Target
 from pytest_llmbench.secret import Secret
-from pytest_llmbench.servers.choices import with_choices
-from pytest_llmbench.servers.claims import HANG_S
 from pytest_llmbench.session import Session
 
 SETTLE_S = 1.0
@@ -132,6 +124,8 @@ class LocalModel(ServedModel):
         return self.spec
 
     def served_with(self, **settings: Any) -> LocalModel:
+        from pytest_llmbench.servers.choices import with_choices  # noqa: PLC0415 - API models need no server of ours
+
         return LocalModel(self.session, with_choices(self.spec, settings))
 
     def let_go(self) -> None:
@@ -152,6 +146,8 @@ class LocalModel(ServedModel):
         return None if died is None or died.category is Category.LOCAL_SUPERVISOR else died
 
     def explain(self, error: WireError) -> InfraError:
+        from pytest_llmbench.servers.claims import HANG_S  # noqa: PLC0415 - API models need no server of ours
+
         if error.category in _WAITED:
             self.session.supervisor.suspect(self.spec, bound_s=HANG_S)
         return self._death(error) or error
@@ -182,6 +178,8 @@ class ApiModel(ServedModel):
     def answers(self, requests: Sequence[ChatRequest], *, concurrency: int | None = None) -> list[Reply]:
         __tracebackhide__ = True
         questions = [self._question(request) for request in requests]
+        if len(questions) == 1:  # told in one message instead of two
+            return self._noted([self.session.asker.get(questions[0])])
         return self._noted(self.session.asker.get_all(questions, concurrency=concurrency))
 
     def answer(self, planned: Question) -> Reply:
@@ -213,7 +211,11 @@ class ApiModel(ServedModel):
         return dataclasses.replace(super().endpoint_at(info), format=self.target.format, headers=self.target.headers)
 
     def server(self) -> ServerInfo:
-        url = background() if self.target.base_url == DEMO_URL else self.target.base_url
+        url = self.target.base_url
+        if url == DEMO_URL:
+            from pytest_llmbench.demo.background import background  # noqa: PLC0415 - only who uses it pays for it
+
+            url = background()
         return ServerInfo("external", url, self.session.providers.key(self.target))
 
     def identity(self) -> Mapping[str, Any]:
@@ -260,6 +262,10 @@ def run_bench(
     Raises:
         UsageError: no such profile, a choice that cannot be, or the test does not have the machine.
     """
+    from pytest_llmbench.bench import measure  # noqa: PLC0415 - slow to import, and most tests measure nothing
+    from pytest_llmbench.profiles import PROFILES  # noqa: PLC0415 - as above
+    from pytest_llmbench.profiles.grading import graded  # noqa: PLC0415 - as above
+
     if profile not in PROFILES:
         raise UsageError(
             f"no profile {profile!r}{did_you_mean(profile, PROFILES)}", hint=f"profiles: {', '.join(PROFILES)}"
@@ -289,6 +295,8 @@ def _refuse_beside_a_budget(session: Session, model: ServedModel) -> None:
     """Measurements of speed do not go through the asker, which alone counts what calls cost."""
     if not isinstance(model, ApiModel) or (model.target.is_local and not model.target.price.known):
         return
+    from pytest_llmbench.asker.opening import budget_of  # noqa: PLC0415 - xdist's workers ask through another process
+
     if budget_of(session.resolved, session.store, session.run_id) is not None:
         raise UsageError(
             f"`bench` cannot keep to a budget, and {model.name} may cost money",
@@ -312,6 +320,8 @@ def _fitted(model: ServedModel, needs: Mapping[str, Any]) -> Iterator[ServedMode
 
 def _defaults(session: Session, profile: str, demo: bool | None) -> dict[str, Any]:
     """What the settings say of this profile's load."""
+    from pytest_llmbench.profiles.demo_form import DEMO  # noqa: PLC0415 - only measurements need it
+
     settings = session.settings
     own = {"rounds": settings.rounds, "output_tokens": settings.output_tokens} if profile == "interactive" else {}
     return {**own, **(DEMO[profile] if (settings.demo_form if demo is None else demo) else {})}

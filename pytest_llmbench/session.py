@@ -1,48 +1,42 @@
 """What one pytest session shares in one process: settings, run, store, models, machine lock, supervisor.
 
-Everything is made at first use, so that a session which asks for nothing costs nothing. Under pytest-xdist every worker
-has a session of its own; the database, the machine lock and the supervisor join them.
+Everything is made, and imported, at first use: a session which asks for nothing costs nothing, and what each of
+xdist's workers would import without need delays the first answer of all. Under pytest-xdist every worker has a session
+of its own; the database, the machine lock and the supervisor join them.
 """
+
+# ruff: noqa: PLC0415 - see above
 
 from __future__ import annotations
 
 import dataclasses
 import os
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pytest_llmbench import clock, redaction
-from pytest_llmbench.asker import meeting, reaching
-from pytest_llmbench.asker.batching import collect_batches, open_batch
-from pytest_llmbench.asker.opening import OpenedAsker, open_local
-from pytest_llmbench.asker.orders import Orders
+from pytest_llmbench import redaction
 from pytest_llmbench.asker.probing import Probes
 from pytest_llmbench.asker.question import Asker, Status
-from pytest_llmbench.asker.remote import RemoteAsker, Watch
-from pytest_llmbench.bench import Book
 from pytest_llmbench.bookings import Bookings
-from pytest_llmbench.calibration import calibrate
 from pytest_llmbench.clients import ChatRequest
 from pytest_llmbench.config import Resolved
 from pytest_llmbench.contexts import Identity, TestContext
 from pytest_llmbench.datasets import Datasets
-from pytest_llmbench.environment import environment
 from pytest_llmbench.errors import UsageError
 from pytest_llmbench.http import Deadlines
-from pytest_llmbench.models.model_store import ModelStore, default_folder
 from pytest_llmbench.providers.targets import Providers
-from pytest_llmbench.records import Host, ModelFile, Run, ServerInfo, ServerSpec, Target, TestResult
-from pytest_llmbench.servers import host
-from pytest_llmbench.servers.choices import check_choices, with_choices
-from pytest_llmbench.servers.claims import Supervisor
-from pytest_llmbench.servers.logs import forget_old_runs
-from pytest_llmbench.servers.machine import MachineLock
-from pytest_llmbench.servers.memory_learned import learned
-from pytest_llmbench.store import Store
+from pytest_llmbench.records import Host, ModelFile, ServerInfo, ServerSpec, Target, TestResult
+
+if TYPE_CHECKING:
+    from pytest_llmbench.asker.remote import Watch
+    from pytest_llmbench.bench import Book
+    from pytest_llmbench.models.model_store import ModelStore
+    from pytest_llmbench.servers.claims import Supervisor
+    from pytest_llmbench.servers.machine import MachineLock
+    from pytest_llmbench.store import Store
 
 
 class Session:
@@ -86,14 +80,19 @@ class Session:
 
     @cached_property
     def store(self) -> Store:
-        new = not self.folder.exists()
+        from pytest_llmbench.store import Store
+
+        is_new = not self.folder.exists()
         store = Store.open(self.folder / "results.db")
-        if new:
+        if is_new:
             (self.folder / ".gitignore").write_text("*\n")  # results are no part of the project
         if self.identity.resuming:
             store.reopen_run(self.run_id)
         else:
-            store.ensure_run(self._new_run())
+            from pytest_llmbench.header import new_run
+
+            at, command = self.resolved.rootdir, self.identity.command
+            store.ensure_run(new_run(self.run_id, at, command, self.resolved.chosen))
         return store
 
     @property
@@ -103,28 +102,37 @@ class Session:
 
     @cached_property
     def models(self) -> ModelStore:
+        from pytest_llmbench.models.model_store import ModelStore, default_folder
+
         folder = self.resolved.models_dir or default_folder()
         return ModelStore(folder, self.config.models, offline=self.settings.offline, lock=self.resolved.lock_path)
 
     @cached_property
     def host(self) -> Host:
+        from pytest_llmbench.servers import host
+
         return host.describe()
 
     @cached_property
     def machine(self) -> MachineLock:
+        from pytest_llmbench.servers.machine import MachineLock
+
         return MachineLock()
 
     @property
-    def _scratch(self) -> Path:
+    def meeting_place(self) -> Path:
         """Where the processes of this run meet."""
-        name = f"llmbench-{os.getuid()}-{self.identity.controller_pid}-{self.identity.nonce}"
-        return Path(tempfile.gettempdir()) / name
+        return Path(self.identity.folder)
 
     @cached_property
     def supervisor(self) -> Supervisor:
+        from pytest_llmbench.servers.claims import Supervisor
+        from pytest_llmbench.servers.logs import forget_old_runs
+        from pytest_llmbench.servers.memory_learned import learned
+
         forget_old_runs(self.folder / "logs")
         return Supervisor(
-            self._scratch,
+            self.meeting_place,
             self.identity.controller_pid,
             engine=self.settings.engine,
             binary=self.settings.llama_server,
@@ -140,6 +148,8 @@ class Session:
 
     @property
     def book(self) -> Book:
+        from pytest_llmbench.bench import Book
+
         return Book(
             self.store,
             self.run_id,
@@ -155,6 +165,8 @@ class Session:
     @cached_property
     def client_error(self) -> Mapping[str, Any]:
         """How far our client is off on a stream of known timing, read once a session; empty where not wanted."""
+        from pytest_llmbench.calibration import calibrate
+
         return calibrate().as_dict() if self.settings.calibrate else {}
 
     @cached_property
@@ -165,35 +177,43 @@ class Session:
     def asker(self) -> Asker:
         """What API models are asked through; under xdist all workers share one, in a process of its own."""
         if self.settings.batch:
+            from pytest_llmbench.asker.batching import open_batch
+
             return open_batch(self.resolved, self.store, self.run_id)
         if self._is_worker:
+            from pytest_llmbench.asker.orders import Orders
+            from pytest_llmbench.asker.remote import RemoteAsker
+
             pid = self.identity.controller_pid
             orders = Orders.of(self.resolved, self.run_id, pid, resuming=self.identity.resuming)
-            return RemoteAsker(self._scratch, orders)
+            orders = dataclasses.replace(orders, command=self.identity.command, settings=self.resolved.chosen)
+            return RemoteAsker(self.meeting_place, orders)
+        from pytest_llmbench.asker.opening import open_local
+
         return open_local(self.resolved, self.store, self.run_id, resuming=self.identity.resuming)
 
     def collect(self) -> None:
         """On a run that goes on: fetch what has come of its batches, before anything is asked."""
         if self.identity.resuming and not (self.settings.replay or self.settings.dry_run):
+            from pytest_llmbench.asker.batching import collect_batches
+
             for said in collect_batches(self.resolved, self.store, self.run_id):
                 self._say(said)
 
-    def asking_status(self) -> Status | None:
-        """How asking goes, as one who looks on sees it; None where nobody asks."""
-        return self.asker.status() if "asker" in self.__dict__ else self._watch.status()
+    def asking_status(self, *, elsewhere: bool) -> Callable[[], Status | None]:
+        """What tells how asking goes here, or in the asker's process; None where nobody asks. Imports nothing later."""
+        return self._watch.status if elsewhere else self.asker.status
 
     @cached_property
     def _watch(self) -> Watch:
-        return Watch(self._scratch)
+        from pytest_llmbench.asker.remote import Watch
+
+        return Watch(self.meeting_place)
 
     def is_remote(self, name: str) -> bool:
-        """Whether a model of this name is asked of a provider or of a configured server; touches no network.
-
-        Raises:
-            UsageError: its key or address is missing.
-        """
+        """Whether a model of this name is asked of a provider or of a configured server; needs no key for that."""
         if name not in self._remote:
-            self._remote[name] = self.providers.check(name)
+            self._remote[name] = self.providers.is_remote(name)
         return self._remote[name]
 
     def target(self, name: str) -> Target | None:
@@ -221,6 +241,8 @@ class Session:
             ModelFileError: its file cannot be had.
             UsageError: a choice is no field of `ServerSpec`.
         """
+        from pytest_llmbench.servers.choices import check_choices, with_choices
+
         check_choices(choices)
         s = self.settings
         threads = s.threads or max(1, (self.host.physical_cores or 2) - 1)
@@ -248,7 +270,8 @@ class Session:
         """Note that the test of the context starts, and get it the machine and its declared servers, all or nothing."""
         context = self.asking()
         if not needs_machine:
-            self.store.order_start(self.run_id, context.nodeid, context.key)
+            if not self._is_worker:  # the controller notes what its workers begin: they may do without the database
+                self.store.order_start(self.run_id, context.nodeid, context.key)
             return
         self.store.start_result(self.run_id, context.nodeid, context.key)
         wanted = specs()
@@ -310,54 +333,55 @@ class Session:
         Raises:
             UsageError: there is no such run.
         """
-        path = self.folder / "results.db"
-        if not path.exists():
-            raise UsageError(f"cannot resume {name!r}: {path} does not exist", hint="run without --resume first")
-        store = Store.open(path)
-        try:
-            run_id = store.load_run(name).id
-        finally:
-            store.close()
+        from pytest_llmbench.earlier import run_to_resume
+
+        run_id = run_to_resume(self.folder / "results.db", name)
         self.identity = dataclasses.replace(self.identity, run_id=run_id, resuming=True)
 
     def known(self, nodeid: str) -> TestResult | None:
         """What this run knows of a test, which may be none of ours; asks without making a run or a file."""
         if self.has_store:
             return self.store.find_result(self.run_id, nodeid)
-        path = self.folder / "results.db"
-        if not path.exists():
-            return None
-        with Store.open(path) as store:
-            return store.find_result(self.run_id, nodeid)
+        from pytest_llmbench.earlier import stored_result
+
+        return stored_result(self.folder / "results.db", self.run_id, nodeid)
 
     def end_asking(self) -> None:
         """Break off what is under way; what was complete is stored. On the controller: for all its workers.
 
         Tells what had to be changed in requests for models that do not take it.
         """
+        from pytest_llmbench.asker import reaching
+
         notes: list[str] = []
         if "asker" in self.__dict__:
             self.asker.close()
-            notes += self.asker.notes if isinstance(self.asker, OpenedAsker) else ()
+            notes += getattr(self.asker, "notes", ())
+        if "_watch" in self.__dict__:
+            self._watch.close()
         if not self._is_worker:
-            if "_watch" in self.__dict__:
-                self._watch.close()
-            notes += reaching.end(self._scratch)
+            notes += reaching.end(self.meeting_place)
         for note in notes:
             self._say(note)
 
     def stop_servers(self) -> None:
         """Stop every server of this run, and the supervisor with them."""
-        if self.identity.controller_pid == os.getpid():
+        if self.identity.controller_pid != os.getpid():
+            return
+        if self.meeting_place.exists():
+            from pytest_llmbench.asker import meeting
+
             self.supervisor.shutdown()
-            meeting.remove_traces(self._scratch)
+            meeting.remove_traces(self.meeting_place)
+        elif (self.folder / "logs").exists():
+            from pytest_llmbench.servers.logs import forget_old_runs
+
+            forget_old_runs(self.folder / "logs")
 
     def close(self) -> None:
         """Free what this process holds; servers stop with the controller."""
-        if "asker" in self.__dict__:
-            self.asker.close()
-        if "supervisor" in self.__dict__:
-            self.supervisor.close()
+        for opened in {"asker", "supervisor"} & self.__dict__.keys():
+            getattr(self, opened).close()
         if self.has_store:
             self.store.close()
 
@@ -373,14 +397,3 @@ class Session:
                 hint="name the fixture in the arguments of the test, instead of asking for it by getfixturevalue",
             )
         return self.context
-
-    def _new_run(self) -> Run:
-        return Run(
-            id=self.run_id,
-            started_at=clock.now().isoformat(timespec="seconds"),
-            finished_at=None,
-            exit_code=None,
-            host=self.host,
-            environment=environment(self.resolved.rootdir, self.identity.command),
-            settings={name: origin.value for name, origin in self.resolved.origins.items()},
-        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,7 +29,8 @@ def session_in(folder: Path, *, resume: str = "", beside: Session | None = None,
     """
     resolved = config.resolve({"context": "512", **options}, os.environ, {}, folder)
     run_id = resume or f"20261121-000000-{secrets.token_hex(3)}"
-    identity = Identity(run_id, os.getpid(), nonce=secrets.token_hex(8), resuming=bool(resume))
+    place = Path(tempfile.gettempdir()) / f"llmbench-{os.getuid()}-{os.getpid()}-{secrets.token_hex(8)}"
+    identity = Identity(run_id, os.getpid(), folder=str(place), resuming=bool(resume))
     session = Session(resolved, beside.identity if beside else identity, print)
     session.context = TestContext(KEY, f"{KEY}[{secrets.token_hex(3)}]" if beside else KEY, exclusive=True)
     try:

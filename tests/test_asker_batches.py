@@ -18,6 +18,7 @@ from pytest_llmbench.asker.batch_questions import pending
 from pytest_llmbench.asker.batch_submit import Submitted, submit
 from pytest_llmbench.asker.budget import Budget, Caps
 from pytest_llmbench.asker.question import Question
+from pytest_llmbench.asker.worst_case import worst_case_of
 from pytest_llmbench.clients import ChatRequest, Endpoint
 from pytest_llmbench.demo import DemoProvider
 from pytest_llmbench.errors import OverBudgetError, UsageError, WireError
@@ -229,7 +230,7 @@ def test_the_budget_holds_half_the_worst_case_until_the_replies_come(store: Stor
         asked = questions(target(provider, form="anthropic"), "What is 2 + 3?")
         submitted(store, asked, budget=budget)
         (reserved,) = store.spent(RUN).rows
-        assert (reserved.state, Decimal(reserved.reserved_usd)) == ("reserved", budget.worst_case(asked[0]) / 2)
+        assert (reserved.state, Decimal(reserved.reserved_usd)) == ("reserved", worst_case_of(asked[0]) / 2)
         collected(store)
     (settled,) = store.spent(RUN).rows
     assert (settled.state, settled.settled_usd) == ("settled", "0.0035")

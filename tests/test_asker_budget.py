@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import random
 import subprocess
 import sys
@@ -23,6 +24,8 @@ from pytest_llmbench.asker.budget import Budget, Caps
 from pytest_llmbench.asker.dispatcher import Dispatcher
 from pytest_llmbench.asker.question import Question
 from pytest_llmbench.asker.rules import Rules
+from pytest_llmbench.asker.worst_case import worst_case_of
+from pytest_llmbench.clients import ChatRequest
 from pytest_llmbench.errors import Category, InfraError, OverBudgetError, UsageError, WireError
 from pytest_llmbench.records import Cost, FailedAttempt, Price, Reply, Target, Usage
 from pytest_llmbench.store import Store
@@ -141,6 +144,20 @@ def test_a_refusal_gives_its_reservation_back() -> None:
     run_virtually(work)
 
 
+def test_a_call_that_is_cancelled_before_it_began_gives_its_reservation_back() -> None:
+    """Not even its first step ran, so that nobody else can settle it."""
+    provider, budget = Provider(), _budget()
+
+    async def work() -> None:
+        dispatcher = Dispatcher(provider.means(), budget=budget)
+        dispatcher.demand(question(1))
+        await asyncio.create_task(dispatcher.cancel())  # in line between the look at the line and the call
+
+    run_virtually(work)
+    assert not provider.attempts
+    assert budget.left_usd == 1
+
+
 def test_another_try_is_refused_where_it_does_not_fit() -> None:
     """Each attempt reserves for itself; the failed one stays reserved."""
     broken = WireError("broke off", category=Category.STREAM_TRUNCATED, status=200)
@@ -192,7 +209,10 @@ def test_a_reservation_that_cannot_be_stored_stops_the_question() -> None:
     ("asked", "told"),
     [
         (question(1, max_tokens=None), "max_tokens obligatory"),
-        (question(1, target(price=Price())), "declare one"),
+        (question(1, max_tokens=-1), "max_tokens obligatory"),
+        (question(1, max_tokens=None, extra={"max_output_tokens": 9}), "max_tokens obligatory"),
+        (question(1, extra={"max_completion_tokens": None}), "max_tokens obligatory"),
+        (question(1, target(price=Price())), "in llmbench.yaml, in US dollars"),
     ],
 )
 def test_a_budget_refuses_what_nobody_can_price(asked: Question, told: str) -> None:
@@ -205,6 +225,72 @@ def test_a_budget_refuses_what_nobody_can_price(asked: Question, told: str) -> N
 
     run_virtually(work)
     assert not provider.attempts
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (question(1, extra={"models": ["cloud/dearer"]}), "'models'"),
+        (question(1, extra={"web_search_options": {"search_context_size": "low"}}), "'web_search_options'"),
+        (question(1, extra={"service_tier": "priority"}), "service_tier='priority'"),
+        (question(1, extra={"modalities": ["text", "audio"]}), "'modalities'"),
+        (question(1, extra={"tools": [{"type": "web_search_20250305", "name": "web"}]}), "the provider runs"),
+        (question(1, target("cloud/one:online")), ":online"),
+        (
+            dataclasses.replace(
+                question(1),
+                request=ChatRequest(
+                    "cloud/one",
+                    ({"role": "user", "content": [{"type": "file", "file": {"file_id": "f-1"}}]},),
+                    max_tokens=9,
+                ),
+            ),
+            "part of type 'file'",
+        ),
+    ],
+    ids=["other models", "search", "priority", "sound", "a provider's tool", "online", "file"],
+)
+def test_a_budget_refuses_what_costs_more_than_its_tokens(asked: Question, told: str) -> None:
+    """Searches, other models, faster tiers, files: no worst case would hold."""
+    with pytest.raises(UsageError, match=told):
+        worst_case_of(asked)
+
+
+def test_what_costs_no_more_than_its_tokens_fits_into_a_budget() -> None:
+    """Tools that the caller runs, and fields that say the usual."""
+    tool = {"type": "function", "function": {"name": "f"}}
+    usual = {"tools": [tool], "service_tier": "auto", "plugins": None, "modalities": ["text"]}
+    assert worst_case_of(question(1, extra=usual)) > worst_case_of(question(1))
+
+
+def test_a_fault_of_ours_after_a_reply_leaves_its_reservation_for_good() -> None:
+    """Nothing else would ever settle it: those that wait for the money would wait for ever."""
+
+    def record(asked: Question, _reply: Reply) -> None:
+        if number_of(asked) == 0:
+            raise RuntimeError("a fault")
+
+    def cost(asked: Question, usage: Usage) -> Cost:
+        if number_of(asked) == 1:
+            raise ZeroDivisionError
+        return Cost("0.0001", "billed")
+
+    provider = Provider()
+    worst = worst_case_of(question(1))
+    budget = _budget(Caps(run=worst * 2))
+
+    async def work() -> None:
+        dispatcher = Dispatcher(provider.means(record=record, cost=cost), budget=budget)
+        with pytest.raises(RuntimeError):
+            await dispatcher.reply(question(0))
+        with pytest.raises(ZeroDivisionError):
+            await dispatcher.reply(question(1))
+        async with asyncio.timeout(60):
+            with pytest.raises(OverBudgetError):
+                await dispatcher.reply(question(2))
+
+    run_virtually(work)
+    assert budget.left_usd == worst - Decimal("0.0001")
 
 
 def test_a_model_of_this_machine_without_a_price_is_free() -> None:
@@ -221,11 +307,10 @@ def test_a_model_of_this_machine_without_a_price_is_free() -> None:
 
 def test_the_worst_case_counts_every_choice_that_is_asked_for() -> None:
     """`n: 3` is three answers; bounds by other names count as `max_tokens` does."""
-    budget = _budget()
-    once = budget.worst_case(question(1, max_tokens=1000))
-    thrice = budget.worst_case(question(1, max_tokens=1000, extra={"n": 3}))
+    once = worst_case_of(question(1, max_tokens=1000))
+    thrice = worst_case_of(question(1, max_tokens=1000, extra={"n": 3}))
     assert 0 <= thrice - once - 2000 * Decimal(PRICE.output) < Decimal("0.002")
-    named = budget.worst_case(question(1, max_tokens=10, extra={"max_completion_tokens": 1000}))
+    named = worst_case_of(question(1, max_tokens=10, extra={"max_completion_tokens": 1000}))
     assert 0 <= named - once < Decimal("0.002")
 
 
@@ -295,6 +380,19 @@ def test_a_resumed_run_counts_what_was_settled_and_what_stayed_reserved(store: S
     assert again.entry.attempt == 2
     again.saved.result()
     assert _stored_budget(store).left_usd == Decimal("0.35")
+
+
+def test_what_was_settled_for_a_reply_that_a_kill_kept_from_the_store_is_spent(store: Store) -> None:
+    """The account is committed before the reply: whoever dies in between has paid all the same."""
+    budget = _stored_budget(store)
+    lost, kept = (budget.reserve(question(number), Decimal("0.2")) for number in range(2))
+    assert lost is not None
+    assert kept is not None
+    cost = Cost("0.15", "billed")
+    budget.settle(lost, cost).result()
+    budget.settle(kept, cost).result()
+    _kept(store, question(1), Reply(text="x", model="cloud/one", cost=cost, usage=Usage(1, 1))).result()
+    assert _stored_budget(store).left_usd == Decimal("0.7")
 
 
 def test_what_a_session_without_a_budget_spent_counts_for_one_with(store: Store) -> None:

@@ -98,7 +98,7 @@ def test_a_miss_says_what_differs_and_asks_nobody(asked: Question, why: str, tmp
     with pytest.raises(InfraError, match=why) as caught:
         Cassette(path).reply(asked)
     assert caught.value.category == Category.CASSETTE_MISS
-    assert "--record c.jsonl" in caught.value.hint
+    assert f"--record {path} and" in caught.value.hint
 
 
 def test_streaming_or_not_is_no_other_question(tmp_path: Path) -> None:

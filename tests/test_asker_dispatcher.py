@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from decimal import Decimal
 
 import pytest
-from asked_models import Provider, number_of, question, questions, refused, reply_to, target
+from asked_models import Provider, number_of, question, questions, refused, reply_to, resolved, target
 from virtual_time import run_virtually
 
+from pytest_llmbench.asker.budget import Budget, Caps
 from pytest_llmbench.asker.dispatcher import Dispatcher
 from pytest_llmbench.asker.rules import Rules
 from pytest_llmbench.errors import Category, InfraError, PendingError, UsageError
-from pytest_llmbench.records import Cost, Reply
+from pytest_llmbench.records import Cost, Limits, Reply
 
 
 def test_two_who_want_the_same_question_share_one_call() -> None:
@@ -237,6 +239,60 @@ def test_a_fault_of_our_own_in_sending_reaches_who_asked() -> None:
 
     run_virtually(work)
     assert provider.attempts == {1: 1}
+
+
+def test_a_reply_that_is_just_coming_in_is_taken_before_the_rest_is_cancelled() -> None:
+    """It is paid for: whoever goes on later must not ask for it again. Nothing new begins meanwhile."""
+    provider = Provider(latency_s=0.2)
+
+    async def work() -> None:
+        dispatcher = Dispatcher(provider.means(), Rules(max_concurrency=2))
+        dispatcher.plan(questions(10))
+        await asyncio.sleep(0.19)
+        await dispatcher.cancel()
+
+    run_virtually(work)
+    assert [number_of(kept) for kept in provider.kept] == [0, 1]
+    assert provider.attempts == {0: 1, 1: 1}
+
+
+def test_a_fault_before_sending_reaches_who_asked_and_the_others_go_on() -> None:
+    """What cannot be reckoned is an error of its question; nobody waits for ever."""
+    provider = Provider()
+
+    async def work() -> None:
+        dispatcher = Dispatcher(provider.means(), budget=Budget(Caps(run=Decimal(1)), save=resolved))
+        bad, good = question(1, extra={"n": "two"}), question(2)
+        async with asyncio.timeout(60):
+            with pytest.raises(ValueError, match="two"):
+                await dispatcher.reply(bad)
+            assert (await dispatcher.reply(good)).text == "answer 2"
+
+    run_virtually(work)
+    assert provider.attempts == {2: 1}
+
+
+def test_a_stored_reply_is_handed_out_while_the_line_waits_for_its_minute() -> None:
+    """On uvloop, too, whose timers are of another class."""
+    uvloop = pytest.importorskip("uvloop")
+    stored = reply_to(question(9))
+    provider = Provider(latency_s=0.001)
+
+    async def work() -> None:
+        slow = target(limits=Limits(requests_per_minute=1))
+        known = question(9, slow)
+        recall = {known.id: stored}
+        dispatcher = Dispatcher(provider.means(recall=lambda asked: recall.get(asked.id)))
+        dispatcher.plan(questions(2, slow))
+        await dispatcher.reply(question(0, slow))
+        async with asyncio.timeout(20):
+            assert await dispatcher.reply(known) == stored
+        await dispatcher.cancel()
+        dispatcher.close()
+
+    for new_loop in (asyncio.new_event_loop, uvloop.new_event_loop):
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            runner.run(work())
 
 
 def test_a_request_that_cannot_be_sent_is_told_at_once() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from asked_models import Provider, questions, refused, target
+from asked_models import Provider, question, questions, refused, target
 from virtual_time import run_virtually
 
 from pytest_llmbench.asker.dispatcher import Dispatcher
@@ -14,7 +14,8 @@ from pytest_llmbench.asker.limits import COOLDOWN_S, START, AdaptiveLimit
 from pytest_llmbench.asker.pace import Allowance, PerMinute
 from pytest_llmbench.asker.rate_headers import REQUESTS, Left
 from pytest_llmbench.asker.rules import Rules
-from pytest_llmbench.records import Limits, Usage
+from pytest_llmbench.errors import Category, InfraError
+from pytest_llmbench.records import Limits, Reply, Usage
 
 
 def _most_in_a_minute(times: list[float]) -> int:
@@ -134,6 +135,63 @@ def test_under_a_storm_of_refusals_nobody_asks_before_the_time_they_name() -> No
     first_storm = [at for at, _ in provider.log if 0.1 < at < 7.1]
     assert first_storm == []
     assert len(provider.kept) == 50
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "within_s", "most_asked"), [("7200", 1.0, 20), ("20", 700.0, 150)], ids=["for hours", "for ever"]
+)
+def test_a_model_that_refuses_everything_is_not_asked_for_the_rest(
+    retry_after: str, within_s: float, most_asked: int
+) -> None:
+    """A day's limit that is used up: 1,000 questions fail in minutes, not in days, and say what is the matter."""
+    provider = Provider(answer=lambda *_: refused(retry_after=retry_after))
+
+    async def work() -> list[Reply | BaseException]:
+        dispatcher = Dispatcher(provider.means(), Rules())
+        async with asyncio.timeout(within_s):
+            return await asyncio.gather(*map(dispatcher.reply, questions(1000)), return_exceptions=True)
+
+    outcomes = run_virtually(work)
+    assert all(isinstance(each, InfraError) and each.category is Category.RATE_LIMITED for each in outcomes)
+    assert sum(provider.attempts.values()) <= most_asked
+    assert "was not asked" in str(outcomes[-1])
+
+
+def test_a_model_that_refused_everything_is_asked_again_after_its_time() -> None:
+    provider = Provider(answer=lambda _, attempt: refused(retry_after="900") if attempt == 1 else None)
+
+    async def work() -> None:
+        dispatcher = Dispatcher(provider.means(), Rules())
+        with pytest.raises(InfraError, match="longer than"):
+            await dispatcher.reply(question(1))
+        await asyncio.sleep(899)
+        with pytest.raises(InfraError, match="was not asked"):
+            await dispatcher.reply(question(2))
+        provider.answer = None
+        await asyncio.sleep(2)
+        assert (await dispatcher.reply(question(3))).text == "answer 3"
+
+    run_virtually(work)
+    assert provider.attempts == {1: 1, 3: 1}
+
+
+def test_two_refusals_with_a_long_silence_between_them_are_no_refusal_of_everything() -> None:
+    """Half an hour of measuring lies between them, in which nobody asked."""
+    provider = Provider(answer=lambda _, attempt: refused() if attempt <= 2 else None)
+
+    async def work() -> None:
+        dispatcher = Dispatcher(provider.means(), Rules())
+        dispatcher.plan([question(1)])
+        await asyncio.sleep(0.1)
+        assert provider.attempts == {1: 1}
+        await dispatcher.pause()
+        await asyncio.sleep(1800)
+        dispatcher.resume()
+        async with asyncio.timeout(60):
+            for number in (2, 1, 3):
+                assert (await dispatcher.reply(question(number))).text == f"answer {number}"
+
+    run_virtually(work)
 
 
 def test_a_minutes_requests_are_never_exceeded_in_any_minute() -> None:

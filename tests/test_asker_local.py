@@ -103,6 +103,19 @@ def test_a_stream_that_breaks_off_is_an_error_at_its_end_and_not_a_short_answer(
     asker.close()
 
 
+def test_a_stream_that_cannot_even_be_asked_for_raises_where_it_is_read(
+    asker: LocalAsker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits for ever for a text that cannot come."""
+
+    def demand(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(asker.dispatcher, "demand", demand)
+    with pytest.raises(ZeroDivisionError):
+        list(asker.stream(question(1)))
+
+
 def test_what_comes_back_was_committed_before(provider: Provider) -> None:
     """`get` waits for the store, not only for the provider."""
     commit: Future[Reply] = Future()

@@ -281,6 +281,20 @@ def test_a_process_that_stands_still_is_ended_and_replaced(
     assert is_gone(stopped)
 
 
+def test_a_stream_from_a_process_that_stands_still_is_an_infra_error(
+    own_run: Run, own_workers: tuple[RemoteAsker, RemoteAsker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its text cannot begin anew with another process; nobody waits for it for ever."""
+    monkeypatch.setattr("pytest_llmbench.asker.client_line.SILENT_S", 1.5)
+    streamed = own_workers[0].stream(question("stuck text"))
+    assert soon(lambda: own_run.asked() == ["stuck text"])
+    stopped = own_run.process()
+    os.kill(own_run.address()["pid"], signal.SIGSTOP)
+    with pytest.raises(ServerError, match="died"):
+        list(streamed)
+    assert is_gone(stopped)
+
+
 CONTROLLER = """
 import subprocess, sys, time, os
 worker = subprocess.Popen([sys.executable, "-c", sys.argv[1], sys.argv[2], str(os.getpid()), *sys.argv[3:]])

@@ -107,7 +107,7 @@ def test_a_request_that_always_fails_alike_while_others_are_answered_is_at_fault
     """Three times the same, and no more, however many attempts are allowed."""
     provider, outcome = _asked(
         lambda asked, _attempt: refused(Category.SERVER, 500) if number_of(asked) == 0 else None,
-        rules=Rules(attempts=50, max_concurrency=2),
+        rules=Rules(attempts=50, max_concurrency=20),
         count=200,
     )
     assert isinstance(outcome, InfraError)

@@ -245,6 +245,8 @@ def test_the_verb_refuses_what_it_does_not_know_and_a_port_that_is_taken() -> No
         port = provider.url.rsplit(":", 1)[1]
         taken = subprocess.run([*command, "--port", port], capture_output=True, text=True, timeout=60, check=False)
     assert (taken.returncode, "--port 0" in taken.stderr) == (4, True)
+    none = subprocess.run([*command, "--port", "99999"], capture_output=True, text=True, timeout=60, check=False)
+    assert (none.returncode, "99999 is no port" in none.stderr) == (4, True)
 
 
 def test_every_trait_has_a_flag() -> None:

@@ -280,3 +280,15 @@ def test_every_persona_is_listed_and_has_a_help() -> None:
         assert [model["id"] for model in get(provider.url + "/v1/models")["data"]] == list(PERSONAS)
     assert all(persona.help for persona in PERSONAS.values())
     assert all(Conduct(**persona.traits) for persona in PERSONAS.values())
+
+
+@pytest.mark.parametrize("told", ["9", -1, 1.5, True])
+@FORMS
+def test_a_length_that_is_none_is_refused(form: str, told: object) -> None:
+    """As a provider would, and not by hanging up."""
+    with (
+        DemoProvider() as provider,
+        pytest.raises(WireError, match="max_tokens must be a whole number from 1 on") as raised,
+    ):
+        ask(provider, form=form, max_tokens=told)
+    assert raised.value.category == Category.INVALID_REQUEST

@@ -453,7 +453,7 @@ def test_a_stream_whose_last_chunk_comes_after_its_last_event_keeps_its_connecti
 
 def test_the_next_request_waits_a_moment_for_the_end_of_a_stream(monkeypatch):
     """Rather than connect anew, which takes longer: the last bytes are on their way."""
-    monkeypatch.setattr(pool, "_ENDS_WITHIN_S", PATIENCE_S)
+    monkeypatch.setattr(pool, "ENDS_WITHIN_S", PATIENCE_S)
 
     def say(connection: socket.socket, _number: int, _request: int) -> bool:
         connection.sendall(STREAM)
@@ -468,7 +468,7 @@ def test_the_next_request_waits_a_moment_for_the_end_of_a_stream(monkeypatch):
 
 def test_a_connection_that_is_lost_while_its_end_is_waited_for_is_replaced(monkeypatch):
     """At once: the waiting is over with it."""
-    monkeypatch.setattr(pool, "_ENDS_WITHIN_S", 3600.0)
+    monkeypatch.setattr(pool, "ENDS_WITHIN_S", 3600.0)
 
     def say(connection: socket.socket, _number: int, _request: int) -> bool:
         connection.sendall(STREAM)
@@ -477,6 +477,73 @@ def test_a_connection_that_is_lost_while_its_end_is_waited_for_is_replaced(monke
 
     with serving(say) as served:
         assert asked_twice(served, between=lambda _: True) == ["ok", "ok"]
+    assert served.seen == [1, 1]
+
+
+def test_an_end_that_comes_too_late_for_one_request_serves_those_after_it(monkeypatch):
+    """It is waited for in the background: the connection is no lost one."""
+    monkeypatch.setattr(pool, "ENDS_WITHIN_S", 0.01)
+    monkeypatch.setattr(pool, "ENDS_AT_LAST_S", PATIENCE_S)
+    late = threading.Event()
+
+    def say(connection: socket.socket, number: int, request: int) -> bool:
+        connection.sendall(STREAM)
+        if number == 0 and request == 1:
+            late.wait(PATIENCE_S)
+        connection.sendall(b"0\r\n\r\n")
+        return True
+
+    async def ask(kept: http.Pool) -> None:
+        where = Endpoint(base_url=served.url, model_id="m", name="demo/m")
+        request = ChatRequest("demo/m", ({"role": "user", "content": "hello"},))
+        for _ in range(2):
+            await chat(where, request, PATIENT, pool=kept)
+        late.set()
+        await until(lambda: [one.connection.reusable for idle in kept._idle.values() for one in idle] == [True, True])
+        await asyncio.gather(*(chat(where, request, PATIENT, pool=kept) for _ in range(2)))
+
+    with serving(say) as served:
+        http.run(ask(http.Pool()))
+    assert served.seen == [2, 2]
+
+
+def test_a_server_that_is_slow_to_end_its_streams_is_not_waited_for_again(monkeypatch):
+    """Else each request would come late by as much."""
+
+    async def ask(kept: http.Pool) -> None:
+        where = Endpoint(base_url=served.url, model_id="m", name="demo/m")
+        request = ChatRequest("demo/m", ({"role": "user", "content": "hello"},))
+        for within_s in (0.01, 0.01, 3600.0):
+            monkeypatch.setattr(pool, "ENDS_WITHIN_S", within_s)
+            await chat(where, request, PATIENT, pool=kept)
+
+    with serving(answering(STREAM)) as served:
+        http.run(ask(http.Pool()))
+    assert served.seen == [1, 1, 1]
+
+
+def test_a_stream_whose_end_says_that_the_connection_closes_is_not_waited_for_any_longer(monkeypatch):
+    """Also where the server forgets to hang up."""
+    monkeypatch.setattr(pool, "ENDS_WITHIN_S", 3600.0)
+    closing = STREAM.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1)
+
+    def say(connection: socket.socket, _number: int, _request: int) -> bool:
+        connection.sendall(closing)
+        time.sleep(0.05)
+        connection.sendall(b"0\r\n\r\n")
+        return True
+
+    with serving(say) as served:
+        assert asked_twice(served, between=lambda _: True) == ["ok", "ok"]
+    assert served.seen == [1, 1]
+
+
+def test_a_connection_whose_response_never_ends_is_closed_at_last(monkeypatch):
+    """It would stay open for as long as there are newer ones to be used."""
+    monkeypatch.setattr(pool, "ENDS_AT_LAST_S", 0.0)
+    with serving(answering(STREAM)) as served:
+        assert asked_twice(served, between=lambda kept: kept.idle == 1) == ["ok", "ok"]
+        assert served.ended.acquire(timeout=PATIENCE_S)
     assert served.seen == [1, 1]
 
 

@@ -282,6 +282,10 @@ def test_a_stream_gives_the_text_as_it_comes_and_keeps_the_reply(
         ("q.jsonl", '{"input": "a"}', "'q.jsonl', limit=0", "*limit=*from 1 on*"),
         ("q.jsonl", '{"input": "a"}', "'q.jsonl', 'r.jsonl'", "*takes one path*"),
         ("q.jsonl", '{"input": "a"}', "'q.jsonl', id=3", "*id=*is to be a text*"),
+        ("q.jsonl", '{"input": "a"}', "'q.jsonl', max_tokens='9'", "*max_tokens=) is a whole number*, not '9'*"),
+        ("q.jsonl", '{"input": "a"}', "'q.jsonl', max_tokens=0", "*max_tokens=) is a whole number from 1 on, not 0*"),
+        ("q.jsonl", '{"input": "a"}', "'q.jsonl', stream=1", "*stream=) is True or False, not 1*"),
+        ("q.jsonl", '{"input": "a"}', "'q.jsonl', max_token=9", "*max_token=): did you mean max_tokens=?*"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_in_a_dataset_is_told_before_anything_runs(

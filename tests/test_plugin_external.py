@@ -65,5 +65,5 @@ def test_a_key_that_is_not_set_is_named(pytester: pytest.Pytester, monkeypatch: 
     monkeypatch.delenv("LAB_KEY", raising=False)
     configure(pytester, "http://127.0.0.1:9")
     result = pytester.runpytest_subprocess()
-    assert result.ret == 2
-    result.stdout.fnmatch_lines(["*$LAB_KEY*not set*"])
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["ERROR: *$LAB_KEY*not set*"])

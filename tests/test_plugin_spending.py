@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from suite_runs import stored_run
 from pytest_llmbench import clock
 from pytest_llmbench.demo import Answer, DemoProvider
 from pytest_llmbench.records import Run
+from pytest_llmbench.store import Store
 
 SUITE = """
     import pytest
@@ -79,7 +81,7 @@ def test_a_spent_budget_ends_the_rest_as_over_budget(
     assert min(outcomes["right"], outcomes["over_budget"]) >= 1
     assert len(asked(provider)) == len(run.replies) == outcomes["right"]
     assert sum(reply.cost.spent for reply in run.replies) <= 0.0008
-    result.stdout.fnmatch_lines([f"*{outcomes['over_budget']} over budget*"])
+    result.stdout.fnmatch_lines([f"*{outcomes['over_budget']} over budget*", "next *--resume last*--max-cost*"])
 
 
 def test_what_is_right_after_all_is_asked_when_the_run_is_resumed_with_more(
@@ -94,24 +96,72 @@ def test_what_is_right_after_all_is_asked_when_the_run_is_resumed_with_more(
     assert len(before) < 30
 
 
+@pytest.mark.parametrize("arguments", [(), ("-n", "2")])
+@pytest.mark.parametrize(
+    ("marks", "said"),
+    [
+        (("lab/m", ""), "*a request to lab/m has no max_tokens*"),
+        (("dear/m", ", max_tokens=20"), "*no price of dear/m is known*"),
+    ],
+)
+def test_what_nobody_can_price_is_told_once_before_anything_is_asked(
+    pytester: pytest.Pytester, provider: DemoProvider, arguments: tuple[str, ...], marks: tuple[str, str], said: str
+) -> None:
+    """Also of what could be asked; without a line of our own code."""
+    rows(pytester.path, 3)
+    with pytester.path.joinpath("llmbench.yaml").open("a") as config:
+        config.write("  dear:\n    url: https://dear.example\nbudget: {run: 1}\n")
+    mark = f'@pytest.mark.models("{marks[0]}")\n@pytest.mark.dataset("questions.jsonl"{marks[1]})\n'
+    pytester.path.joinpath("test_later.py").write_text(f"import pytest\n\n{mark}def test_later(reply, sample): pass\n")
+    result = pytester.runpytest_subprocess(*arguments)
+    assert result.ret == 4, result.stdout.str()
+    told = result.stdout.str() + result.stderr.str()
+    pytest.LineMatcher(told.splitlines()).fnmatch_lines([said])
+    assert "Traceback" not in told
+    assert "plugin.py" not in told
+    assert "node down" not in told
+    assert asked(provider) == []
+
+
 def test_a_batch_is_pending_until_it_is_collected(pytester: pytest.Pytester, provider: DemoProvider) -> None:
     """--batch submits and ends with 14; --resume takes the replies and asks nothing."""
     rows(pytester.path, 5)
     result = pytester.runpytest_subprocess("--llmbench-batch", "true")
     assert result.ret == 14, result.stdout.str()
     assert counted(stored_run(pytester)) == {"pending": 5}
-    result.stdout.fnmatch_lines(["*5 pending*"])
+    result.stdout.fnmatch_lines(["*5 pending*", "next *--resume last*"])
     result = pytester.runpytest_subprocess("--llmbench-resume", "last")
     assert result.ret == 0, result.stdout.str()
     assert counted(stored_run(pytester)) == {"right": 5}
     assert asked(provider) == []
 
 
+BATCH_OF_EACH = """
+    import pytest
+
+    @pytest.mark.models("lab/m")
+    @pytest.mark.parametrize("number", range(8))
+    def test_answer(model, number):
+        model.ask(f"say {number}", max_tokens=20)
+"""
+
+
+def test_batches_of_several_workers_stay_within_one_budget(pytester: pytest.Pytester, provider: DemoProvider) -> None:
+    """What each submits on its own is counted for all: half of 8 worst cases, where money for three is left."""
+    pytester.makepyfile(test_it=BATCH_OF_EACH)
+    pytester.runpytest_subprocess("-n", "4", "--llmbench-batch", "true", "--llmbench-max-cost", "0.0008")
+    with Store.open(pytester.path / ".llmbench" / "results.db") as store:
+        reserved = [Decimal(row.reserved_usd) for row in store.spent(stored_run(pytester).id).rows]
+    assert reserved
+    assert sum(reserved) <= Decimal("0.0008")
+
+
 def interrupted(pytester: pytest.Pytester, count: int, *arguments: str) -> float:
-    """Run, send Ctrl-C once `count` replies are stored; seconds from there to the end."""
+    """Run, send Ctrl-C once `count` replies are stored; seconds from there to the end, but for those for which the
+    process could have run and other processes had the processors."""
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     run = subprocess.Popen(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", *arguments],
         cwd=pytester.path,
         env=environment,
         stdout=subprocess.DEVNULL,
@@ -122,12 +172,24 @@ def interrupted(pytester: pytest.Pytester, count: int, *arguments: str) -> float
         while clock.monotonic() < deadline and _replies(pytester) < count:
             clock.sleep(0.02)
         run.send_signal(signal.SIGINT)
-        begun = clock.monotonic()
-        assert run.wait(30) == 2
-        return clock.monotonic() - begun
+        begun, held_up_s = clock.monotonic(), _held_up_s(run.pid)
+        last_s = held_up_s
+        while run.poll() is None and clock.monotonic() < begun + FIRST_REPLY_S:
+            last_s = max(last_s, _held_up_s(run.pid))
+            clock.sleep(0.01)
+        assert run.poll() == 2
+        return clock.monotonic() - begun - (last_s - held_up_s)
     finally:
         run.kill()
         run.wait()
+
+
+def _held_up_s(pid: int) -> float:
+    """How long the main thread of a process was ready to run and did not, so far; 0 where the system does not tell."""
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, IndexError):
+        return 0.0
 
 
 def _replies(pytester: pytest.Pytester) -> int:
@@ -144,6 +206,9 @@ def goes_on_after_ctrl_c(pytester: pytest.Pytester, provider: DemoProvider, coun
     took_s = interrupted(pytester, count // 10, *arguments)
     stored = {reply.text for reply in stored_run(pytester).replies}
     assert count // 10 <= len(stored) < count
+    report = json.loads(next(pytester.path.glob(".llmbench/reports/*/report.json")).read_text())
+    broken_off = stored_run(pytester).failed_attempts
+    assert len(report["run"]["failed_attempts"]) == len(broken_off), "what was broken off may be billed"
     before = len(asked(provider))
     result = pytester.runpytest_subprocess("--llmbench-resume", "last", *arguments)
     assert result.ret == 0, result.stdout.str()

@@ -159,7 +159,7 @@ def test_a_stopped_server_ends_the_load_with_what_it_had(
     smollm2: ModelFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A real server gets a SIGSTOP in the middle: the measurement is complete, and says that nothing came any more."""
-    monkeypatch.setattr("pytest_llmbench.serving.HANG_S", 1.0)
+    monkeypatch.setattr("pytest_llmbench.servers.claims.HANG_S", 1.0)
     with session_in(tmp_path, idle_timeout_s="2", ttft_timeout_s="8", retakes="0") as session:
         stopper = threading.Thread(target=stop_after_three, args=(session,))
         stopper.start()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,17 @@ def test_a_command_is_run_once_and_its_first_line_counts(tmp_path):
     command = python(f"open({str(count)!r}, 'a').write('x'); print(' {KEY} '); print('login: me')")
     ring = Keyring({}, tmp_path)
     assert [ring.find([], command).reveal() for _ in range(3)] == [KEY] * 3
+    assert count.read_text() == "x"
+
+
+def test_several_threads_that_want_a_key_at_once_run_its_command_once(tmp_path):
+    """The first requests of a run come together; a password manager asks its user once."""
+    count = tmp_path / "count"
+    ring = Keyring({}, tmp_path)
+    command = python(f"import time; open({str(count)!r}, 'a').write('x'); time.sleep(0.3); print({KEY!r})")
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: ring.find([], command).reveal(), range(4)))
+    assert found == [KEY] * 4
     assert count.read_text() == "x"
 
 

@@ -172,7 +172,7 @@ def test_a_server_that_answers_health_but_no_request_is_killed(
     tmp_path: Path, model: LocalModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It let us wait, it is looked at, it does nothing: its own category, and a new one at the next use."""
-    monkeypatch.setattr("pytest_llmbench.serving.HANG_S", 1.0)
+    monkeypatch.setattr("pytest_llmbench.servers.claims.HANG_S", 1.0)
     model._deadlines = type(model.deadlines)(20, 1.0, 20, 60)
     pid = model.server().pid
     (tmp_path / "hang").touch()

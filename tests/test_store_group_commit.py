@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 import store_samples as samples
@@ -14,7 +17,7 @@ from sqlalchemy import Connection
 
 from pytest_llmbench.errors import StoreError
 from pytest_llmbench.records import Reply, TestResult
-from pytest_llmbench.store import Store, results, writer
+from pytest_llmbench.store import Store, results, sqlite_file, writer
 
 
 @pytest.fixture
@@ -70,6 +73,36 @@ def test_what_cannot_be_kept_does_not_take_the_others_along(store: Store) -> Non
         bad.result(10)
     assert [order.result(10).text for order in (*good, more)] == ["0", "1", "2", "more"]
     assert {kept.text for kept in store.load_run("run-1").replies} == {"0", "1", "2", "more"}
+
+
+def test_a_database_that_stays_locked_is_waited_for_once_and_not_once_for_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hundred replies and 30 s each would hold up the end of the session for an hour."""
+    monkeypatch.setattr(sqlite_file, "BUSY_TIMEOUT_S", 0.2)
+    path, transactions = tmp_path / "results.db", []
+    with Store.open(path) as store, closing(sqlite3.connect(path, isolation_level=None)) as other:
+        store.ensure_run(samples.run())
+        store.keep_reply("run-1", "test_a", 0, {}, reply("first")).result(10)
+        monkeypatch.setattr(writer.Writer, "_transaction", counted_calls(writer.Writer._transaction, transactions))
+        other.execute("BEGIN IMMEDIATE")
+        orders = [store.keep_reply("run-1", f"test_{n}", 0, {}, reply(str(n))) for n in range(50)]
+        for order in orders:
+            with pytest.raises(StoreError, match="keeps it locked"):
+                order.result(10)
+        other.execute("ROLLBACK")
+        assert sum(transactions) == 50
+        assert store.keep_reply("run-1", "test_b", 0, {}, reply("last")).result(10).text == "last"
+
+
+def counted_calls(call: Callable[..., Any], sizes: list[int]) -> Callable[..., Any]:
+    """`call`, noting how many orders it got each time."""
+
+    def counted(self: writer.Writer, orders: Sequence[Any]) -> Any:
+        sizes.append(len(orders))
+        return call(self, orders)
+
+    return counted
 
 
 def test_orders_that_come_meanwhile_share_a_transaction(store: Store) -> None:

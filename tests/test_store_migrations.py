@@ -33,6 +33,34 @@ def test_the_migrations_make_the_tables_that_the_code_expects(tmp_path: Path) ->
     engine.dispose()
 
 
+def test_a_new_database_is_what_the_migrations_make(tmp_path: Path) -> None:
+    """It is made at once, from the tables of today; its columns, keys, indices and marks are a migrated one's."""
+    new, migrated = tmp_path / "new.db", tmp_path / "migrated.db"
+    Store.open(new).close()
+    _of_format("0001", migrated)
+    Store.open(migrated).close()
+
+    assert _described(new) == _described(migrated)
+
+
+def _described(path: Path) -> dict[str, object]:
+    with closing(sqlite3.connect(path)) as plain:
+        objects = plain.execute("SELECT name, type, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
+        facts: dict[str, object] = {
+            name: {
+                part: sorted(repr(row[1:]) for row in plain.execute(f"PRAGMA {part}({name})"))
+                for part in ("table_info", "foreign_key_list", "index_list", "index_info")
+            }
+            | {"kind": kind, "never reuses ids": "AUTOINCREMENT" in sql}
+            for name, kind, sql in objects
+            if not name.startswith("sqlite_")
+        }
+        for mark in ("application_id", "auto_vacuum", "user_version"):
+            facts[mark] = plain.execute(f"PRAGMA {mark}").fetchone()
+        facts["version"] = plain.execute("SELECT version_num FROM alembic_version").fetchall()
+    return facts
+
+
 def test_the_format_version_is_the_newest_migration() -> None:
     """Opening trusts FORMAT_VERSION instead of asking Alembic."""
     config = Config()

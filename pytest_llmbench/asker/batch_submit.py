@@ -20,6 +20,7 @@ from pytest_llmbench.asker.batch_questions import REFUSED, EndpointOf, pending, 
 from pytest_llmbench.asker.budget import Budget, Reservation
 from pytest_llmbench.asker.fitting import fitted
 from pytest_llmbench.asker.question import Question
+from pytest_llmbench.asker.worst_case import worst_case_of
 from pytest_llmbench.clients import Endpoint
 from pytest_llmbench.clients.formats import WIRES
 from pytest_llmbench.errors import LlmbenchError, OverBudgetError, UsageError, WireError
@@ -202,7 +203,7 @@ async def _reserved(questions: Collection[Question], budget: Budget | None) -> l
 
 
 def _half_reserved(question: Question, budget: Budget) -> Reservation:
-    reservation = budget.reserve(question, budget.worst_case(question) * BATCH_SHARE)
+    reservation = budget.reserve(question, worst_case_of(question) * BATCH_SHARE)
     if reservation is None:
         raise OverBudgetError(f"{question.target.name}: what is left of the budget is reserved for other calls")
     return reservation

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from pytest_llmbench import clock, http
 from pytest_llmbench.asker.batch_collect import collect
@@ -14,16 +19,25 @@ from pytest_llmbench.asker.opening import budget_of
 from pytest_llmbench.asker.question import ModelStatus, Question, Status, Streamed
 from pytest_llmbench.clients import Endpoint
 from pytest_llmbench.config import Resolved
+from pytest_llmbench.errors import Category, InfraError
 from pytest_llmbench.providers.targets import Providers
 from pytest_llmbench.records import Reply
 from pytest_llmbench.store import Store
 
+_TURN_S = 600.0
+"""How long another process may take to submit what it has."""
+
 
 def open_batch(resolved: Resolved, store: Store, run_id: str) -> BatchAsker:
     """The asker of a run with `--batch`; several may be open at once, and what one submits the others do not."""
-    keep_prompts = resolved.settings.keep_prompts
-    budget = budget_of(resolved, store, run_id)
-    return BatchAsker(store, run_id, _endpoint_of(resolved), keep_prompts=keep_prompts, budget=budget)
+    return BatchAsker(
+        store,
+        run_id,
+        _endpoint_of(resolved),
+        keep_prompts=resolved.settings.keep_prompts,
+        budget=partial(budget_of, resolved, store, run_id),
+        turn=resolved.results_dir / "logs" / run_id / "batches.lock",
+    )
 
 
 def collect_batches(resolved: Resolved, store: Store, run_id: str) -> tuple[str, ...]:
@@ -60,17 +74,26 @@ class BatchAsker:
         run_id: the run.
         endpoint_of: where a model is asked.
         keep_prompts: see `submit`.
-        budget: see `submit`.
+        budget: what is left of the run's when it is called, see `submit`.
+        turn: locked while one of the run's processes submits: what it reserves, the next one has to see.
     """
 
     def __init__(
-        self, store: Store, run_id: str, endpoint_of: EndpointOf, *, keep_prompts: bool, budget: Budget | None
+        self,
+        store: Store,
+        run_id: str,
+        endpoint_of: EndpointOf,
+        *,
+        keep_prompts: bool,
+        budget: Callable[[], Budget | None],
+        turn: Path,
     ) -> None:
         self._store = store
         self._run_id = run_id
         self._endpoint_of = endpoint_of
         self._keep_prompts = keep_prompts
         self._budget = budget
+        self._turn = turn
         self._planned: dict[str, Question] = {}
         self._pending = pending(store, run_id)
         self._stored = store.stored_replies(run_id)
@@ -123,17 +146,31 @@ class BatchAsker:
         if all(question.id in self._pending for question in wanted):
             return
         try:
-            http.run(
-                submit(
-                    self._store,
-                    self._run_id,
-                    wanted,
-                    self._endpoint_of,
-                    keep_prompts=self._keep_prompts,
-                    budget=self._budget,
+            with self._alone():
+                http.run(
+                    submit(
+                        self._store,
+                        self._run_id,
+                        wanted,
+                        self._endpoint_of,
+                        keep_prompts=self._keep_prompts,
+                        budget=self._budget(),
+                    )
                 )
-            )
         except Exception as error:
             self._failed = error
             raise
         self._pending = pending(self._store, self._run_id)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        self._turn.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(self._turn, timeout=_TURN_S):
+                yield
+        except Timeout:
+            raise InfraError(
+                f"another process of the run has been submitting a batch for {_TURN_S:g} s",
+                category=Category.LOCAL_ASKER,
+                hint="`--resume last` submits what was not submitted",
+            ) from None

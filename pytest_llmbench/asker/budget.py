@@ -7,7 +7,7 @@ reserved. An attempt that ended without a word of its cost stays reserved for go
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -16,19 +16,13 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from pytest_llmbench import clock
-from pytest_llmbench.asker.fitting import fitted
 from pytest_llmbench.asker.question import Question
-from pytest_llmbench.asker.tokens import upper_bound
-from pytest_llmbench.errors import OverBudgetError, UsageError
-from pytest_llmbench.providers.costs import worst_case
+from pytest_llmbench.errors import OverBudgetError
 from pytest_llmbench.records import Cost
 from pytest_llmbench.store.spending import Spending, Spent
 
 Save = Callable[[Spending], Future[Any]]
 """Writes an entry of the account; resolved once it is committed."""
-
-_LONGEST_ANSWER = ("max_completion_tokens", "max_output_tokens")
-"""Fields of a request that mean the same as `max_tokens`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +54,7 @@ class _Pot:
         return self.cap_usd - self.gone_usd - self.held_usd
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Reservation:
     """What one attempt may cost at most, taken from every cap that it falls under."""
 
@@ -69,6 +63,8 @@ class Reservation:
     saved: Future[Any]
     """To be waited for before the call is made."""
     pots: tuple[_Pot, ...]
+    over: bool = False
+    """Whether it was settled."""
 
 
 class Budget:
@@ -93,31 +89,12 @@ class Budget:
         """Of the run's cap, reservations taken off; None where there is none."""
         return None if self._run is None else self._run.left_usd
 
-    def worst_case(self, question: Question) -> Decimal:
-        """The most that asking once can cost, in US dollars.
-
-        Raises:
-            UsageError: nobody knows: the model has no price, or the request has no `max_tokens`.
-        """
-        target = question.target
-        if target.is_local and not target.price.known:
-            return Decimal(0)
-        request, _ = fitted(question.request, target)
-        bounds = [int(bound) for bound in (request.max_tokens, *map(request.extra.get, _LONGEST_ANSWER)) if bound]
-        if not bounds:
-            raise UsageError(
-                f"a request to {target.name} has no max_tokens, so that nobody knows what it may cost",
-                hint="a budget makes max_tokens obligatory: give it with the request or in the dataset's marker",
-            )
-        choices = max(1, int(request.extra.get("n") or 1), int(request.extra.get("best_of") or 1))
-        return worst_case(target.price, upper_bound(request), max(bounds) * choices)
-
     def reserve(self, question: Question, usd: Decimal) -> Reservation | None:
         """Take the worst case of one attempt out of every cap it falls under.
 
         Args:
             question: what is going to be asked.
-            usd: its worst case.
+            usd: its worst case, see `worst_case_of`.
 
         Returns:
             None where it does not fit now, but may once calls under way are settled.
@@ -156,7 +133,7 @@ class Budget:
         Returns:
             Resolved once that is committed.
         """
-        known = cost.amount is not None
+        known, reserved.over = cost.amount is not None, True
         for pot in reserved.pots:
             pot.held_usd -= reserved.usd
             pot.gone_usd += cost.spent if known else reserved.usd
@@ -184,19 +161,29 @@ class Budget:
         return tuple(pots)
 
     def _count_earlier(self, earlier: Spent) -> None:
-        """Stored replies tell what was spent, also by a session without a budget; rows what stays reserved."""
-        for model, usd in earlier.by_model.items():
+        """Stored replies tell what was spent, also by a session without a budget; rows what stays reserved, and what
+        was settled for a reply that a killed session had no time to store."""
+        for model, usd in spent_by_model(earlier).items():
             for pot in self._pots(model, ""):
                 pot.gone_usd += usd
         for row in earlier.rows:
             self._attempts[row.question] = max(self._attempts[row.question], row.attempt)
             settled = row.settled_usd is not None
             usd = Decimal(row.settled_usd if row.settled_usd is not None else row.reserved_usd)
-            # Of what was settled, the reply or failed attempt itself has told already; not for which use case.
+            # What was settled is counted by model already; not for which use case.
             touched = self._use_cases.get(row.use_case)
             for pot in self._pots(row.model, row.use_case):
                 if not settled or pot is touched:
                     pot.gone_usd += usd
+
+
+def spent_by_model(earlier: Spent) -> Mapping[str, Decimal]:
+    """The larger of what replies and failed attempts tell and of what was settled, by model, in US dollars."""
+    settled: defaultdict[str, Decimal] = defaultdict(Decimal)
+    for row in earlier.rows:
+        settled[row.model] += Decimal(row.settled_usd or 0)
+    told = earlier.by_model
+    return {model: max(told.get(model, Decimal(0)), settled[model]) for model in {*told, *settled}}
 
 
 def _over(question: Question, usd: Decimal, pot: _Pot) -> OverBudgetError:

@@ -13,7 +13,7 @@ from pytest_llmbench.asker.budget import Budget, Reservation
 from pytest_llmbench.asker.gate import Begun
 from pytest_llmbench.asker.lanes import Lane
 from pytest_llmbench.asker.means import Means
-from pytest_llmbench.asker.ticket import Ticket
+from pytest_llmbench.asker.ticket import State, Ticket
 from pytest_llmbench.errors import Category, InfraError, UsageError, WireError
 from pytest_llmbench.records import Cost, FailedAttempt, Reply, Usage
 from pytest_llmbench.records.asked import UNKNOWN_COST
@@ -52,6 +52,8 @@ class Caller:
         self._means = means
         self._budget = budget
         self._keep_text = keep_text
+        self.keeping: set[Future[Any]] = set()
+        """Attempts that were broken off, on their way into the database: nobody else waits for them."""
         self._loop = asyncio.get_running_loop()
 
     async def call(self, ticket: Ticket, lane: Lane, begun: Begun, reserved: Reservation | None) -> Reply:
@@ -75,6 +77,7 @@ class Caller:
             if reserved is not None:
                 await asyncio.wrap_future(reserved.saved)
             ticket.tries += 1
+            ticket.state = State.ASKING
             reply = await self._means.send(question, on_headers, ticket.on_text)
         except BaseException as error:
             if kept := self._book_failure(ticket, lane, begun, reserved, error, sent=ticket.tries > tries):
@@ -116,7 +119,11 @@ class Caller:
         cost = self._means.cost(ticket.question, usage) if usage else _unanswered_cost(error)
         self._settle(lane, reserved, cost)
         kept = self._means.keep_failed(ticket.question, self._attempt(ticket, error, usage or Usage(), cost))
-        return kept if isinstance(error, InfraError) else None
+        if isinstance(error, InfraError):
+            return kept
+        self.keeping.add(kept)
+        kept.add_done_callback(self.keeping.discard)
+        return None
 
     def _settle(self, lane: Lane, reserved: Reservation | None, cost: Cost) -> None:
         lane.counts.add_cost(cost)

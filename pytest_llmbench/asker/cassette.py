@@ -68,7 +68,7 @@ class Cassette:
         return InfraError(
             f"the cassette {self._path} holds no reply of {question.target.name} to {asked[:120]!r}: {why}",
             category=Category.CASSETTE_MISS,
-            hint=f"run the test once with --record {self._path.name} and the provider's key instead of --replay",
+            hint=f"run the test once with --record {self._path} and the provider's key instead of --replay",
         )
 
     def _nearest(self, question: Question) -> str:

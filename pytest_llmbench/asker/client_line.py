@@ -113,20 +113,15 @@ class ClientLine:
             LostError: the process is gone, or answered nothing for `SILENT_S` and was ended.
             LlmbenchError: what the process told instead of an answer.
         """
-        ping: Request | None = None
-        silent_s = 0.0
+        pulse = Pulse(self)
         try:
-            while silent_s < SILENT_S:
+            while True:
                 with contextlib.suppress(TimeoutError):
                     return request.answer.result(STEP_S)
-                silent_s += STEP_S
-                if ping is None or ping.answer.done():
-                    ping, silent_s = self.request("ping"), 0.0
+                pulse.waited()
         except BaseException:
             self.drop(request)
             raise
-        self.end_asker()
-        raise LostError("it did not answer and was ended")
 
     def drop(self, request: Request) -> None:
         """Nobody waits for this request any more."""
@@ -179,7 +174,8 @@ class ClientLine:
         finally:
             with self._turn:
                 self._lost = True
-            for request in self._waiting.values():
+                waiting = list(self._waiting.values())
+            for request in waiting:
                 if not request.answer.done():
                     request.answer.set_exception(LostError())
 
@@ -188,3 +184,29 @@ class ClientLine:
             self._on_need(self, message["need"])
         elif (request := self._waiting.get(message.get("id") or 0)) is not None and request.take(message):
             del self._waiting[request.number]
+
+
+class Pulse:
+    """Whether the process shows that it is at work: it is pinged while somebody waits, in steps of `STEP_S`.
+
+    Args:
+        line: over which.
+    """
+
+    def __init__(self, line: ClientLine) -> None:
+        self._line = line
+        self._ping: Request | None = None
+        self._silent_s = 0.0
+
+    def waited(self) -> None:
+        """One more step went by.
+
+        Raises:
+            LostError: the process is gone, or answered nothing for `SILENT_S` and was ended.
+        """
+        self._silent_s += STEP_S
+        if self._ping is None or self._ping.answer.done():
+            self._ping, self._silent_s = self._line.request("ping"), 0.0
+        elif self._silent_s >= SILENT_S:
+            self._line.end_asker()
+            raise LostError("it did not answer and was ended")

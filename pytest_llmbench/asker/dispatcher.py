@@ -24,6 +24,9 @@ from pytest_llmbench.records import Reply
 
 _NOT_BEGUN = frozenset({State.PLANNED, State.WAITING, State.RESTING})
 
+_LAST_REPLIES_S = 0.05
+"""How long what is under way may still take to end when all is cancelled."""
+
 
 class Dispatcher:
     """Asks for a whole session; made, and called, on the thread of a running loop.
@@ -65,7 +68,7 @@ class Dispatcher:
     @property
     def keeping(self) -> tuple[Future[Any], ...]:
         """What is on its way into the database; may be read from any thread."""
-        return tuple(self._pump.shelf.keeping.copy())
+        return (*self._pump.shelf.keeping.copy(), *self._pump.caller.keeping.copy())
 
     def ticket(self, question_id: str) -> Ticket | None:
         """The ticket of a question that is known; may be called from any thread."""
@@ -151,16 +154,26 @@ class Dispatcher:
 
     async def cancel(self) -> None:
         """Drop what waits and break off what is under way; all of them fail as cancelled, and may be asked anew."""
-        under_way: list[asyncio.Task[Reply]] = []
         self._windows.clear()
-        for ticket in list(self._tickets.values()):
-            if ticket.task is not None:
-                ticket.task.cancel()
-                under_way.append(ticket.task)
-            elif ticket.state in _NOT_BEGUN:
-                self._cancelled(ticket)
+        if sent := self._drop_all():
+            # Replies that are here already, unread, have been paid for: they are taken first.
+            await asyncio.wait(sent, timeout=_LAST_REPLIES_S)
+        self._drop_all()
+        under_way = [ticket.task for ticket in self._tickets.values() if ticket.task is not None]
+        for task in under_way:
+            task.cancel()
         if under_way:
             await asyncio.wait(under_way)
+
+    def _drop_all(self) -> list[asyncio.Task[Reply]]:
+        """Drop what is not sent; what is."""
+        for ticket in list(self._tickets.values()):
+            if ticket.task is not None and ticket.state is State.BEGINNING:
+                ticket.task.cancel()
+            elif ticket.task is None and ticket.state in _NOT_BEGUN:
+                self._cancelled(ticket)
+        under_way = ((ticket.task, ticket.state) for ticket in self._tickets.values())
+        return [task for task, state in under_way if task is not None and state is State.ASKING]
 
     def close(self) -> None:
         """Leave the accounts to other sessions; after `cancel`."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import ceil
 
-from pytest_llmbench.asker.limits import SATURATED, START, AdaptiveLimit
+from pytest_llmbench.asker.limits import LONGEST_HOLD_S, SATURATED, START, AdaptiveLimit
 from pytest_llmbench.asker.pace import Allowance, PerMinute
 from pytest_llmbench.asker.rate_headers import REQUESTS, TOKENS, left, retry_after_s
 from pytest_llmbench.clients.request import ChatRequest
@@ -18,6 +18,13 @@ _USUAL_ANSWER = 256
 """Tokens expected of an answer whose length nobody bounded."""
 
 _SERVER_FAILURES = frozenset({Category.SERVER, Category.OVERLOADED})
+_REFUSALS = frozenset({Category.RATE_LIMITED, Category.OVERLOADED})
+
+SHUT_AFTER_S = 600.0
+"""A model that refused everything for so long is not asked for the rest: at one try in every few seconds thousands of
+questions would take days to fail."""
+_APART_S = 2 * LONGEST_HOLD_S
+"""Refusals further apart do not belong together: nobody asked in between."""
 
 
 def expected_tokens(request: ChatRequest) -> int:
@@ -58,6 +65,12 @@ class Gate:
     _left: dict[str, Allowance] = field(init=False)
     _begun: int = 0
     _begun_tokens: float = 0.0
+    _refused_since: float | None = None
+    """The first refusal since the last answer, while it was being asked."""
+    _refused_at: float = 0.0
+    """The last one."""
+    _shut: tuple[float, InfraError] | None = None
+    """Until when nothing is asked, and the refusal that led to it."""
     _used_up_at: float = -1.0
     """When the limit was last found used up."""
     _wants_tokens: bool = field(init=False)
@@ -132,6 +145,7 @@ class Gate:
             now: seconds.
             first: whether it was the first attempt at its question.
         """
+        self._refused_since = self._shut = None
         if first and self._used_up_at >= begun.at:
             self.limit.succeeded(now)
         if self._tokens is not None:
@@ -145,6 +159,21 @@ class Gate:
             self.limit.refused(begun.at, now, asked_s)
         elif error.category in _SERVER_FAILURES:
             self.limit.server_failed(now, asked_s)
+        if error.category in _REFUSALS:
+            self._note_refusal(error, asked_s or 0.0, now)
+
+    def shut_by(self, now: float) -> InfraError | None:
+        """The refusal because of which nothing is asked now; None where asking may help."""
+        return self._shut[1] if self._shut is not None and now < self._shut[0] else None
+
+    def _note_refusal(self, error: InfraError, asked_s: float, now: float) -> None:
+        if self._refused_since is None or now - self._refused_at > _APART_S:
+            self._refused_since = now
+        self._refused_at = now
+        if asked_s > LONGEST_HOLD_S:
+            self._shut = now + asked_s, error
+        elif now - self._refused_since >= SHUT_AFTER_S:
+            self._shut = now + LONGEST_HOLD_S, error
 
     def state(self, now: float, waiting: int) -> str:
         """What holds it up, in words; empty where nothing does. May be called from any thread."""

@@ -58,6 +58,8 @@ class Lane:
     in_flight: int = 0
     pumping: asyncio.Handle | None = None
     """The look at the line that is due already."""
+    waking: asyncio.TimerHandle | None = None
+    """The look at the line when the first in it may go."""
     poor: bool = False
     """Whether the first in line waits until others' reservations are settled."""
     _urgent: deque[Ticket] = field(default_factory=deque)

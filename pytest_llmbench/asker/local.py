@@ -67,9 +67,12 @@ class LocalAsker:
         pieces: SimpleQueue[str | None] = SimpleQueue()
 
         def demanded() -> None:
-            ticket = self.dispatcher.demand(question, on_text=pieces.put)
-            streamed.ticket = ticket
-            ticket.on_done(lambda _: pieces.put(None))
+            try:
+                streamed.ticket = self.dispatcher.demand(question, on_text=pieces.put)
+                streamed.ticket.on_done(lambda _: pieces.put(None))
+            except BaseException as error:  # noqa: BLE001 - raised in the thread that waits
+                streamed.fault = error
+                pieces.put(None)
 
         streamed = StreamedHere(pieces)
         self._tell(demanded)
@@ -132,6 +135,8 @@ class StreamedHere:
 
     def __init__(self, pieces: SimpleQueue[str | None]) -> None:
         self.ticket: Ticket | None = None
+        self.fault: BaseException | None = None
+        """Why it could not even be asked for."""
         self._pieces = pieces
         self._over = False
 
@@ -152,6 +157,8 @@ class StreamedHere:
     @property
     def reply(self) -> Reply:
         __tracebackhide__ = True
+        if self.fault is not None:
+            raise self.fault
         if not self._over or self.ticket is None:
             raise UsageError("the reply of a stream is known once its text was iterated over")
         return self.ticket.result()

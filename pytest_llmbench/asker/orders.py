@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from pytest_llmbench import config as configuration
 from pytest_llmbench.config import Resolved
@@ -27,6 +27,10 @@ class Orders(Record):
     """Option → its value as it would be typed; paths are absolute."""
     resuming: bool = False
     """Whether earlier processes of the run may have stored replies."""
+    command: Sequence[str] = ()
+    """What was typed …"""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """… and what was chosen, for the header of the run: whoever opens the database first writes that."""
 
     @classmethod
     def of(cls, resolved: Resolved, run_id: str, controller_pid: int, *, resuming: bool) -> Self:

@@ -26,6 +26,7 @@ from pytest_llmbench.asker.desk import Desk
 from pytest_llmbench.asker.local import LocalAsker
 from pytest_llmbench.asker.opening import OpenedAsker, open_local
 from pytest_llmbench.asker.orders import Orders
+from pytest_llmbench.header import new_run
 from pytest_llmbench.servers.controller import wait_until_gone
 from pytest_llmbench.servers.logs import bound_own_output
 from pytest_llmbench.servers.process import say
@@ -41,6 +42,8 @@ def open_asker(orders: Orders) -> Iterator[LocalAsker]:
     """What asks, with the results database of the run; both closed with the block."""
     resolved = orders.resolved()
     with Store.open(resolved.results_dir / "results.db") as store:
+        if not orders.resuming:
+            store.ensure_run(new_run(orders.run_id, resolved.rootdir, orders.command, orders.settings))
         asking = open_local(resolved, store, orders.run_id, resuming=orders.resuming)
         with closing(asking):
             yield asking

@@ -9,18 +9,20 @@ from pathlib import Path
 
 from pytest_llmbench.asker.accounts import RENEW_S, Lease
 from pytest_llmbench.asker.budget import Budget, Reservation
-from pytest_llmbench.asker.calling import Caller
+from pytest_llmbench.asker.calling import REFUSED, Caller
 from pytest_llmbench.asker.gate import Begun, Gate
 from pytest_llmbench.asker.lanes import Lane, LaneKey, lane_key
 from pytest_llmbench.asker.means import Means
 from pytest_llmbench.asker.prefixes import Leaders
 from pytest_llmbench.asker.question import Question
-from pytest_llmbench.asker.retry import RATE, History, Retry, Tally, given_up
+from pytest_llmbench.asker.retry import RATE, History, Retry, Tally, given_up, not_asked
 from pytest_llmbench.asker.rules import Rules
 from pytest_llmbench.asker.shelf import Shelf, fail
 from pytest_llmbench.asker.ticket import State, Ticket
+from pytest_llmbench.asker.worst_case import worst_case_of
 from pytest_llmbench.errors import InfraError, LlmbenchError
 from pytest_llmbench.records import Reply
+from pytest_llmbench.records.asked import UNKNOWN_COST
 
 AT_ONCE = 256
 """Requests under way to all models together: what one process can read at a time; more where one model may."""
@@ -65,7 +67,7 @@ class Pump:
         self._accounts = accounts
         self._on_idle = on_idle
         self._on_cancelled = on_cancelled
-        self._caller = Caller(means, budget, keep_text=rules.keep_text)
+        self.caller = Caller(means, budget, keep_text=rules.keep_text)
         self._retry = Retry(rules.attempts)
         self._leaders = Leaders() if rules.prefer == "cost" else None
         self._crowded = False
@@ -102,9 +104,10 @@ class Pump:
         for lane in self.lanes.values():
             if lane.lease is not None:
                 lane.lease.end()
-            if lane.pumping is not None:
-                lane.pumping.cancel()
-                lane.pumping = None
+            for look in (lane.pumping, lane.waking):
+                if look is not None:
+                    look.cancel()
+            lane.pumping = lane.waking = None
 
     def _renew(self) -> None:
         for lane in self.lanes.values():
@@ -113,15 +116,15 @@ class Pump:
         self._renewing = self._loop.call_later(RENEW_S, self._renew)
 
     def _look_soon(self, lane: Lane) -> None:
-        if isinstance(lane.pumping, asyncio.TimerHandle):
-            lane.pumping.cancel()
-            lane.pumping = None
+        if lane.waking is not None:
+            lane.waking.cancel()
+            lane.waking = None
         if lane.pumping is None:
             lane.pumping = self._loop.call_soon(self._look, lane)
 
     def _look(self, lane: Lane) -> None:
         """Begin what may be begun."""
-        lane.pumping, lane.poor = None, False
+        lane.pumping, lane.waking, lane.poor = None, None, False
         answered = 0
         while lane.in_flight < lane.gate.limit.now:
             if self.in_flight >= self._at_once:
@@ -130,12 +133,15 @@ class Pump:
             ticket = lane.next(urgent_only=self.pauses > 0)
             if ticket is None:
                 return
-            if self.shelf.answers(ticket, lane):
-                answered += 1
-                if answered >= _AT_A_TIME:
-                    self._look_soon(lane)
+            try:
+                if self.shelf.answers(ticket, lane):
+                    answered += 1
+                elif not self._begin(ticket, lane):
                     return
-            elif not self._begin(ticket, lane):
+            except Exception as error:  # noqa: BLE001 - a fault of ours, raised where the question was asked
+                fail(ticket, lane, error)
+            if answered >= _AT_A_TIME:
+                self._look_soon(lane)
                 return
 
     def _begin(self, ticket: Ticket, lane: Lane) -> bool:
@@ -147,11 +153,14 @@ class Pump:
         if self._leaders is not None and self._leaders.waits(ticket):
             return True
         gate, now = lane.gate, self._loop.time()
+        if (refusal := gate.shut_by(now)) is not None:
+            fail(ticket, lane, not_asked(ticket.question.target.name, refusal))
+            return True
         tokens = gate.tokens_of(ticket.question.request)
         if (wait_s := gate.wait_s(tokens, now)) > 0:
             gate.waits_until = now + wait_s
             lane.put_back(ticket)
-            lane.pumping = self._loop.call_later(wait_s, self._look, lane)
+            lane.waking = self._loop.call_later(wait_s, self._look, lane)
             return False
         reserved = None
         if self._budget is not None:
@@ -169,7 +178,7 @@ class Pump:
 
     def _reserve(self, budget: Budget, ticket: Ticket) -> Reservation | None:
         if ticket.worst_usd is None:
-            ticket.worst_usd = budget.worst_case(ticket.question)
+            ticket.worst_usd = worst_case_of(ticket.question)
         return budget.reserve(ticket.question, ticket.worst_usd)
 
     def _start(self, ticket: Ticket, lane: Lane, tokens: int, now: float, reserved: Reservation | None) -> None:
@@ -180,14 +189,19 @@ class Pump:
         begun = lane.gate.begin(tokens, lane.in_flight, now)
         if self._leaders is not None:
             self._leaders.begins(ticket)
-        ticket.state = State.ASKING
-        ticket.task = task = self._loop.create_task(self._caller.call(ticket, lane, begun, reserved))
-        task.add_done_callback(partial(self._ended, ticket, lane, begun))
+        ticket.state = State.BEGINNING
+        ticket.task = task = self._loop.create_task(self.caller.call(ticket, lane, begun, reserved))
+        task.add_done_callback(partial(self._ended, ticket, lane, begun, reserved))
 
-    def _ended(self, ticket: Ticket, lane: Lane, begun: Begun, task: asyncio.Task[Reply]) -> None:
+    def _ended(
+        self, ticket: Ticket, lane: Lane, begun: Begun, reserved: Reservation | None, task: asyncio.Task[Reply]
+    ) -> None:
         self.in_flight -= 1
         lane.in_flight -= 1
         ticket.task = None
+        if self._budget is not None and reserved is not None and not reserved.over:
+            # Cancelled before its first step, when nothing was sent; else a fault of ours after it was.
+            self._budget.settle(reserved, REFUSED if task.cancelled() else UNKNOWN_COST)
         if task.cancelled():
             self._on_cancelled(ticket)
         elif (error := task.exception()) is None:

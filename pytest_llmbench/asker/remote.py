@@ -6,11 +6,11 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from pytest_llmbench.asker import reaching
-from pytest_llmbench.asker.client_line import ClientLine, LostError, Request
+from pytest_llmbench.asker.client_line import STEP_S, ClientLine, LostError, Pulse, Request
 from pytest_llmbench.asker.messages import reply_of
 from pytest_llmbench.asker.orders import Orders
 from pytest_llmbench.asker.question import Question, Status
@@ -154,7 +154,7 @@ class StreamedThere:
         said = False
         try:
             while self._reply is None:
-                if (piece := self._pieces.get()) is None:
+                if (piece := self._next()) is None:
                     self._reply = self._whole()
                 else:
                     said = True
@@ -169,6 +169,17 @@ class StreamedThere:
         if self._reply is None:
             raise UsageError("the reply of a stream is known once its text was iterated over")
         return self._reply
+
+    def _next(self) -> str | None:
+        """The next piece, None after the last; waits for as long as the process shows that it is at work."""
+        pulse = Pulse(self._line)
+        while True:
+            with contextlib.suppress(Empty):
+                return self._pieces.get(timeout=STEP_S)
+            try:
+                pulse.waited()
+            except LostError:
+                raise reaching.died() from None
 
     def _whole(self) -> Reply:
         try:

@@ -137,6 +137,15 @@ class Retry:
         return error.category in _BY_THE_PAYLOAD and history.same >= SAME and others_are_well
 
 
+def not_asked(name: str, refusal: InfraError) -> InfraError:
+    """The failure of a question to a model that refuses everything."""
+    return InfraError(
+        f"{name} was not asked, for it refuses everything: {refusal.message}",
+        category=refusal.category,
+        hint="ask again later with --resume",
+    )
+
+
 def given_up(error: InfraError, tries: int) -> str:
     """What is to be said besides the failure itself of a question that is not asked again."""
     asked_s = retry_after_s(error.headers) if isinstance(error, WireError) else None

@@ -28,6 +28,8 @@ class State(Enum):
     """In line."""
     RESTING = auto()
     """Failed, to be tried again after a while."""
+    BEGINNING = auto()
+    """Let through; its request is not sent yet."""
     ASKING = auto()
     """A request is under way."""
     KEEPING = auto()

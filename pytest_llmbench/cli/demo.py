@@ -14,13 +14,19 @@ from pytest_llmbench.demo.site import Site
 from pytest_llmbench.errors import UsageError
 from pytest_llmbench.records import Limits
 
+_LAST_PORT = 65_535
+
 
 def serve(arguments: argparse.Namespace) -> int:
     """Serve until Ctrl-C.
 
     Raises:
-        UsageError: a trait has a value that it cannot have, or the address cannot be listened at.
+        UsageError: a trait has a value that it cannot have, the port is none, or the address cannot be listened at.
     """
+    if not 0 <= arguments.port <= _LAST_PORT:
+        raise UsageError(
+            f"--port: {arguments.port} is no port", hint=f"ports are 1 to {_LAST_PORT}; 0 lets the system choose"
+        )
     limits = Limits(arguments.rpm, arguments.tpm, arguments.concurrency)
     limit = RateLimit(limits, arguments.burst_s) if limits != Limits() else None
     site = Site(traits=_traits(arguments), limit=limit, batch_s=arguments.batch_s, log_size=arguments.log_size)

@@ -310,8 +310,15 @@ def parser() -> argparse.ArgumentParser:
 
 
 def with_truth_values(words: Sequence[str]) -> list[str]:
-    """`--offline` alone means `--offline=true`; pytest's options always take a value."""
-    flags = {flag for o in OPTIONS if o.parse is TRUTH for flag in (o.flag, o.short_flag)}
+    """`--offline` alone means `--offline=true`; pytest's options always take a value. A verb's own arguments do not."""
+    own = {
+        name
+        for verb in VERBS
+        if tuple(words[: len(verb.words)]) == verb.words
+        for a in verb.arguments
+        for name in a.names
+    }
+    flags = {flag for o in OPTIONS if o.parse is TRUTH for flag in (o.flag, o.short_flag)} - own
     return [
         f"{word}=true" if word in flags and not any(map(_is_truth, words[place + 1 : place + 2])) else word
         for place, word in enumerate(words)

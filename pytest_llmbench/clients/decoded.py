@@ -177,6 +177,8 @@ def is_number(value: Any) -> bool:
 
 def count(value: Any) -> int | None:
     """A count as told; None for what is no count."""
+    if value is None:  # most of the names that counts may have
+        return None
     return int(value) if is_number(value) and 0 <= value <= _MOST else None
 
 

@@ -88,6 +88,11 @@ class Resolved:
     """The user's own file, whose providers, prices and budget lie below the project's."""
 
     @property
+    def chosen(self) -> dict[str, Any]:
+        """Option → its value."""
+        return {name: origin.value for name, origin in self.origins.items()}
+
+    @property
     def results_dir(self) -> Path:
         return anchored(self.origins["results_dir"], self.rootdir)
 

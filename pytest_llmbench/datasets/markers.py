@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
+from types import NoneType
 from typing import Any, Protocol
 
 from pytest_llmbench.datasets.files import Columns, Dataset, read
 from pytest_llmbench.errors import UsageError
 
 _COLUMNS = ("input", "expected", "id", "prompt")
+_KINDS: Mapping[str, tuple[tuple[type, ...], str]] = {
+    "system": ((str, NoneType), "a text"),
+    "max_tokens": ((int, NoneType), "a whole number from 1 on"),
+    "temperature": ((int, float, NoneType), "a number"),
+    "seed": ((int, NoneType), "a whole number"),
+    "stream": ((bool,), "True or False"),
+}
+"""Our own options of a request → of which types they are, and in words. All others are fields of the body."""
+_TYPING_ERROR = 0.88
+"""How much alike a field's name and one of ours are when one was meant for the other."""
 
 
 class Marker(Protocol):
@@ -92,4 +104,18 @@ def declared(args: Sequence[Any], kwargs: Mapping[str, Any], folder: Path) -> De
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
         raise UsageError(f"dataset(..., limit=) is a number from 1 on, not {limit!r}")
     options = {name: value for name, value in kwargs.items() if name not in (*_COLUMNS, "limit")}
+    _check(options)
     return Declared((folder / args[0]).absolute(), Columns(**columns), limit, {"stream": False, **options})
+
+
+def _check(options: Mapping[str, Any]) -> None:
+    """Refuse what no request can hold: told at collection it costs nothing, told by a provider it costs a run."""
+    for name, value in options.items():
+        if name not in _KINDS:
+            if near := get_close_matches(name, (*_COLUMNS, "limit", *_KINDS), n=1, cutoff=_TYPING_ERROR):
+                raise UsageError(f"dataset(..., {name}=): did you mean {near[0]}=?")
+            continue
+        types, words = _KINDS[name]
+        wrong = not isinstance(value, types) or (isinstance(value, bool) and bool not in types)
+        if wrong or (name == "max_tokens" and value is not None and value < 1):
+            raise UsageError(f"dataset(..., {name}=) is {words}, not {value!r}")

@@ -117,6 +117,8 @@ class Site:
     def _chat(self, call: Call, form: Form) -> Page:
         if not isinstance(call.body, dict):
             return form.failure(Failure(400, "the body is no JSON object"))
+        if wrong := next((name for name in _LENGTHS if not _is_length(call.body.get(name))), None):
+            return form.failure(Failure(400, f"{wrong} must be a whole number from 1 on, not {call.body[wrong]!r:.40}"))
         body = call.body if "model" in call.body else {**call.body, "model": _deployment(call)}
         if self._limit is None:
             return self._answer(body, form)
@@ -148,6 +150,13 @@ def _deployment(call: Call) -> str:
     """Azure names the model in the path: `/openai/deployments/NAME/chat/completions`."""
     _, found, rest = call.route.partition("/deployments/")
     return rest.partition("/")[0] if found else ""
+
+
+_LENGTHS = ("max_tokens", "max_completion_tokens")
+
+
+def _is_length(told: object) -> bool:
+    return told is None or (isinstance(told, int) and not isinstance(told, bool) and told >= 1)
 
 
 def _most_tokens(body: ChatBody) -> int:

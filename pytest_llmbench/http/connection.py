@@ -146,12 +146,18 @@ class Connection(asyncio.Protocol):
         """Another exchange can begin: all of the response is here, nothing behind it, and both sides stand."""
         return self.response.keeps_connection and not (self._lost.done() or self._transport.is_closing())
 
+    @property
+    def ending(self) -> bool:
+        """Only the end of its response is missing: its stream has told its own."""
+        return not (self.response.over or self._lost.done() or self._transport.is_closing())
+
     async def becomes_reusable(self, within_s: float) -> bool:
         """Wait for the end of the response, where its stream has told its own; whether it came in time."""
-        if not self.response.over and not self._lost.done():
+        if self.ending and within_s > 0:
             with suppress(TimeoutError):
                 async with asyncio.timeout(within_s):
-                    await self._change()
+                    while self.ending:
+                        await self._change()
         return self.reusable
 
     def renew(self, shown: str) -> None:
@@ -219,7 +225,7 @@ class Connection(asyncio.Protocol):
             self.drop()
         else:
             self.response.feed(data)
-            if self.response.keeps_connection:
+            if not self.ending:
                 self._wake()
 
     def eof_received(self) -> None:

@@ -7,6 +7,7 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from pytest_llmbench import clock
 from pytest_llmbench.errors import Category, UsageError, WireError
@@ -230,8 +231,13 @@ def _head(request: Request, target: address.Address, shown: str, *, keep: bool) 
     return "\r\n".join([*lines, "", ""]).encode("ascii")
 
 
+@lru_cache(maxsize=256)
+def _is_token(name: str) -> bool:
+    return _TOKEN.fullmatch(name) is not None
+
+
 def _check_header(shown: str, name: str, value: str) -> None:
-    if not (_TOKEN.fullmatch(name) and value.isascii() and value.isprintable()):
+    if not (_is_token(name) and value.isascii() and value.isprintable()):
         raise UsageError(  # the value may be a key: it is not shown
             f"{shown}: the header {name!r} holds a character that HTTP headers cannot carry",
             hint="a line break or a typographic quote may have been copied with the key",

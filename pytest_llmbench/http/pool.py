@@ -18,9 +18,11 @@ IDLE_S = 30.0
 MAX_IDLE = 256
 """Of all servers together; those in use do not count."""
 
-_ENDS_WITHIN_S = 0.02
-"""How long the last bytes of a stream's response are waited for where no other connection is kept: connecting to a
-provider takes longer."""
+ENDS_WITHIN_S = 0.25
+"""How long after its stream told its own end the last bytes of a response are waited for, where no other connection is
+kept: connecting to a provider takes as long. Once for a server that is slower: from then on only in the background."""
+ENDS_AT_LAST_S = 2.0
+"""A response that has no end by then has none, and its connection is closed."""
 
 _Place = tuple[str, str, int]
 """Scheme, host (or the path of a Unix socket), port."""
@@ -38,6 +40,8 @@ class Pool:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._idle: dict[_Place, list[_Kept]] = {}
         self._sweeping: asyncio.TimerHandle | None = None
+        self._slow_to_end: set[_Place] = set()
+        """Where the last bytes of a response once came too late to be waited for."""
 
     @property
     def idle(self) -> int:
@@ -52,21 +56,46 @@ class Pool:
             shown: the request as messages name it.
         """
         self._settle()
-        idle = self._idle.get(_place(address), [])
-        index = next((index for index in reversed(range(len(idle))) if idle[index].connection.reusable), -1)
-        if not idle:
-            return None
-        connection = idle.pop(index).connection
-        try:
-            ready = connection.reusable or await connection.becomes_reusable(_ENDS_WITHIN_S)
-        except BaseException:
-            connection.drop()
-            raise
-        if not ready:
-            connection.drop()
-            return None
-        connection.renew(shown)
+        place = _place(address)
+        connection = self._ready(place) or await self._ready_soon(place)
+        if connection is not None:
+            connection.renew(shown)
         return connection
+
+    def _ready(self, place: _Place) -> Connection | None:
+        """The last kept one that can be used now. Those that never can are closed on the way to it."""
+        idle, ending = self._idle.get(place, []), []
+        ready, now = None, clock.monotonic()
+        while ready is None and idle:
+            kept = idle.pop()
+            if kept.connection.reusable:
+                ready = kept.connection
+            elif kept.connection.ending and now - kept.since < ENDS_AT_LAST_S:
+                ending.append(kept)
+            else:
+                kept.connection.drop()
+        idle.extend(reversed(ending))
+        return ready
+
+    async def _ready_soon(self, place: _Place) -> Connection | None:
+        """The last kept one, where only the end of its response is missing and comes in time."""
+        idle = self._idle.get(place)
+        if not idle or place in self._slow_to_end:
+            return None
+        kept = idle.pop()
+        try:
+            ready = await kept.connection.becomes_reusable(kept.since + ENDS_WITHIN_S - clock.monotonic())
+        except BaseException:
+            kept.connection.drop()
+            raise
+        if ready:
+            return kept.connection
+        if kept.connection.ending:
+            self._slow_to_end.add(place)
+            self._idle.setdefault(place, []).append(kept)
+        else:
+            kept.connection.drop()
+        return None
 
     async def give_back(self, connection: Connection, address: Address) -> None:
         """Keep `connection` for the next request, or close it where none can follow."""
@@ -98,13 +127,13 @@ class Pool:
         """Close what nobody has used for long, and look again while anything is left."""
         now = clock.monotonic()
         for place, idle in list(self._idle.items()):
-            old = [each for each in idle if now - each.since >= IDLE_S]
-            for each in old:
-                each.connection.drop()
-            self._idle[place] = idle[len(old) :]
-            if len(old) == len(idle):
+            for each in idle:
+                if now - each.since >= IDLE_S:
+                    each.connection.drop()
+            self._idle[place] = [each for each in idle if now - each.since < IDLE_S]
+            if not self._idle[place]:
                 del self._idle[place]
-        left_s = [IDLE_S - (now - idle[0].since) for idle in self._idle.values()]
+        left_s = [IDLE_S - (now - each.since) for idle in self._idle.values() for each in idle]
         self._sweeping = asyncio.get_running_loop().call_later(min(left_s), self._sweep) if left_s else None
 
 

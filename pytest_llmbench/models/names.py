@@ -68,5 +68,5 @@ def _unknown(name: str, known: list[str]) -> UnknownModelError:
     return UnknownModelError(
         f"no model is named {display_safe(name, keep='')!r:.200}",
         hint=f"{offered}`llmbench models list` shows all; llmbench.yaml (models:) adds more, "
-        "and the path of a .gguf file is a name too",
+        "and the path of a .gguf file is a name too; models of APIs are named provider/model (openai/gpt-5-mini)",
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
+import threading
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +24,7 @@ _FINGERPRINT_BYTES = 5
 
 
 class Keyring:
-    """Finds keys; each command is run once.
+    """Finds keys, from any thread; each command is run once.
 
     Args:
         environ: the process environment.
@@ -34,6 +35,7 @@ class Keyring:
         self._environ = environ
         self._folder = folder
         self._told: dict[tuple[str, ...], Secret] = {}
+        self._asking = threading.Lock()
 
     def find(self, variables: Sequence[str], command: Sequence[str] = ()) -> Secret:
         """The key of the first variable that is set, in the environment and then in `.env`; else what the command says.
@@ -69,9 +71,10 @@ class Keyring:
         return values
 
     def _from(self, command: tuple[str, ...]) -> Secret:
-        if command not in self._told:
-            self._told[command] = _told_by(command)
-        return self._told[command]
+        with self._asking:  # the first requests come together: their user is asked once
+            if command not in self._told:
+                self._told[command] = _told_by(command)
+            return self._told[command]
 
 
 def fingerprint(key: Secret) -> str:

@@ -48,18 +48,20 @@ class Providers:
         """The names of all providers and servers."""
         return sorted({*self._config.servers, *self._config.providers, *PROVIDERS})
 
-    def check(self, name: str) -> bool:
-        """Whether `name` is a remote model that can be asked; touches no network and runs no key_command.
+    def is_remote(self, name: str) -> bool:
+        """Whether the name's first part names a provider or a server; else it is a local model's name."""
+        provider, model_id = _split(name)
+        return bool(model_id) and provider in self.known()
 
-        Returns:
-            False where its first part names no provider and no server: a local model's name.
+    def check(self, name: str) -> bool:
+        """Whether `name` is a remote model, that can be asked; touches no network and runs no key_command.
 
         Raises:
-            UsageError: its key or address is missing.
+            UsageError: it is one, and its key or address is missing.
         """
-        provider, model_id = _split(name)
-        if not model_id or provider not in self.known():
+        if not self.is_remote(name):
             return False
+        provider, _ = _split(name)
         if not self._command(provider):
             self.key(provider)
         self.base_url(provider)

@@ -6,27 +6,46 @@ import os
 import secrets
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pytest_llmbench.errors import UsageError, did_you_mean
 from pytest_llmbench.records import Run
 from pytest_llmbench.redaction import redact_exact
-from pytest_llmbench.reports import csv_report, html_report, json_report
 
-WRITERS: dict[str, Callable[[Run], str]] = {
-    "html": html_report.render,
-    "json": json_report.render,
-    "csv": csv_report.render,
-}
+if TYPE_CHECKING:
+    from pytest_llmbench.reports.view import RunView
+
+
+def _html(run: Run, shown: RunView | None) -> str:
+    from pytest_llmbench.reports import html_report  # noqa: PLC0415 - only its writer: progress is shown without it
+
+    return html_report.render(run, shown)
+
+
+def _json(run: Run, shown: RunView | None) -> str:
+    from pytest_llmbench.reports import json_report  # noqa: PLC0415 - as above
+
+    return json_report.render(run, shown)
+
+
+def _csv(run: Run, shown: RunView | None) -> str:
+    from pytest_llmbench.reports import csv_report  # noqa: PLC0415 - as above
+
+    return csv_report.render(run, shown)
+
+
+WRITERS: dict[str, Callable[[Run, RunView | None], str]] = {"html": _html, "json": _json, "csv": _csv}
 """Format → the function that makes its text."""
 
 
-def write(run: Run, fmt: str, path: Path) -> Path:
+def write(run: Run, fmt: str, path: Path, shown: RunView | None = None) -> Path:
     """Write a report; under its name there is either the old file or the whole new one.
 
     Args:
         run: read back whole from the store.
         fmt: a key of `WRITERS`.
         path: the file; missing folders are made.
+        shown: the run's view, where it was made already.
 
     Returns:
         The path.
@@ -36,7 +55,7 @@ def write(run: Run, fmt: str, path: Path) -> Path:
     """
     if fmt not in WRITERS:
         raise UsageError(f"no report format {fmt!r}{did_you_mean(fmt, WRITERS)}", hint=f"formats: {', '.join(WRITERS)}")
-    text = redact_exact(WRITERS[fmt](run))
+    text = redact_exact(WRITERS[fmt](run, shown))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _replace(path, text)

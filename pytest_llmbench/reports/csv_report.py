@@ -16,7 +16,7 @@ from pytest_llmbench.records import Run
 from pytest_llmbench.reports.asked import AskedRow
 from pytest_llmbench.reports.costs import Spent
 from pytest_llmbench.reports.rows import ModelRow
-from pytest_llmbench.reports.view import view
+from pytest_llmbench.reports.view import RunView, view
 
 _TRIGGERS = frozenset("=+-@\t\r\n＝＋－＠")
 """First characters that start a formula (OWASP, CSV injection), full-width forms included."""
@@ -107,12 +107,12 @@ COLUMNS: tuple[str, ...] = (*_MODEL_COLUMNS, *_RUN_COLUMNS, *_PROFILE_COLUMNS, *
 """The header, a contract: columns are only ever added at the end."""
 
 
-def render(run: Run) -> str:
+def render(run: Run, shown: RunView | None = None) -> str:
     """The CSV report (RFC 4180), a header, a row per measurement and a row per model whose replies were tested."""
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(COLUMNS)
-    shown = view(run)
+    shown = shown or view(run)
     about = _values(_RUN_COLUMNS, run)
     for row in shown.models:
         _write(writer, {**_values(_MODEL_COLUMNS, row), **about, **_values(_PROFILE_COLUMNS, row)})

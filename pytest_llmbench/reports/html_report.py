@@ -51,11 +51,11 @@ _EXPORT = re.compile(r"^export \{ expression as expressionInterpreter \};$", re.
 _SOURCE_MAP = re.compile(r"^//# sourceMappingURL=.*$", re.MULTILINE)
 
 
-def render(run: Run) -> str:
+def render(run: Run, shown: RunView | None = None) -> str:
     """The HTML report; it can be encoded as UTF-8 whatever the run contains."""
     from markupsafe import Markup  # noqa: PLC0415  jinja2 is only needed once a report is written
 
-    shown = view(run)
+    shown = shown or view(run)
     specs = charts(shown.charts)
     scripts = [*(_vega() if specs else ()), _asset("report.js")]
     style = _asset("report.css")
@@ -88,6 +88,11 @@ def render(run: Run) -> str:
             version=__version__,
         )
     )
+
+
+def prepare() -> None:
+    """Make ready what does not depend on a run: for whoever has to wait anyway."""
+    _environment().get_template("report.html.j2")
 
 
 def script_json(data: Any) -> str:

@@ -13,6 +13,7 @@ import json
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from pytest_llmbench import __version__
@@ -21,7 +22,7 @@ from pytest_llmbench.reports.asked import AskedRow
 from pytest_llmbench.reports.costs import Costs, TestCost
 from pytest_llmbench.reports.rows import ModelRow
 from pytest_llmbench.reports.verdict import Verdict
-from pytest_llmbench.reports.view import InfraGroup, OutcomeCount, view
+from pytest_llmbench.reports.view import InfraGroup, OutcomeCount, RunView, view
 
 FORMAT = "pytest-llmbench report"
 FORMAT_VERSION = 1
@@ -46,9 +47,9 @@ class JsonReport:
     test_costs: tuple[TestCost, ...]
 
 
-def render(run: Run) -> str:
+def render(run: Run, shown: RunView | None = None) -> str:
     """The JSON report, ASCII only (lone surrogates in model text survive as escapes); a record a line."""
-    shown = view(run)
+    shown = shown or view(run)
     report = JsonReport(
         format=FORMAT,
         format_version=FORMAT_VERSION,
@@ -122,7 +123,13 @@ def _compact(value: Any) -> str:
 
 
 def _fields(record: Any) -> dict[str, Any]:
-    return {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
+    kind: Any = type(record)
+    return {name: getattr(record, name) for name in _names(kind)}
+
+
+@cache
+def _names(kind: type[Any]) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(kind))
 
 
 def _finite(value: Any) -> Any:

@@ -34,20 +34,27 @@ _MOST_TABLES = 3
 """Of one measurement."""
 _GATE_MARKS = {"pass": ("✓", "good"), "fail": ("✗", "bad"), "inconclusive": ("?", "warn")}
 _OUTCOME_STYLES = {"right": "good", "skipped": "dim", "unscored": "warn", "pending": "warn", "": "warn"}
+_NEXT = {
+    "interrupted": "interrupted: the same command with --resume last asks only the rest",
+    "pending": "pending replies: the same command with --resume last collects those that have come",
+    "over budget": "over budget: the same command with --resume last and a larger --max-cost asks only the rest",
+}
+"""Outcome or verdict, as it is called → what to do about it."""
 
 
-def summary(run: Run, *, width: int = 80, report_path: str | None = None) -> list[Line]:
+def summary(run: Run, *, width: int = 80, report_path: str | None = None, shown: RunView | None = None) -> list[Line]:
     """The summary of a run.
 
     Args:
         run: read back whole from the store.
         width: columns of the terminal, at least 72; lines keep to it, but for a path, which is of no use when broken.
         report_path: where the HTML report was written.
+        shown: the run's view, where it was made already.
 
     Returns:
         Lines of styled text without line ends or control characters; every style is a key of `MARKUP`.
     """
-    shown, width = view(run), max(width, _TABLE_WIDTH)
+    shown, width = shown or view(run), max(width, _TABLE_WIDTH)
     blocks = (
         list(_titled("host", [(glued(one_line(shown.host_line)), "")], width)),
         list(_models(shown.models, width)),
@@ -178,8 +185,12 @@ def _ending(shown: RunView, width: int, report_path: str | None) -> Iterator[Lin
         texts = [(f"{group.count:,} × {one_line(group.category)}: {_names(group, width - 40)}", "bad")]
         yield from _titled("", texts, width)
     for category, count in Counter(attempt.category for attempt in shown.failed_attempts).most_common():
-        told = f"{count} × {one_line(category)} under a request, which is asked once more; parts of replies are kept"
+        told = f"{count:,} × {one_line(category)}: attempts that failed, made again where that may help; "
+        told += "parts of replies are kept"
         yield from _titled("retries", [(told, "warn")], width)
+    for outcome, step in _NEXT.items():
+        if shown.verdict.word == outcome or any(counted.words == outcome for counted in shown.outcomes):
+            yield from _titled("next", [(step, "")], width)
     yield [("run".ljust(TITLE_WIDTH), "dim"), (shown.verdict.word, f"{shown.verdict.level} bold"), *_run_id(shown)]
     if report_path:
         yield [("report".ljust(TITLE_WIDTH), "dim"), (display_safe(report_path, keep=""), "")]

@@ -12,7 +12,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, QueuePool, column, create_engine, event, inspect, select, table
+from sqlalchemy import (
+    Column,
+    Connection,
+    Engine,
+    MetaData,
+    QueuePool,
+    String,
+    Table,
+    create_engine,
+    event,
+    insert,
+    inspect,
+    select,
+)
 
 from pytest_llmbench.redaction import redact_values
 from pytest_llmbench.store.failures import MOVE_AWAY, explained, store_error
@@ -26,7 +39,7 @@ from pytest_llmbench.store.sqlite_file import (
     give_back_space,
     remove_companions,
 )
-from pytest_llmbench.store.tables import runs
+from pytest_llmbench.store.tables import metadata, runs
 
 # History of the format; a new one is a new file in migrations/versions/ and a line here.
 # 0001  runs, results, replies, measurements, repetitions, gates
@@ -35,7 +48,8 @@ from pytest_llmbench.store.tables import runs
 FORMAT_VERSION = "0004"
 
 _BEGIN = "llmbench_begin"
-_VERSION = table("alembic_version", column("version_num"))
+_VERSION = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
+"""Alembic's own, as Alembic makes it."""
 
 
 class Database:
@@ -136,11 +150,24 @@ def built(path: Path) -> Iterator[Path]:
     unfinished = path.with_name(path.name + ".new")
     remove_companions(unfinished)
     create_blank(unfinished)
-    _upgrade(unfinished)
+    _make_tables(unfinished)
     yield unfinished
     choose_journal(unfinished)
     remove_companions(path)
     unfinished.replace(path)
+
+
+def _make_tables(path: Path) -> None:
+    """All tables as the newest migration leaves them: running the migrations takes ten times as long."""
+    engine = _engine(path)
+    try:
+        with engine.begin() as connection:
+            metadata.create_all(connection)
+            _VERSION.create(connection)
+            connection.execute(insert(_VERSION).values(version_num=FORMAT_VERSION))
+            connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
+    finally:
+        engine.dispose()
 
 
 def _bring_up_to_date(reader: Engine, path: Path) -> None:

@@ -84,6 +84,13 @@ def explained(path: Path) -> Iterator[None]:
         raise _from_os(path, error) from error
 
 
+def is_locked(error: BaseException) -> bool:
+    """Whether it was the database as a whole that could not be had, within the time that is waited for it."""
+    cause = error.__cause__
+    reason = cause.orig if isinstance(cause, StatementError) else cause
+    return (getattr(reason, "sqlite_errorcode", None) or 0) & 0xFF == sqlite3.SQLITE_BUSY
+
+
 def _translated(path: Path, error: sqlite3.Error) -> BaseException:
     # Python's own complaint about a text that is no UTF-8 has no code; we write UTF-8 only.
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT if "decode" in str(error) else 0)

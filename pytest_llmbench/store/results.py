@@ -15,12 +15,6 @@ from pytest_llmbench.store.rows import Insert, dicts, insert, row_of
 from pytest_llmbench.store.tables import gates, results
 
 
-def expect(connection: Connection, run_id: str, tests: Iterable[tuple[str, str]]) -> None:
-    """Write that these tests (node id, key) are going to run; what is known of them already stays."""
-    if rows := [_blank(run_id, nodeid, key, started_at=None) for nodeid, key in tests]:
-        connection.execute(insert(results).on_conflict_do_nothing(), rows)
-
-
 def start(connection: Connection, run_id: str, nodeid: str, key: str) -> None:
     """Write that the test is under way; a result of an earlier attempt is replaced, it is no longer the last word."""
     tell_all(connection, [Told(run_id, TestResult(nodeid, key, outcome=""))])
@@ -70,12 +64,6 @@ def unfinished(connection: Connection, run_id: str) -> list[TestResult]:
 def find(connection: Connection, run_id: str, nodeid: str) -> TestResult | None:
     """What is known of a test, also where it has no outcome, or never began."""
     return next(iter(_select(connection, run_id, results.c.nodeid == nodeid)), None)
-
-
-def forget_unstarted(connection: Connection, run_id: str) -> None:
-    """Delete what was expected and never began: the session ended before."""
-    never = results.c.outcome.is_(None) & results.c.started_at.is_(None)
-    connection.execute(delete(results).where(results.c.run_id == run_id, never))
 
 
 def save_gates(connection: Connection, run_id: str, decided: Sequence[GateResult]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
@@ -95,7 +95,6 @@ class Store:
     def finish_run(self, run_id: str, exit_code: int) -> None:
         """Mark the run as ended now, with pytest's exit code."""
         with self._database.writing() as connection:
-            results.forget_unstarted(connection, run_id)
             runs.finish(connection, run_id, exit_code)
 
     def load_run(self, run_id: str) -> Run:
@@ -140,11 +139,6 @@ class Store:
         with self._database.writing() as connection:
             runs.remove(connection, runs.resolve(connection, run_id))
         self._database.give_back_space()
-
-    def expect(self, run_id: str, tests: Iterable[tuple[str, str]]) -> None:
-        """Write which tests (node id, key) are going to run, so that one whose process dies is known to be ours."""
-        with self._database.writing() as connection:
-            results.expect(connection, run_id, tests)
 
     def start_result(self, run_id: str, nodeid: str, key: str) -> None:
         """Write that a test is under way; an earlier outcome under the same key is withdrawn."""

@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 
 from pytest_llmbench import clock
 from pytest_llmbench.store.database import Database
+from pytest_llmbench.store.failures import is_locked
 
 _One = TypeVar("_One")
 _Done = TypeVar("_Done")
@@ -112,8 +113,9 @@ class Writer:
         try:
             results = self._transaction(orders)
         except BaseException as error:  # noqa: BLE001 - told to whoever ordered it
-            if len(orders) == 1:
-                orders[0][2].set_exception(error)
+            if len(orders) == 1 or is_locked(error):  # one by one each would wait for it as long
+                for _, _, done in orders:
+                    done.set_exception(error)
                 return
             for order in orders:  # one cannot be kept: the others can
                 self._write([order])

@@ -1,0 +1,108 @@
+"""The end of a session, on its controller: gates, exit code, reports, summary.
+
+Imported while the first replies are on their way, because a session's end is waited for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import pytest
+
+from pytest_llmbench import endings, reports
+from pytest_llmbench.display import display_safe
+from pytest_llmbench.errors import ExitCode, LlmbenchError
+from pytest_llmbench.kept_results import KeptResults
+from pytest_llmbench.records import Outcome, Run
+from pytest_llmbench.reports import html_report, terminal
+from pytest_llmbench.reports.view import RunView, view
+from pytest_llmbench.results.gates import evaluate
+from pytest_llmbench.results.verdict import exit_code
+from pytest_llmbench.session import Session
+from pytest_llmbench.testitems import relative
+
+_ERRORS_SHOWN = 10
+
+
+class Conclusion:
+    """What a session comes to.
+
+    Args:
+        session: the controller's.
+        results: what its tests told.
+        say: tells the user what could not be written.
+    """
+
+    def __init__(self, session: Session, results: KeptResults, say: Callable[[str], None]) -> None:
+        self._session = session
+        self._results = results
+        self._say = say
+        self._finished: Run | None = None
+        self._shown: RunView | None = None
+        self._written: list[Path] = []
+        if "html" in session.settings.report:
+            html_report.prepare()
+
+    def settle(self, pytest_code: int, tests_failed: int, *, stopped: bool) -> int:
+        """Decide, store and write; arguments and result as of `Recorder.finish`."""
+        store, run_id, settings = self._session.store, self._session.run_id, self._session.settings
+        interrupted = pytest_code == ExitCode.INTERRUPTED
+        for unfinished in store.unfinished(run_id):
+            told = endings.stopped(unfinished) if stopped else endings.never_told(unfinished, interrupted=interrupted)
+            store.save_result(run_id, told)
+        run = store.load_run(run_id).current()
+        gates = evaluate(self._session.config.thresholds, run)
+        store.save_gates(run_id, gates)
+        code = exit_code(
+            ExitCode.TESTS_FAILED if stopped else pytest_code,
+            self._results.tally(run, tests_failed),
+            gates,
+            max_error_rate=settings.max_error_rate,
+            inconclusive=settings.inconclusive,
+        )
+        store.finish_run(run_id, code)
+        self._write_reports(store.as_ended(run))
+        return code
+
+    def summarize(self, reporter: pytest.TerminalReporter) -> None:
+        """Print the summary, between pytest's own sections."""
+        if self._finished is None:
+            return
+        _tell_infra_errors(reporter, self._finished)
+        page = next((str(relative(path)) for path in self._written if path.suffix == ".html"), None)
+        reporter.section("llmbench", sep="=")
+        width = min(reporter._tw.fullwidth, 100)  # noqa: SLF001
+        write_lines(reporter, terminal.summary(self._finished, width=width, report_path=page, shown=self._shown))
+
+    def _write_reports(self, run: Run) -> None:
+        self._finished, self._shown = run, view(run)
+        folder = self._session.folder / "reports" / run.id
+        for fmt in self._session.settings.report:
+            if fmt == "none":
+                continue
+            try:
+                self._written.append(reports.write(run, fmt, folder / f"report.{fmt}", self._shown))
+            except LlmbenchError as error:
+                self._say(str(error))
+
+
+def write_lines(reporter: pytest.TerminalReporter, lines: Iterable[terminal.Line]) -> None:
+    """Print styled lines."""
+    for line in lines:
+        for text, style in line:
+            reporter.write(text, **terminal.MARKUP[style])
+        reporter.write("\n")
+
+
+def _tell_infra_errors(reporter: pytest.TerminalReporter, run: Run) -> None:
+    """What failed around the model, with the hint; pytest's own section of failures does not show these."""
+    broken = [result for result in run.results if result.outcome == Outcome.INFRA_ERROR]
+    if broken:
+        reporter.section("infra errors", sep="=")
+    for result in broken[:_ERRORS_SHOWN]:
+        reporter.write_line(f"{display_safe(result.key)}: {result.category}", yellow=True)
+        for line in result.message.splitlines():
+            reporter.write_line(f"  {display_safe(line)}")
+    if len(broken) > _ERRORS_SHOWN:
+        reporter.write_line(f"... and {len(broken) - _ERRORS_SHOWN} more, all of them in the report")
