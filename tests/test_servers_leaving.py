@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pytest_llmbench.servers import connection, supervisor
+from pytest_llmbench.servers import connection, controller, supervisor
 
 STUBBORN = """
 import http.server, json, signal, sys, time
@@ -99,7 +99,7 @@ def test_a_supervisor_that_takes_its_time_to_end_leaves_its_successor_alone(tmp_
     new = connection.connect_or_start(folder, tmp_path, os.getpid(), 100)
     try:
         assert psutil.wait_procs([ending], timeout=20)[1] == []
-        time.sleep(2 * supervisor.FOLDER_CHECK_S)
+        time.sleep(2 * controller.FOLDER_CHECK_S)
         assert not new.lost
         assert len(claimed(new, order("b", 50))) == 1
     finally:

@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import json
 import os
-import socket
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -60,23 +59,6 @@ async def listen(folder: Path, serve: Any) -> tuple[asyncio.Server, str | int]:
         path = Path(tempfile.mkdtemp(prefix=supervisor.FOLDER_PREFIX, dir="/tmp")) / SOCKET_NAME
     path.unlink(missing_ok=True)
     return await loop.create_unix_server(serve, str(path)), str(path)
-
-
-def dial(address: str | int) -> socket.socket:
-    """A connection to what listens there.
-
-    Raises:
-        OSError: nothing does.
-    """
-    if isinstance(address, int):
-        return socket.create_connection(("127.0.0.1", address))
-    line = socket.socket(socket.AF_UNIX)
-    try:
-        line.connect(address)
-    except OSError:
-        line.close()
-        raise
-    return line
 
 
 def tell_address(folder: Path, address: str | int, token: str, controller_pid: int) -> None:

@@ -27,12 +27,10 @@ from pytest_llmbench.asker.local import LocalAsker
 from pytest_llmbench.asker.opening import OpenedAsker, open_local
 from pytest_llmbench.asker.orders import Orders
 from pytest_llmbench.header import new_run
-from pytest_llmbench.servers.controller import wait_until_gone
+from pytest_llmbench.servers.controller import end_of_session
 from pytest_llmbench.servers.logs import bound_own_output
 from pytest_llmbench.servers.process import say
 from pytest_llmbench.store import Store
-
-FOLDER_CHECK_S = 1.0
 
 Opening = Callable[[Orders], AbstractContextManager[LocalAsker]]
 
@@ -68,7 +66,7 @@ def serve(orders: Orders, folder: Path, ready: int, opening: Opening) -> None:
         os.write(ready, b"1")
         os.close(ready)
         try:
-            say(http.run(_end_of_session(desk, folder, orders.controller_pid)))
+            say(http.run(end_of_session(desk.over, folder / meeting.ADDRESS_FILE, orders.controller_pid)))
         finally:
             meeting.forget_address(folder)
             http.run(_closed(listener))
@@ -83,26 +81,6 @@ async def _desk(asking: LocalAsker, token: str) -> Desk:
 
 async def _closed(listener: asyncio.Server) -> None:
     listener.close()
-
-
-async def _end_of_session(desk: Desk, folder: Path, controller_pid: int) -> str:
-    """Wait for the first reason to end; the reason."""
-    reasons = {
-        asyncio.create_task(desk.over.wait()): "told to end",
-        asyncio.create_task(wait_until_gone(controller_pid)): f"controller {controller_pid} is gone",
-        asyncio.create_task(_wait_until_unreachable(folder)): f"{folder} is gone",
-    }
-    done, waiting = await asyncio.wait(reasons, return_when=asyncio.FIRST_COMPLETED)
-    for task in waiting:
-        task.cancel()
-    return reasons[done.pop()]
-
-
-async def _wait_until_unreachable(folder: Path) -> None:
-    address = folder / meeting.ADDRESS_FILE
-    while await asyncio.sleep(FOLDER_CHECK_S, result=True):
-        if not os.access(address, os.F_OK):
-            return
 
 
 def main(opening: Opening = open_asker) -> int:

@@ -16,6 +16,7 @@ from pytest_llmbench.asker import meeting
 from pytest_llmbench.asker.client_line import SILENT_S, ClientLine, LostError, OnNeed
 from pytest_llmbench.asker.orders import Orders
 from pytest_llmbench.errors import Category, InfraError, ServerError
+from pytest_llmbench.servers import supervisor
 
 COMMAND = (sys.executable, "-P", "-m", "pytest_llmbench.asker.process")
 START_S = 60.0
@@ -36,7 +37,7 @@ def connect(folder: Path, on_need: OnNeed) -> ClientLine | None:
         return None
     redaction.register(str(told["token"]))
     try:
-        line = ClientLine(meeting.dial(told["address"]), on_need)
+        line = ClientLine(supervisor.dial(told["address"]), on_need)
     except (FileNotFoundError, ConnectionRefusedError):
         return None
     try:

@@ -156,7 +156,7 @@ def connect(folder: Path, *, patience_s: float | None = None) -> Connection | No
     try:
         if not address or not supervisor.is_private(folder.lstat()):
             return None  # somebody else's, who only knows our name
-        line = Connection(_dial(address["address"]))
+        line = Connection(supervisor.dial(address["address"]))
     except (FileNotFoundError, ConnectionRefusedError):
         return None
     redaction.register(address["token"])
@@ -221,18 +221,6 @@ def _start(folder: Path, log_path: Path, controller_pid: int, capacity_bytes: in
             )
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
         raise _trouble(f"it did not start; see {log_path}") from error
-
-
-def _dial(address: str | int) -> socket.socket:
-    if isinstance(address, int):
-        return socket.create_connection(("127.0.0.1", address))
-    line = socket.socket(socket.AF_UNIX)
-    try:
-        line.connect(address)
-    except OSError:
-        line.close()
-        raise
-    return line
 
 
 def _make_private(folder: Path) -> None:

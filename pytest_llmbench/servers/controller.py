@@ -1,4 +1,4 @@
-"""Notice that another process has ended, whatever ended it. Standard library only: the supervisor uses it."""
+"""Notice that another process ended, or that a session is over. Standard library only: the supervisor uses it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import os
 import select
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from pytest_llmbench.servers.orphans import identity, is_over
 
+FOLDER_CHECK_S = 1.0
 _POLL_S = 0.5
 
 
@@ -55,3 +57,31 @@ async def _poll(pid: int) -> None:
     name = identity(pid)
     while await asyncio.sleep(_POLL_S, result=not is_over(name)):
         pass
+
+
+async def end_of_session(over: asyncio.Event, address: Path, controller_pid: int) -> str:
+    """Wait for the first reason to end a session's process.
+
+    Args:
+        over: set when it is told to end.
+        address: the file that says where it can be reached; without it nobody can.
+        controller_pid: the process it must not outlive.
+
+    Returns:
+        The reason, in words.
+    """
+    reasons = {
+        asyncio.create_task(over.wait()): "told to end",
+        asyncio.create_task(wait_until_gone(controller_pid)): f"controller {controller_pid} is gone",
+        asyncio.create_task(_wait_until_removed(address)): f"{address.parent} is gone",
+    }
+    done, waiting = await asyncio.wait(reasons, return_when=asyncio.FIRST_COMPLETED)
+    for task in waiting:
+        task.cancel()
+    return reasons[done.pop()]
+
+
+async def _wait_until_removed(address: Path) -> None:
+    while await asyncio.sleep(FOLDER_CHECK_S, result=True):
+        if not os.access(address, os.F_OK):
+            return

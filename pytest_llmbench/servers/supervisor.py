@@ -33,7 +33,7 @@ from typing import Any
 from pytest_llmbench import redaction
 from pytest_llmbench.launch import adopt_orphans
 from pytest_llmbench.servers import orphans
-from pytest_llmbench.servers.controller import wait_until_gone
+from pytest_llmbench.servers.controller import end_of_session
 from pytest_llmbench.servers.desk import Desk
 from pytest_llmbench.servers.logs import bound_own_output
 from pytest_llmbench.servers.process import say
@@ -45,7 +45,6 @@ FOLDER_PREFIX = "llmbench-"
 SOCKET_PATH_BYTES = 100
 """The kernel takes 104 to 108; a longer path gets a short folder of its own."""
 MESSAGE_BYTES = 2**22
-FOLDER_CHECK_S = 1.0
 HAS_UNIX_SOCKETS = hasattr(socket, "AF_UNIX")
 
 
@@ -71,7 +70,7 @@ async def supervise(folder: Path, controller_pid: int, capacity_bytes: int, read
     os.write(ready, b"1")
     os.close(ready)
     try:
-        say(await _end_of_session(desk, folder, controller_pid))
+        say(await end_of_session(desk.over, folder / ADDRESS_FILE, controller_pid))
     finally:
         (folder / ADDRESS_FILE).unlink(missing_ok=True)
         listener.close()
@@ -81,24 +80,21 @@ async def supervise(folder: Path, controller_pid: int, capacity_bytes: int, read
         await desk.hang_up()
 
 
-async def _end_of_session(desk: Desk, folder: Path, controller_pid: int) -> str:
-    """Wait for the first reason to end; the reason."""
-    reasons = {
-        asyncio.create_task(desk.over.wait()): "told to end",
-        asyncio.create_task(wait_until_gone(controller_pid)): f"controller {controller_pid} is gone",
-        asyncio.create_task(_wait_until_unreachable(folder)): f"{folder} is gone",
-    }
-    done, waiting = await asyncio.wait(reasons, return_when=asyncio.FIRST_COMPLETED)
-    for task in waiting:
-        task.cancel()
-    return reasons[done.pop()]
+def dial(address: str | int) -> socket.socket:
+    """A connection to what listens there.
 
-
-async def _wait_until_unreachable(folder: Path) -> None:
-    address = folder / ADDRESS_FILE
-    while await asyncio.sleep(FOLDER_CHECK_S, result=True):
-        if not os.access(address, os.F_OK):
-            return
+    Raises:
+        OSError: nothing does.
+    """
+    if isinstance(address, int):
+        return socket.create_connection(("127.0.0.1", address))
+    line = socket.socket(socket.AF_UNIX)
+    try:
+        line.connect(address)
+    except OSError:
+        line.close()
+        raise
+    return line
 
 
 async def _listen(desk: Desk, folder: Path) -> tuple[asyncio.Server, str | int, Path | None]:
