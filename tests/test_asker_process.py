@@ -20,6 +20,7 @@ from pytest_llmbench.asker import meeting, reaching
 from pytest_llmbench.asker.client_line import ClientLine
 from pytest_llmbench.asker.remote import RemoteAsker, Watch
 from pytest_llmbench.errors import Category, InfraError, OverBudgetError, ServerError, UsageError, WireError
+from pytest_llmbench.servers import supervisor
 
 
 @pytest.fixture(scope="module")
@@ -366,7 +367,7 @@ def test_the_address_is_for_its_owner_alone(run: Run, workers: tuple[RemoteAsker
 def test_a_wrong_token_is_turned_away(run: Run, workers: tuple[RemoteAsker, RemoteAsker]) -> None:
     """Whoever can connect still has to know the token."""
     workers[0].get(question("a"))
-    line = ClientLine(meeting.dial(run.address()["address"]), lambda _line, _keys: None)
+    line = ClientLine(supervisor.dial(run.address()["address"]), lambda _line, _keys: None)
     with pytest.raises(InfraError, match="wrong token"):
         line.result(line.request("hello", token="guessed"))
     line.close()
@@ -389,7 +390,7 @@ def test_messages_of_strangers_end_their_line_and_nothing_else(
         b'{"op": "resume"}\n',
     ]
     for message in hostile:
-        line = ClientLine(meeting.dial(told["address"]), lambda _line, _keys: None)
+        line = ClientLine(supervisor.dial(told["address"]), lambda _line, _keys: None)
         line.result(line.request("hello", token=told["token"]))
         line._line.sendall(message)
         assert line.wait_closed(PATIENCE_S), message
