@@ -61,6 +61,10 @@ class KeptResults:
         while self._ordered:
             self._check(*self._ordered.popleft())
 
+    def plain_failures(self, tests_failed: int) -> int:
+        """How many of pytest's failed reports tell of the tests or the model, and of nothing around them."""
+        return tests_failed - self._not_plain
+
     def tally(self, run: Run, tests_failed: int) -> Tally:
         """How the tests ended, as far as the exit code cares.
 
@@ -70,7 +74,7 @@ class KeptResults:
         """
         outcomes = [result.outcome for result in run.results]
         return Tally(
-            plain_failures=tests_failed - self._not_plain,
+            plain_failures=self.plain_failures(tests_failed),
             over_budget=outcomes.count(Outcome.OVER_BUDGET),
             infra_errors=outcomes.count(Outcome.INFRA_ERROR),
             pending=outcomes.count(Outcome.PENDING),

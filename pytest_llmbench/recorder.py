@@ -307,7 +307,9 @@ class Recorder:
                 code = self._conclusion.settle(pytest_code, tests_failed, stopped=stopped)
         except LlmbenchError as error:
             self._say(str(error))
-            return pytest_code or ExitCode.INFRA_ERRORS
+            failed_plainly = stopped or self._results.plain_failures(tests_failed) > 0
+            only_ours = pytest_code == ExitCode.TESTS_FAILED and not failed_plainly
+            return ExitCode.INFRA_ERRORS if only_ours else pytest_code or ExitCode.INFRA_ERRORS
         return ExitCode.INFRA_ERRORS if self._results.lost and code == ExitCode.OK else code
 
     def summarize(self, reporter: pytest.TerminalReporter) -> None:

@@ -145,3 +145,28 @@ def test_a_run_on_a_full_disk_ends_with_its_reason_and_an_exit_code(pytester: py
     full.stdout.no_fnmatch_line("*INTERNALERROR*")
     assert resumed.ret == 0
     assert again < 12
+
+
+def test_infra_errors_keep_their_exit_code_where_the_end_of_the_run_cannot_be_stored(
+    pytester: pytest.Pytester,
+) -> None:
+    """The tests said nothing of the model, so that 1 would be wrong."""
+    pytester.makeconftest(
+        """
+        from pytest_llmbench.errors import Category, StoreError
+        from pytest_llmbench.store import Store
+
+        def refuse(*_):
+            raise StoreError("the disk is full", category=Category.STORE)
+
+        Store.finish_run = refuse
+        """
+    )
+    pytester.makepyfile(
+        "import pytest\n@pytest.mark.models('lab/any-model')\ndef test_sample(model):\n    assert model.ask('x').text"
+    )
+    with DemoProvider() as provider:
+        pytester.path.joinpath("llmbench.yaml").write_text(f"servers:\n  lab: {{url: '{provider.url}'}}\n")
+    result = pytester.runpytest_subprocess("--llmbench-attempts", "1")
+    assert result.ret == ExitCode.INFRA_ERRORS
+    result.stdout.fnmatch_lines(["*the disk is full*"])
