@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any
 
-from pytest_llmbench.validators.reply_text import folded, one_form, why_nothing, without_emphasis, without_reasoning
+from pytest_llmbench.config import strict_json
+from pytest_llmbench.validators.reply_text import (
+    composed,
+    folded,
+    one_form,
+    why_nothing,
+    without_emphasis,
+    without_reasoning,
+)
 from pytest_llmbench.validators.verdict import Expected, Verdict, right, wrong
 
 STYLES = ("comma", "lines", "bullets", "numbered")
-_FENCE = re.compile(r"```(?:json)?[ \t]*\n(.*)\n?```", re.DOTALL | re.IGNORECASE)
+FENCE = re.compile(r"```(?:json)?[ \t\r]*\n(.*)\n?```", re.DOTALL | re.IGNORECASE)
 _BULLET = re.compile(r"[-*•] +(.*)")
 _NUMBER = re.compile(r"(\d{1,4})[.)] +(.*)")
 
@@ -23,16 +30,16 @@ def score_json(reply: str, expected: Expected) -> Verdict:
     around it all is allowed, except by `json:bare`.
     """
     text = without_reasoning(reply).strip()
-    fenced = _FENCE.fullmatch(text)
+    fenced = FENCE.fullmatch(text)
     if fenced and expected.argument == "bare":
         return wrong("a Markdown fence stands around the JSON", text)
     if not text:
         return wrong(why_nothing(reply))
     try:
-        value = strict_json(fenced[1] if fenced else text)
+        value = strict_json.parse(fenced[1] if fenced else text)
     except ValueError as error:
         return wrong(f"the reply is not JSON and nothing else: {error}", text)
-    same = _same(value, strict_json(expected.answer))
+    same = same_json(value, strict_json.parse(expected.answer))
     return right(text) if same else wrong("the JSON is not the expected one", text)
 
 
@@ -41,22 +48,10 @@ def json_defect(expected: Expected) -> str:
     if expected.argument not in ("", "bare"):
         return f"`json:{expected.argument}` is not known; there are `json` and `json:bare`"
     try:
-        strict_json(expected.answer)
+        strict_json.parse(expected.answer)
     except ValueError as error:
         return f"the answer is not JSON: {error}"
     return ""
-
-
-def strict_json(text: str) -> Any:
-    """Parse JSON as the standard has it: no `NaN`, no key twice.
-
-    Raises:
-        ValueError: it is not JSON, or nested too deeply.
-    """
-    try:
-        return json.loads(text, object_pairs_hook=_without_duplicates, parse_constant=_no_constant)
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
 
 
 def score_list(reply: str, expected: Expected) -> Verdict:
@@ -98,7 +93,7 @@ def answer_items(answer: str) -> list[str]:
     """
     if not answer.lstrip().startswith("["):
         return [item.strip() for item in answer.split(",")]
-    items = strict_json(answer)
+    items = strict_json.parse(answer)
     if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
         raise ValueError("a JSON list of texts is wanted")
     return items
@@ -138,23 +133,14 @@ def _numbered(lines: Sequence[str]) -> list[str] | None:
     return items if len(items) == len(lines) else None
 
 
-def _same(given: Any, wanted: Any) -> bool:
-    """Equal in value and type; whole numbers and decimals are one type, as in JSON."""
+def same_json(given: Any, wanted: Any) -> bool:
+    """Equal in value and type; whole numbers and decimals are one type, as in JSON, and so are Unicode's forms of é."""
     if isinstance(wanted, dict) and isinstance(given, dict):
-        return given.keys() == wanted.keys() and all(_same(given[key], wanted[key]) for key in wanted)
+        return given.keys() == wanted.keys() and all(same_json(given[key], wanted[key]) for key in wanted)
     if isinstance(wanted, list) and isinstance(given, list):
-        return len(given) == len(wanted) and all(map(_same, given, wanted))
+        return len(given) == len(wanted) and all(map(same_json, given, wanted))
     if isinstance(given, bool) or isinstance(wanted, bool):
         return given is wanted
+    if isinstance(given, str) and isinstance(wanted, str):
+        return given == wanted or composed(given) == composed(wanted)
     return bool(given == wanted)
-
-
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) != len(pairs):
-        raise ValueError("a key stands there twice")
-    return value
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")

@@ -34,18 +34,18 @@ class Verdict:
 
 def right(extracted: str) -> Verdict:
     """The reply gives the expected answer."""
-    return Verdict(correct=True, extracted=_shortened(extracted), reason="the expected answer")
+    return Verdict(correct=True, extracted=shortened(extracted), reason="the expected answer")
 
 
 def wrong(reason: str, extracted: str | None = None) -> Verdict:
     """The reply does not give the expected answer, or not in the form that was asked for."""
-    return Verdict(correct=False, extracted=None if extracted is None else _shortened(extracted), reason=reason)
+    return Verdict(correct=False, extracted=None if extracted is None else shortened(extracted), reason=reason)
 
 
 def differs(extracted: str, expected: str) -> Verdict:
     """The reply commits itself to another answer."""
-    return wrong(f"{_shortened(extracted)!r} is not {_shortened(expected)!r}", extracted)
+    return wrong(f"{shortened(extracted)!r} is not {shortened(expected)!r}", extracted)
 
 
-def _shortened(text: str) -> str:
+def shortened(text: str) -> str:
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
