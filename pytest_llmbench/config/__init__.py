@@ -134,7 +134,7 @@ def resolve(
     cli = {**cli, **{name: origin.value for name, origin in added.items()}}
     choice = settings.merge(cli, environ, ini, {}, ini_name=ini_name)["config"]
     path = _file(choice, rootdir)
-    document = strict_yaml.read(path, _shown(path)) if path else Document(FILE_NAME)
+    document = strict_yaml.read(path, strict_yaml.shown(path)) if path else Document(FILE_NAME)
     own_document = own.document()
     projects = _with_catalogue(_validated(document, path.parent if path else rootdir))
     config = own.merged(validated(own.OwnConfig, own_document), projects)
@@ -152,7 +152,7 @@ def load(path: Path | None) -> LlmbenchConfig:
     """
     if path is None:
         return _with_catalogue(LlmbenchConfig())
-    return _with_catalogue(_validated(strict_yaml.read(path, _shown(path)), path.parent))
+    return _with_catalogue(_validated(strict_yaml.read(path, strict_yaml.shown(path)), path.parent))
 
 
 def parse(text: str, name: str = FILE_NAME, folder: Path | None = None) -> LlmbenchConfig:
@@ -235,11 +235,3 @@ def _expanded(text: str) -> Path:
         return Path(text).expanduser()
     except RuntimeError as error:
         raise ConfigError(f"{text!r}: {error}", hint="write the path out") from error
-
-
-def _shown(path: Path) -> str:
-    """A path as short as it can be named from here."""
-    try:
-        return str(path.absolute().relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)

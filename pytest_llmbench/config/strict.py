@@ -31,12 +31,12 @@ class Strict(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _knows_every_key(cls, data: Any) -> Any:
+        allowed = [field.alias or name for name, field in cls.model_fields.items()]
         for key in data if isinstance(data, dict) else ():
             if key in cls.refused:
                 raise problem(cls.refused[key], key)
-            if key not in cls.model_fields:
-                known = did_you_mean(key, cls.model_fields)
-                raise problem(f"unknown key{known} (allowed: {', '.join(cls.model_fields)})", key)
+            if key not in allowed:
+                raise problem(f"unknown key{did_you_mean(key, allowed)} (allowed: {', '.join(allowed)})", key)
         return data
 
 

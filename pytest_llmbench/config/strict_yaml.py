@@ -64,12 +64,21 @@ def _shown(key: str) -> str:
     return key if key.isprintable() and len(key) <= 80 else repr(key[:80])
 
 
-def read(path: Path, name: str = "") -> Document:
+def shown(path: Path) -> str:
+    """A path as short as it can be named from here."""
+    try:
+        return str(path.absolute().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def read(path: Path, name: str = "", *, list_as: str = "") -> Document:
     """The document in a file.
 
     Args:
         path: a regular file of at most 1 MB in UTF-8.
         name: how to name it in errors; its path where not given.
+        list_as: a list at the top is taken for the value of this key; without it a list is refused.
 
     Raises:
         ConfigError: it cannot be read, or is not plain YAML with a mapping at its top.
@@ -85,16 +94,16 @@ def read(path: Path, name: str = "") -> Document:
     if len(content) > MAX_BYTES:
         raise ConfigError(f"{shown}: is larger than {MAX_BYTES:,} bytes; a configuration file is not")
     try:
-        return parse(content.decode("utf-8-sig"), shown)
+        return parse(content.decode("utf-8-sig"), shown, list_as=list_as)
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise ConfigError(f"{shown}:{line}: is not UTF-8 text") from error
 
 
-def parse(text: str, name: str) -> Document:
+def parse(text: str, name: str, *, list_as: str = "") -> Document:
     """The document in `text`; see `read`."""
     try:
-        return _Composer(name, yaml.parse(text, Loader=_PARSER)).document()
+        return _Composer(name, yaml.parse(text, Loader=_PARSER)).document(list_as)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
@@ -115,15 +124,18 @@ class _Composer:
         self._stream = stream
         self._lines: dict[KeyPath, int] = {}
 
-    def document(self) -> Document:
+    def document(self, list_as: str = "") -> Document:
         next(self._stream)  # the stream's start
         if isinstance(next(self._stream), events.StreamEndEvent):
             return Document(self._name)
         first = next(self._stream)
-        data = self._value(first, ())
+        top: KeyPath = (list_as,) if list_as and isinstance(first, events.SequenceStartEvent) else ()
+        data = self._value(first, top)
         next(self._stream)  # the document's end
         if not isinstance(after := next(self._stream), events.StreamEndEvent):
             self._refuse(after, (), "a second document begins here; only one is allowed")
+        if top:
+            return Document(self._name, {list_as: data}, self._lines)
         if data is not None and not isinstance(data, dict):
             self._refuse(first, (), "the file must be a mapping (key: value)")
         return Document(self._name, data or {}, self._lines)

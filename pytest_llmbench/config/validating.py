@@ -17,6 +17,8 @@ _TYPE_MESSAGES = {
     "string_type": "must be text; quote it",
     "string_too_short": "must not be empty",
     "float_type": "must be a number",
+    "int_type": "must be a whole number",
+    "bool_type": "must be true or false",
     "finite_number": "must be a finite number",
     "list_type": "must be a list (- item)",
     "dict_type": "must be a mapping (key: value)",
@@ -25,8 +27,16 @@ _TYPE_MESSAGES = {
 }
 
 
-def validated(shape: type[Shape], document: Document) -> Shape:
+EXAMPLE_HINT = "`llmbench config init` writes an example of every section"
+
+
+def validated(shape: type[Shape], document: Document, *, hint: str = EXAMPLE_HINT) -> Shape:
     """The document in this shape.
+
+    Args:
+        shape: what it is to be.
+        document: as read.
+        hint: where an example is to be had.
 
     Raises:
         ConfigError: each problem with its file, line and key, a line each.
@@ -35,9 +45,7 @@ def validated(shape: type[Shape], document: Document) -> Shape:
         return shape.model_validate(document.data)
     except ValidationError as error:
         problems = [_sentence(problem, document) for problem in error.errors(include_url=False)]
-        raise ConfigError(
-            "\n".join(dict.fromkeys(problems)), hint="`llmbench config init` writes an example of every section"
-        ) from error
+        raise ConfigError("\n".join(dict.fromkeys(problems)), hint=hint) from error
 
 
 def _sentence(problem: Any, document: Document) -> str:

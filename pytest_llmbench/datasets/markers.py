@@ -9,7 +9,9 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, Protocol
 
-from pytest_llmbench.datasets.files import Columns, Dataset, read
+from pytest_llmbench.datasets.columns import Columns
+from pytest_llmbench.datasets.files import Dataset, read
+from pytest_llmbench.datasets.hub import PREFIX
 from pytest_llmbench.errors import UsageError
 
 _COLUMNS = ("input", "expected", "id", "prompt")
@@ -39,7 +41,8 @@ class Marker(Protocol):
 class Declared:
     """What a `dataset` marker says."""
 
-    path: Path
+    source: Path | str
+    """A file, or a Hugging Face dataset, `hf:NAME`."""
     columns: Columns
     limit: int | None
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -77,7 +80,7 @@ class Datasets:
         """The dataset that a test is marked with; arguments and errors as for `declared`, and the file's."""
         said = self.declared(mark, folder)
         if (key := repr(said)) not in self._read:
-            self._read[key] = read(said.path, said.columns, said.options, limit=said.limit)
+            self._read[key] = read(said.source, said.columns, said.options, limit=said.limit)
         return self._read[key]
 
 
@@ -85,8 +88,8 @@ def declared(args: Sequence[Any], kwargs: Mapping[str, Any], folder: Path) -> De
     """What the arguments of a `dataset` marker mean.
 
     Args:
-        args: one path, relative to `folder`.
-        kwargs: columns, `limit`, and options as for `Model.ask`.
+        args: one path, relative to `folder`, or `hf:NAME`.
+        kwargs: columns, `media` (one column or several), `limit`, and options as for `Model.ask`.
         folder: of the test file.
 
     Raises:
@@ -97,15 +100,27 @@ def declared(args: Sequence[Any], kwargs: Mapping[str, Any], folder: Path) -> De
             f"dataset() takes one path and then names with values, not {', '.join(map(repr, args)) or 'nothing'}",
             hint="@pytest.mark.dataset('questions.jsonl', input='question', expected='answer')",
         )
-    columns = {name: kwargs[name] for name in _COLUMNS if kwargs.get(name) is not None}
+    columns: dict[str, Any] = {name: kwargs[name] for name in _COLUMNS if kwargs.get(name) is not None}
     if wrong := next((name for name, value in columns.items() if not isinstance(value, str)), None):
         raise UsageError(f"dataset(..., {wrong}=) is to be a text, not {columns[wrong]!r}")
+    columns["media"] = _media(kwargs.get("media", ()))
     limit = kwargs.get("limit")
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
         raise UsageError(f"dataset(..., limit=) is a number from 1 on, not {limit!r}")
-    options = {name: value for name, value in kwargs.items() if name not in (*_COLUMNS, "limit")}
+    options = {name: value for name, value in kwargs.items() if name not in (*_COLUMNS, "media", "limit")}
     _check(options)
-    return Declared((folder / args[0]).absolute(), Columns(**columns), limit, {"stream": False, **options})
+    return Declared(_source(args[0], folder), Columns(**columns), limit, {"stream": False, **options})
+
+
+def _source(said: str | Path, folder: Path) -> Path | str:
+    return said if isinstance(said, str) and said.startswith(PREFIX) else (folder / said).absolute()
+
+
+def _media(said: Any) -> tuple[str, ...]:
+    names = (said,) if isinstance(said, str) else said
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        raise UsageError(f"dataset(..., media=) is to be a column's name, or a list of them, not {said!r}")
+    return tuple(names)
 
 
 def _check(options: Mapping[str, Any]) -> None:

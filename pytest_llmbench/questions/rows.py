@@ -12,8 +12,9 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import IO, Any
 
+from pytest_llmbench.config import strict_json
 from pytest_llmbench.errors import UsageError
 
 MAX_LINE_BYTES = 1_000_000
@@ -28,10 +29,12 @@ class Place:
     file: Path
     line: int
     """From 1; of a row over several lines the last."""
+    unit: str = "line"
+    """What is counted: `row` of files that have no lines."""
 
     def error(self, message: str, *, hint: str = "") -> UsageError:
         """A mistake in this row."""
-        return UsageError(f"{self.file}, line {self.line}: {message}", hint=hint)
+        return UsageError(f"{self.file}, {self.unit} {self.line}: {message}", hint=hint)
 
 
 def json_rows(file: Path) -> Iterator[tuple[Place, Mapping[str, Any]]]:
@@ -44,7 +47,7 @@ def json_rows(file: Path) -> Iterator[tuple[Place, Mapping[str, Any]]]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line, object_pairs_hook=_unique, parse_constant=_no_constant)
+            row = json.loads(line, **strict_json.HOOKS)
         except RecursionError:
             raise place.error("the JSON is nested too deeply") from None
         except ValueError as error:
@@ -77,6 +80,21 @@ def csv_rows(file: Path) -> Iterator[tuple[Place, list[str]]]:
         raise Place(file, count).error(f"not CSV: {error}", hint="texts with commas or line ends need quotes") from None
 
 
+def whole_text(file: Path) -> str:
+    """A short text file (a prompt, a story) as it stands.
+
+    Raises:
+        UsageError: it cannot be read, is no UTF-8, or is longer than a megabyte.
+    """
+    kept, size = [], 0
+    for place, line in _lines(file):
+        size += len(line)
+        if size > MAX_LINE_BYTES:
+            raise place.error(f"the file is longer than {MAX_LINE_BYTES} characters")
+        kept.append(line)
+    return "".join(kept)
+
+
 def _lines(file: Path) -> Iterator[tuple[Place, str]]:
     """The lines of a UTF-8 file; a byte order mark is taken off."""
     number, total = 0, 0
@@ -91,7 +109,7 @@ def _lines(file: Path) -> Iterator[tuple[Place, str]]:
 
 
 def _opened(file: Path) -> IO[bytes]:
-    return io.BufferedReader(gzip.open(file)) if file.suffix == ".gz" else file.open("rb")
+    return io.BufferedReader(gzip.open(file)) if file.suffix.lower() == ".gz" else file.open("rb")
 
 
 def _text(line: bytes, place: Place, total: int) -> str:
@@ -106,16 +124,3 @@ def _text(line: bytes, place: Place, total: int) -> str:
     if "\0" in text:
         raise place.error("there is a NUL character; is this a text file?")
     return text
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    row: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in row:
-            raise ValueError(f"the key {key!r} stands there twice")
-        row[key] = value
-    return row
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
