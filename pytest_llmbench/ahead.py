@@ -11,6 +11,7 @@ from pytest_llmbench.asker.question import Question
 from pytest_llmbench.asker.worst_case import worst_case_of
 from pytest_llmbench.bookings import place_hash
 from pytest_llmbench.fixtures import asked_of_us
+from pytest_llmbench.own_tests import OwnTest
 from pytest_llmbench.samples import PLANNED, declared, request_for
 from pytest_llmbench.serving import subject_of
 from pytest_llmbench.session import Session
@@ -56,8 +57,26 @@ def share_of(config: pytest.Config) -> tuple[int, int]:
 def questions(session: Session, items: Sequence[pytest.Item]) -> Iterator[Question]:
     """What the tests that take `reply` will ask of API models, each noted with its test."""
     for item in items:
+        if isinstance(item, OwnTest):
+            yield from item.questions(session)
+            continue
+        if item.get_closest_marker("usecase") is not None:
+            yield from _of_use_case(session, item)
+            continue
         question = item.stash.get(PLANNED, None) or _question(session, item)
         if question is not None:
+            item.stash[PLANNED] = question
+            yield question
+
+
+def _of_use_case(session: Session, item: pytest.Item) -> Iterator[Question]:
+    """As `_question`, of a test that is marked with a use case."""
+    from pytest_llmbench.evaluations.marked import question_of  # noqa: PLC0415 - not in sessions without use cases
+
+    model, sample = model_of(item), sample_of(item)
+    asks = sample is not None and "reply" in asked_of_us(item) and model and session.is_remote(model)
+    if sample is not None and asks and not may_not_run(item):
+        for question in question_of(item, session, model, sample):
             item.stash[PLANNED] = question
             yield question
 
@@ -82,9 +101,16 @@ def check_priced(session: Session, items: Sequence[pytest.Item]) -> None:
     settings = session.settings
     if settings.replay or not (settings.max_cost or session.config.budget.run):
         return
-    firsts = {(model_of(item), id(item.get_closest_marker("dataset"))): item for item in reversed(items)}
+    firsts = {(model_of(item), _data_of(item)): item for item in reversed(items)}
     for question in questions(session, list(firsts.values())):
         worst_case_of(question)
+
+
+def _data_of(item: pytest.Item) -> object:
+    """What stands for the data that a test's sample is of."""
+    if isinstance(item, OwnTest):
+        return item.use_case
+    return id(item.get_closest_marker("usecase") or item.get_closest_marker("dataset"))
 
 
 def may_not_run(item: pytest.Item) -> bool:

@@ -14,9 +14,10 @@ from pytest_llmbench import endings, reports
 from pytest_llmbench.display import display_safe
 from pytest_llmbench.errors import ExitCode, LlmbenchError
 from pytest_llmbench.kept_results import KeptResults
-from pytest_llmbench.records import Outcome, Run
+from pytest_llmbench.records import GateResult, Outcome, Run
 from pytest_llmbench.reports import html_report, terminal
 from pytest_llmbench.reports.view import RunView, view
+from pytest_llmbench.results import case_gates
 from pytest_llmbench.results.gates import evaluate
 from pytest_llmbench.results.verdict import exit_code
 from pytest_llmbench.session import Session
@@ -52,7 +53,7 @@ class Conclusion:
             told = endings.stopped(unfinished) if stopped else endings.never_told(unfinished, interrupted=interrupted)
             store.save_result(run_id, told)
         run = store.load_run(run_id).current()
-        gates = evaluate(self._session.config.thresholds, run)
+        gates = evaluate(self._session.config.thresholds, run) + self._use_cases_ended(run)
         store.save_gates(run_id, gates)
         code = exit_code(
             ExitCode.TESTS_FAILED if stopped else pytest_code,
@@ -64,6 +65,14 @@ class Conclusion:
         store.finish_run(run_id, code)
         self._write_reports(store.as_ended(run))
         return code
+
+    def _use_cases_ended(self, run: Run) -> list[GateResult]:
+        thresholds = self._session.config.thresholds
+        if not any(result.evaluation for result in run.results) and not case_gates.rules_of(thresholds):
+            return []
+        from pytest_llmbench.evaluations.ending import ended  # noqa: PLC0415 - not in sessions without use cases
+
+        return ended(self._session, run)
 
     def summarize(self, reporter: pytest.TerminalReporter) -> None:
         """Print the summary, between pytest's own sections."""

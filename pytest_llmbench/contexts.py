@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from pytest_llmbench.records import Record
+from pytest_llmbench.records import Evaluation, Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,10 @@ class TestContext:
     """The fixtures of ours that it gets, itself or through others."""
     sample: str = ""
     """The id of the sample it is about; empty where it is about none."""
+    use_case: str = ""
+    """The use case it belongs to, as budgets call it."""
+    evaluation: Evaluation | None = None
+    """What has become known of its sample so far."""
     measurement_ids: list[str] = field(default_factory=list)
     reply_ids: list[str] = field(default_factory=list)
     owners: list[tuple[str, str]] = field(default_factory=list)

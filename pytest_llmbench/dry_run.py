@@ -10,6 +10,7 @@ from pytest_llmbench.ahead import questions
 from pytest_llmbench.asker import cassette
 from pytest_llmbench.asker.estimates import Estimate, estimate
 from pytest_llmbench.asker.question import Question
+from pytest_llmbench.own_tests import OwnTest
 from pytest_llmbench.reports import dry_run as shown
 from pytest_llmbench.reports.terminal_lines import Line
 from pytest_llmbench.samples import PLANNED
@@ -31,8 +32,12 @@ def foreseen(session: Session, items: Sequence[pytest.Item], *, width: int) -> l
     """
     planned = list(questions(session, items))
     remote = [item for item in items if (model := model_of(item)) and session.is_remote(model)]
-    unplanned = sum(1 for item in remote if PLANNED not in item.stash)
+    unplanned = sum(1 for item in remote if not _is_planned(session, item))
     return shown.lines(_estimated(session, planned), width=width, tests=len(items), unplanned=unplanned)
+
+
+def _is_planned(session: Session, item: pytest.Item) -> bool:
+    return bool(item.questions(session)) if isinstance(item, OwnTest) else PLANNED in item.stash
 
 
 def _estimated(session: Session, planned: Sequence[Question]) -> Estimate:

@@ -31,3 +31,11 @@ def stored_result(path: Path, run_id: str, nodeid: str) -> TestResult | None:
         return None
     with Store.open(path) as store:
         return store.find_result(run_id, nodeid)
+
+
+def results_before(path: Path, use_case: str, run_id: str) -> list[TestResult]:
+    """The results of a use case in the last run that ended and asked any of it; `run_id`: a run that does not count."""
+    if not path.exists():
+        return []
+    with Store.open(path) as store:
+        return store.last_results_of(use_case, before=run_id)

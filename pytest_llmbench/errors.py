@@ -249,8 +249,20 @@ class PendingError(LlmbenchError):
     """The reply is still with the provider's batch API."""
 
 
+class UnscoredError(LlmbenchError):
+    """Nobody can tell whether a reply is right: nothing could be scored, or a validator failed."""
+
+
 class ReplyFormatError(LlmbenchError):
     """A reply does not have the form that was asked for: the reply is wrong, not the machinery."""
+
+
+class GroundTruthWarning(UserWarning):
+    """What replies are held against contradicts itself, or is likely not what was meant."""
+
+
+class NoUseCaseWarning(UserWarning):
+    """A document happens to have the name of a use case's page."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

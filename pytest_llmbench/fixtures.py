@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_llmbench.own_tests import OwnTest
+
 if TYPE_CHECKING:
     from pytest_llmbench.clients import Model
     from pytest_llmbench.datasets import Dataset
-    from pytest_llmbench.records import Measurement, Reply, Sample
+    from pytest_llmbench.evaluations.marked import CaseInTest
+    from pytest_llmbench.records import Measurement, Reply, Sample, Score
     from pytest_llmbench.serving import ServedModel
     from pytest_llmbench.session import Session
 
@@ -23,7 +26,7 @@ SESSION: pytest.StashKey[Callable[[], Session]] = pytest.StashKey()
 ITEM: pytest.StashKey[pytest.Item] = pytest.StashKey()
 """In `config.stash`: the test of ours that runs now. For fixtures of each test: `request` costs pytest 20 µs a use."""
 
-NAMES = frozenset({"model", "llama_server", "bench", "sample", "reply", "dataset"})
+NAMES = frozenset({"model", "llama_server", "bench", "sample", "reply", "dataset", "usecase", "score"})
 """What tests may ask us for."""
 
 _ASKED: pytest.StashKey[frozenset[str]] = pytest.StashKey()
@@ -31,6 +34,8 @@ _ASKED: pytest.StashKey[frozenset[str]] = pytest.StashKey()
 
 def asked_of_us(item: pytest.Item) -> frozenset[str]:
     """Which of our fixtures a test gets, itself or through others; a `model` of its own project is none of ours."""
+    if isinstance(item, OwnTest):
+        return item.asked
     asked = item.stash.get(_ASKED, None)
     if asked is None:
         definitions = _definitions(item)
@@ -98,8 +103,8 @@ def model(request: pytest.FixtureRequest) -> Model:
 
 @pytest.fixture
 def sample(pytestconfig: pytest.Config) -> Sample:
-    """One sample of `@pytest.mark.dataset("questions.jsonl")`, one test for each: `.id`, `.input`, `.expected`,
-    `.metadata` (the row's other columns).
+    """One sample of `@pytest.mark.dataset("questions.jsonl")` or `@pytest.mark.usecase`, one test for each: `.id`,
+    `.input`, `.expected`, `.metadata` (the row's other columns).
     """
     call = getattr(pytestconfig.stash[ITEM], "callspec", None)
     if call is None or "sample" not in call.params:
@@ -117,9 +122,36 @@ def reply(pytestconfig: pytest.Config, model: Model, sample: Sample) -> Reply:
     `@pytest.mark.dataset("questions.jsonl", prompt="Translate: {{text}}", system="Be brief.", max_tokens=200)`.
     """
     __tracebackhide__ = True
+    session, item = pytestconfig.stash[SESSION](), pytestconfig.stash[ITEM]
+    if item.get_closest_marker("usecase") is not None:
+        from pytest_llmbench.evaluations.marked import reply_of  # noqa: PLC0415 - loaded only where a test asks
+
+        return reply_of(item, session, model.name, sample)
     from pytest_llmbench.samples import reply_to  # noqa: PLC0415 - loaded only where a test asks
 
-    return reply_to(pytestconfig.stash[ITEM], model, sample, pytestconfig.stash[SESSION]().datasets)
+    return reply_to(item, model, sample, session.datasets)
+
+
+@pytest.fixture
+def usecase(pytestconfig: pytest.Config, model: Model) -> CaseInTest:
+    """The use case of `@pytest.mark.usecase`: the folder of the test's file, or `usecase("path/to/folder")`.
+
+    `.samples`, `.case`, `.score(sample, reply)`; `model.ask_all(usecase)` asks all its samples by its prompt.
+    """
+    from pytest_llmbench.evaluations.marked import CaseInTest, asking_of  # noqa: PLC0415 - loaded only where a test asks
+
+    return CaseInTest(asking_of(pytestconfig.stash[ITEM], pytestconfig.stash[SESSION](), model.name))
+
+
+@pytest.fixture
+def score(pytestconfig: pytest.Config, model: Model, sample: Sample, reply: Reply) -> Score:
+    """What the use case's validators say of `reply`: `.passed`, `.value` (0 to 1), `.reason`, `.parts` (a score each).
+
+    The test is marked with `@pytest.mark.usecase`.
+    """
+    from pytest_llmbench.evaluations.marked import score_of  # noqa: PLC0415 - loaded only where a test asks
+
+    return score_of(pytestconfig.stash[ITEM], pytestconfig.stash[SESSION](), model.name, sample, reply)
 
 
 @pytest.fixture

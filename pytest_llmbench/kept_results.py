@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -49,7 +50,7 @@ class KeptResults:
             self._not_plain += 1
         known = self._results.get(result.nodeid)
         if known is None or known.outcome in _GOOD:
-            self._results[result.nodeid] = result
+            self._results[result.nodeid] = dataclasses.replace(result, evaluation=None)  # the store has it
             self._save(result)
 
     def forget(self, nodeid: str) -> TestResult | None:

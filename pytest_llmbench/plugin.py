@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_llmbench import fixtures, options
+from pytest_llmbench.own_tests import is_own_file
 
 if TYPE_CHECKING:
     from pytest_llmbench.recorder import Recorder
@@ -28,12 +29,16 @@ _SHOWN: Mapping[str, tuple[str, str, tuple[str, dict[str, bool]]]] = {
     "infra_error": ("infra error", "I", ("INFRA ERROR", {"yellow": True})),
     "over_budget": ("over budget", "$", ("OVER BUDGET", {"yellow": True})),
     "pending": ("pending", "P", ("PENDING", {"yellow": True})),
+    "unscored": ("unscored", "U", ("UNSCORED", {"yellow": True})),
 }
 """How pytest shows outcomes that it does not know: name in the summary, letter, word."""
+_WRONG_UNDER_GATES = "wrong", "w", ("WRONG", {"yellow": True})
+"""Of a use case whose gates decide: pytest counts no failure."""
 
 MARKERS = (
     "models(*names): run the test once per model: `name:QUANT`, a GGUF path, `provider/model` or `server/model`",
-    "dataset(path, *, input, expected, id, prompt, limit, **options): once per row of a JSONL or CSV file",
+    "dataset(path, *, input, expected, id, prompt, media, limit, **options): once per row of a file of samples",
+    "usecase(path): once per sample of a use case: the folder of the test's file, or that of the path",
     "exclusive: the test has this machine to itself; every test that uses `bench` is exclusive by itself",
 )
 
@@ -95,14 +100,27 @@ class Hooks:
     def pytest_configure_node(self, node: Any) -> None:
         node.workerinput["llmbench"] = self._identity
 
+    def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+        if not is_own_file(file_path.name):
+            return None
+        from pytest_llmbench.evaluations.files import collector_of  # noqa: PLC0415 - only where there is such a file
+
+        return collector_of(parent, file_path, self.recorder().session)
+
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        marks = list(metafunc.definition.iter_markers("models"))
         asked = fixtures.asked_of_us(metafunc.definition)
-        if marks and "model" in asked:
-            names = self.recorder().checked_names([name for mark in reversed(marks) for name in mark.args])
+        if not asked:
+            return
+        is_named = any(metafunc.definition.get_closest_marker(mark) is not None for mark in ("models", "usecase"))
+        if is_named and "model" in asked:
+            from pytest_llmbench import parametrizing  # noqa: PLC0415 - only where a test asks
+
+            names = parametrizing.names(self.recorder().session, metafunc.definition)
             metafunc.parametrize("model", names, indirect=True, scope="session", ids=names)
         if "sample" in asked:
-            samples = self.recorder().samples(metafunc.definition)
+            from pytest_llmbench import parametrizing  # noqa: PLC0415 - only where a test asks
+
+            samples = parametrizing.samples(self.recorder().session, metafunc.definition)
             metafunc.parametrize("sample", samples, indirect=True, ids=[sample.id for sample in samples])
 
     @pytest.hookimpl(tryfirst=True)
@@ -209,7 +227,8 @@ class Hooks:
         # "rerun": pytest-rerunfailures will try once more, and counts that itself.
         if str(report.outcome) == "rerun" or not hasattr(report, "llmbench"):
             return None
-        return _SHOWN.get(report.llmbench["outcome"])
+        outcome = report.llmbench["outcome"]
+        return _WRONG_UNDER_GATES if outcome == "wrong" and report.passed else _SHOWN.get(outcome)
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         # xdist ends -x and --maxfail like an interruption, pytest alone like a failure; they are the latter.

@@ -28,10 +28,10 @@ from pytest_llmbench.display import terminal_safe
 from pytest_llmbench.errors import ExitCode, InfraError, LlmbenchError, StoreError, UsageError
 from pytest_llmbench.fixtures import fixtures_of
 from pytest_llmbench.launch import die_with_parent
-from pytest_llmbench.records import Sample, ServerSpec, TestResult
+from pytest_llmbench.own_tests import OwnTest
+from pytest_llmbench.records import ServerSpec, TestResult
 from pytest_llmbench.resolving import resolve
 from pytest_llmbench.results.outcomes import classify
-from pytest_llmbench.samples import dataset_of
 from pytest_llmbench.session import Session
 from pytest_llmbench.testitems import context_of, message_of, model_of, needs_machine
 
@@ -93,23 +93,6 @@ class Recorder:
             except LlmbenchError as error:
                 raise pytest.UsageError(terminal_safe(str(error))) from error
         return self.session.identity.as_dict()
-
-    def checked_names(self, names: Sequence[str]) -> list[str]:
-        """The names of a `models` marker; one that nobody knows ends the collection of its file."""
-        if wrong := [name for name in names if not isinstance(name, str)]:
-            raise pytest.Collector.CollectError(f"models() takes names, one after the other, not {wrong[0]!r}")
-        try:
-            known = [name if self.session.is_remote(name) else self.session.local_name(name) for name in names]
-            return list(dict.fromkeys(known))
-        except UsageError as error:
-            raise pytest.Collector.CollectError(str(error)) from error
-
-    def samples(self, test: pytest.Item) -> Sequence[Sample]:
-        """The samples of a `dataset` marker; a file that is none ends the collection of the test's file."""
-        try:
-            return dataset_of(test, self.session.datasets).samples
-        except UsageError as error:
-            raise pytest.Collector.CollectError(terminal_safe(str(error))) from error
 
     def check_models(self, items: Sequence[pytest.Item]) -> None:
         """Refuse a session one of whose tests cannot ask its model. Not at collection: listing tests needs no key.
@@ -253,19 +236,23 @@ class Recorder:
             return
         error = call.excinfo.value if call.excinfo else None
         outcome, category = classify(error, skipped=report.outcome == "skipped", failed=report.failed)
+        message = message_of(error, report)
+        if error is None and isinstance(item, OwnTest):
+            outcome, message = item.ended(report)
         made = [self._made.get(used, ((), ())) for used in fixtures_of(item)]
         result = TestResult(
             nodeid=report.nodeid,
             key=context.key,
             outcome=str(outcome),
             phase=report.when,
-            message=message_of(error, report),
+            message=message,
             category=category,
             model=context.model,
             sample=context.sample,
             duration_s=report.duration,
             measurement_ids=_once(context.measurement_ids, *(measured for measured, _ in made)),
             reply_ids=_once(context.reply_ids, *(replies for _, replies in made)),
+            evaluation=context.evaluation,
         )
         report.llmbench = result.as_dict()  # type: ignore[attr-defined]
 
@@ -283,6 +270,7 @@ class Recorder:
         if self._config.pluginmanager.hasplugin("dsession"):
             self.show_progress()
         self._results.take(sent, failed=report.failed)
+        sent["evaluation"] = None  # pytest keeps all reports to the end
 
     def finish(self, pytest_code: int, tests_failed: int, *, stopped: bool) -> int:
         """On the controller: settle what no report told of, decide, store and write.

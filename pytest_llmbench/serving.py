@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Self
@@ -182,10 +182,30 @@ class ApiModel(ServedModel):
             return self._noted([self.session.asker.get(questions[0])])
         return self._noted(self.session.asker.get_all(questions, concurrency=concurrency))
 
+    def ask_all(self, prompts: Iterable[Prompt], *, concurrency: int | None = None, **options: Any) -> list[Reply]:
+        """As `Model.ask_all`; what the page of a use case asks by itself is asked and paid once for both."""
+        __tracebackhide__ = True
+        shared = None if options else getattr(prompts, "shared_questions", None)
+        if shared is not None and (questions := shared(self.name)):
+            return self._noted(self.session.asker.get_all(questions, concurrency=concurrency))
+        return super().ask_all(prompts, concurrency=concurrency, **options)
+
     def answer(self, planned: Question) -> Reply:
         """The reply to what was asked ahead of the test that runs now."""
         __tracebackhide__ = True
         return self._noted([self.session.asker.get(self.session.bookings.book_planned(planned))])[0]
+
+    def answer_shared(self, question: Question) -> Reply:
+        """The reply to a question that several tests ask; it is the same for all of them."""
+        __tracebackhide__ = True
+        return self._noted([self.session.asker.get(question)])[0]
+
+    def answers_to(self, planned: Sequence[Question]) -> list[Reply]:
+        """As `answer`, of several."""
+        __tracebackhide__ = True
+        if len(planned) == 1:
+            return [self.answer(planned[0])]
+        return self._noted(self.session.asker.get_all(list(map(self.session.bookings.book_planned, planned))))
 
     def stream(self, prompt: Prompt, **options: Any) -> Live:
         __tracebackhide__ = True
@@ -196,7 +216,8 @@ class ApiModel(ServedModel):
     def _question(self, request: ChatRequest) -> Question:
         __tracebackhide__ = True
         target = self.session.fit(self.target, request)
-        return Question(target, request, *self.session.bookings.book(request, self.identity()))
+        place = self.session.bookings.book(request, self.identity())
+        return Question(target, request, *place, use_case=self.session.asking().use_case)
 
     def _noted(self, replies: list[Reply]) -> list[Reply]:
         for reply in replies:

@@ -45,7 +45,7 @@ class Session:
     Args:
         resolved: settings and configuration.
         identity: the run.
-        say: tells the user why it waits.
+        say: tells the user something now, whatever pytest captures: why it waits.
         is_worker: whether this is an xdist worker.
     """
 
@@ -65,7 +65,7 @@ class Session:
         self._paused = False
         self._is_worker = is_worker
         self._remote: dict[str, bool] = {}
-        self._say = say
+        self.say = say
         self._measured: Counter[str] = Counter()
         self._claimed: list[ServerSpec] = []
 
@@ -159,7 +159,7 @@ class Session:
             memory_bytes=self.host.container_memory_bytes or self.host.memory_bytes,
             retakes=self.settings.retakes,
             monitor_interval_s=self.settings.monitor_interval_s,
-            say=self._say,
+            say=self.say,
         )
 
     @cached_property
@@ -198,7 +198,7 @@ class Session:
             from pytest_llmbench.asker.batching import collect_batches
 
             for said in collect_batches(self.resolved, self.store, self.run_id):
-                self._say(said)
+                self.say(said)
 
     def asking_status(self, *, elsewhere: bool) -> Callable[[], Status | None]:
         """What tells how asking goes here, or in the asker's process; None where nobody asks. Imports nothing later."""
@@ -251,7 +251,7 @@ class Session:
 
     def model_file(self, name: str) -> ModelFile:
         """The file of a local model, fetched where it is missing."""
-        return self.models.ensure(self.local_name(name), announce=self._say)
+        return self.models.ensure(self.local_name(name), announce=self.say)
 
     def local_name(self, name: str) -> str:
         """A local model's name as its store knows it.
@@ -275,7 +275,7 @@ class Session:
             return
         self.store.start_result(self.run_id, context.nodeid, context.key)
         wanted = specs()
-        self.machine.acquire(exclusive=context.exclusive, timeout_s=self.settings.lock_timeout_s, on_wait=self._say)
+        self.machine.acquire(exclusive=context.exclusive, timeout_s=self.settings.lock_timeout_s, on_wait=self.say)
         if context.exclusive and self.asks:
             self.asker.pause()  # parsing streams costs CPU, too
             self._paused = True
@@ -362,7 +362,7 @@ class Session:
         if not self._is_worker:
             notes += reaching.end(self.meeting_place)
         for note in notes:
-            self._say(note)
+            self.say(note)
 
     def stop_servers(self) -> None:
         """Stop every server of this run, and the supervisor with them."""

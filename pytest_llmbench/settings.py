@@ -53,6 +53,15 @@ class Settings:
     record: str
     replay: str
     progress: str
+    models: tuple[str, ...]
+    limit: int
+    seed: int
+    stratify: str
+    ids: tuple[str, ...]
+    only_failing: bool
+    prompt_mode: str
+    prompt_variant: str
+    allow_execute: bool
     keep_prompts: bool
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from pytest_llmbench.contexts import TestContext
 from pytest_llmbench.fixtures import asked_of_us
+from pytest_llmbench.own_tests import OwnTest
 from pytest_llmbench.records import Sample
 from pytest_llmbench.redaction import redact
 from pytest_llmbench.session import Session
@@ -27,6 +28,8 @@ def context_of(item: pytest.Item) -> TestContext:
         is_exclusive(item),
         asked,
         sample=sample.id if sample else "",
+        use_case=item.use_case if isinstance(item, OwnTest) else "",
+        evaluation=item.blank() if isinstance(item, OwnTest) else None,
     )
 
 
@@ -37,14 +40,19 @@ def is_exclusive(item: pytest.Item) -> bool:
 
 def model_of(item: pytest.Item) -> str:
     """The name of the model that our marker gives to a test; empty where it gives none."""
+    if isinstance(item, OwnTest):
+        return item.model_name
     call = getattr(item, "callspec", None)
-    if call is None or "model" not in asked_of_us(item) or item.get_closest_marker("models") is None:
+    is_named = any(item.get_closest_marker(name) is not None for name in ("models", "usecase"))
+    if call is None or "model" not in asked_of_us(item) or not is_named:
         return ""
     return str(call.params.get("model", ""))
 
 
 def sample_of(item: pytest.Item) -> Sample | None:
     """The sample that our marker gives to a test."""
+    if isinstance(item, OwnTest):
+        return item.sample
     call = getattr(item, "callspec", None)
     sample = call.params.get("sample") if call is not None and "sample" in asked_of_us(item) else None
     return sample if isinstance(sample, Sample) else None
@@ -52,6 +60,8 @@ def sample_of(item: pytest.Item) -> Sample | None:
 
 def stable_key(item: pytest.Item) -> str:
     """Suite, test and parameters: stable where xdist changes node ids."""
+    if isinstance(item, OwnTest):
+        return item.key
     key = item.stash.get(_KEY, None)
     if key is None:
         key = item.stash[_KEY] = _stable_key(item)

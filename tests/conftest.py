@@ -13,6 +13,8 @@ from pytest_llmbench import config
 from pytest_llmbench.models.model_store import ModelStore, default_folder
 from pytest_llmbench.records import ModelFile
 
+collect_ignore = ["regex_usecase"]  # looked at by a test, not asked of a model
+
 
 def pytest_configure() -> None:
     """A background job of a plain shell ignores Ctrl-C, and so would every process that our tests interrupt."""

@@ -184,8 +184,8 @@ OTHER: tuple[str, ...] = (
 
 ALL = XSS + TERMINAL + OTHER
 
-_KEPT = {"id", "reply_id", "reply_ids", "measurement_ids", "key"}
-"""Fields that join records; nobody reads them."""
+_KEPT = {"id", "reply_id", "reply_ids", "measurement_ids", "key", "state"}
+"""Fields that join records and nobody reads, and those that are one of a few words."""
 
 
 def hostile_run(texts: Sequence[str] = ALL) -> Run:
@@ -194,13 +194,13 @@ def hostile_run(texts: Sequence[str] = ALL) -> Run:
     run = report_profiles.profiles_run()
     # The outcomes and verdicts of a real run decide what is shown; hostile ones come beside them.
     strange = dataclasses.replace(run.results[0], outcome=next(text))
-    poisoned = _poisoned(dataclasses.replace(run, results=(*run.results, strange)), text)
+    made = poisoned(dataclasses.replace(run, results=(*run.results, strange)), text)
     return dataclasses.replace(
-        poisoned,
+        made,
         id=next(text),
-        measurements=tuple(_drawn(measurement, text) for measurement in poisoned.measurements),
-        environment={**poisoned.environment, next(text): next(text), "versions": {next(text): next(text)}},
-        settings={**poisoned.settings, next(text): [next(text), {next(text): next(text)}]},
+        measurements=tuple(_drawn(measurement, text) for measurement in made.measurements),
+        environment={**made.environment, next(text): next(text), "versions": {next(text): next(text)}},
+        settings={**made.settings, next(text): [next(text), {next(text): next(text)}]},
     )
 
 
@@ -228,14 +228,14 @@ def _drawn(measurement: Measurement, text: Iterator[str]) -> Measurement:
     )
 
 
-def _poisoned(value: Any, text: Iterator[str]) -> Any:
+def poisoned(value: Any, text: Iterator[str]) -> Any:
     if isinstance(value, str):
         return next(text)
     if isinstance(value, tuple | list):
-        return type(value)(_poisoned(item, text) for item in value)
+        return type(value)(poisoned(item, text) for item in value)
     if isinstance(value, dict):
-        return {key: _poisoned(item, text) for key, item in value.items()}
+        return {key: poisoned(item, text) for key, item in value.items()}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         names = [field.name for field in dataclasses.fields(value) if field.name not in _KEPT]
-        return dataclasses.replace(value, **{name: _poisoned(getattr(value, name), text) for name in names})
+        return dataclasses.replace(value, **{name: poisoned(getattr(value, name), text) for name in names})
     return value

@@ -25,10 +25,13 @@ def generator() -> ModuleType:
     [
         "options.md",
         "configuration.md",
+        "use-case.md",
+        "validators.md",
         "cli.md",
         "metrics.md",
         "exit-codes.md",
         "llmbench.schema.json",
+        "usecase.schema.json",
         "report.schema.json",
     ],
 )

@@ -19,6 +19,7 @@ from pytest_llmbench.demo.faults import FAULTS
 from pytest_llmbench.demo.personas import PERSONAS
 from pytest_llmbench.demo.prices import PRICE, cost_usd
 from pytest_llmbench.errors import Category, UsageError, WireError
+from pytest_llmbench.providers import prices
 from pytest_llmbench.providers.costs import cost_of
 from pytest_llmbench.records import Limits, Reply, Usage
 
@@ -113,6 +114,14 @@ def test_cached_and_written_tokens_cost_what_they_cost_elsewhere() -> None:
     """The provider's own sum is that of `cost_of`."""
     usage = Usage(1000, 100, cached_tokens=300, cache_write_tokens=200)
     assert Decimal(str(cost_usd(1000, 100, 300, 200))) == cost_of(usage, PRICE).amount
+
+
+@pytest.mark.parametrize("who", PERSONAS)
+def test_what_is_billed_is_what_the_price_table_says(who: str) -> None:
+    """A budget reserves by the table before a call, and is charged what the provider bills after it."""
+    told, billed = prices.facts("demo", who).price, PERSONAS[who].price
+    for kind in ("input", "output", "cached", "cache_write"):
+        assert Decimal(getattr(told, kind)) == Decimal(getattr(billed, kind))
 
 
 def test_traits_are_told_by_flags_name_and_body_the_later_before_the_earlier() -> None:

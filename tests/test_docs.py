@@ -23,6 +23,7 @@ from pytest_llmbench.fixtures import NAMES
 from pytest_llmbench.metrics import METRICS
 from pytest_llmbench.options import OPTIONS
 from pytest_llmbench.records import Outcome
+from pytest_llmbench.usecases.front_matter import UseCaseDef
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -136,6 +137,16 @@ def test_examples_of_the_configuration_are_valid(page):
         if block.startswith(sections):
             shape = OwnConfig if "key_command:" in block else config.LlmbenchConfig
             assert isinstance(validated(shape, strict_yaml.parse(block, page_name(page))), shape)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_examples_of_use_cases_are_valid(page):
+    """Each page of a use case in the documentation, and each part of its front matter, can be copied as it is."""
+    others = {"name", *config.LlmbenchConfig.model_fields}  # a workflow of GitHub begins with a name, too
+    keys = tuple(f"{name}:" for name in UseCaseDef.model_fields if name not in others)
+    fronts = [block.split("---\n")[1] for block in _blocks(page, "markdown") if block.startswith("---\n")]
+    for front in [*fronts, *(block for block in _blocks(page, "yaml") if block.startswith(keys))]:
+        assert isinstance(validated(UseCaseDef, strict_yaml.parse(front, page_name(page))), UseCaseDef)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_name)

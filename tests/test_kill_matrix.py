@@ -98,8 +98,8 @@ SHORT = [
     pytest.param(Scenario(SERIAL, "pytest", INT, "twice", "asking", 0.2), marks=pytest.mark.slow),
     pytest.param(Scenario(SERIAL, "supervisor", KILL, "once", "asking", 0.3), marks=pytest.mark.slow),
     Scenario(PARALLEL, "pytest", KILL, "once", "asking", 0.3),
-    Scenario(PARALLEL, "worker", KILL, "once", "asking", 0.2),
-    Scenario(SERIAL, "server", KILL, "once", "measuring", 0.5),
+    pytest.param(Scenario(PARALLEL, "worker", KILL, "once", "asking", 0.2), marks=pytest.mark.slow),
+    pytest.param(Scenario(SERIAL, "server", KILL, "once", "measuring", 0.5), marks=pytest.mark.slow),
 ]
 
 
@@ -226,6 +226,7 @@ def test_a_run_that_ends_itself_leaves_nothing(run: KillRun, how: str, arguments
     assert_the_next_session_finishes(run)
 
 
+@pytest.mark.slow
 def test_a_second_ctrl_c_does_not_wait_for_a_server_that_will_not_end(run: KillRun) -> None:
     """The first lets the session end in order, for seconds; the second ends pytest now, the rest ends without it."""
     stubborn = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + ENGINE

@@ -137,6 +137,7 @@ def test_declared_models_that_do_not_fit_together_wait_for_each_other(runs: Call
     assert [result.outcome for result in stored.results] == ["right"] * 6
 
 
+@pytest.mark.slow
 def test_two_sessions_never_measure_at_once_though_a_supervisor_dies(
     runs: Callable[..., KillRun], tmp_path: Path
 ) -> None:

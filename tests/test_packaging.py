@@ -66,6 +66,7 @@ def test_the_wheel_holds_every_file_of_the_package(wheel):
         "data/chronicle.yaml",
         "data/models.yaml",
         "data/*.html.j2",
+        "data/word_lists/*.txt",
         "data/vega/*.js",
         "data/vega/LICENSE",
         "store/migrations/**/*.py",
@@ -90,7 +91,10 @@ def test_the_metadata_tells_licence_python_and_extras(metadata):
     assert metadata["Version"] == pytest_llmbench.__version__
     assert metadata["License-Expression"] == "Apache-2.0"
     assert metadata["Requires-Python"] == ">=3.11"
-    assert set(metadata.get_all("Provides-Extra")) == {"local", "fast", "gpu", "dev"}
+    assert set(metadata.get_all("Provides-Extra")) == {
+        *("local", "fast", "gpu", "dev"),
+        *("text", "embeddings", "schemas", "tokens", "documents", "video", "hub"),
+    }
     assert {"LICENSE", "NOTICE"} <= set(metadata.get_all("License-File"))
 
 
@@ -118,7 +122,7 @@ def test_installing_gives_the_plugin_and_the_command(wheel):
 def test_make_alone_lists_its_targets():
     """A newcomer types `make` and sees what there is."""
     listed = _make().stdout
-    for target in ("demo", "test", "test-full", "lint", "docs", "benchmarks", "clean"):
+    for target in ("demo", "usecases-demo", "test", "test-full", "lint", "docs", "benchmarks", "clean"):
         assert f"make {target} " in listed
 
 

@@ -70,7 +70,7 @@ def test_ctrl_c_ends_the_run_in_order(pytester: pytest.Pytester) -> None:
 
 
 @pytest.mark.usefixtures("smollm2")
-@pytest.mark.parametrize("arguments", [(), ("-n", "2")])
+@pytest.mark.parametrize("arguments", [(), pytest.param(("-n", "2"), marks=pytest.mark.slow)])
 def test_ctrl_c_twice_leaves_no_process_and_a_whole_database(
     pytester: pytest.Pytester, arguments: tuple[str, ...]
 ) -> None:

@@ -55,7 +55,7 @@ def outcomes(pytester: pytest.Pytester) -> list[tuple[str, str]]:
     return sorted((each.nodeid, each.outcome, *map(texts.__getitem__, each.reply_ids)) for each in run.results)  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("arguments", [(), ("-n", "2")])
+@pytest.mark.parametrize("arguments", [(), pytest.param(("-n", "2"), marks=pytest.mark.slow)])
 def test_a_recorded_session_is_replayed_without_key_and_without_a_call(
     pytester: pytest.Pytester, provider: DemoProvider, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
 ) -> None:

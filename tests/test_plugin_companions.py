@@ -144,6 +144,7 @@ def test_a_rerun_replaces_what_it_repeats(suite: pytest.Pytester, workers: str) 
     result.stdout.fnmatch_lines(["* 1 failed, 4 passed, 1 skipped, 1 xfailed, 3 rerun, 1 infra error in *"])
 
 
+@pytest.mark.slow
 def test_last_failed_runs_what_failed_and_what_broke(suite: pytest.Pytester) -> None:
     """An infra error is asked again by `--lf`, like a failure."""
     run(suite)
@@ -151,6 +152,7 @@ def test_last_failed_runs_what_failed_and_what_broke(suite: pytest.Pytester) -> 
     assert outcomes(stored_run(suite)) == {"test_wrong": "wrong", "test_infra": "infra_error", "test_flaky": "right"}
 
 
+@pytest.mark.slow
 @BOTH
 def test_stopping_early_leaves_the_rest_unasked(suite: pytest.Pytester, workers: str) -> None:
     """`-x` ends as a failure; what had finished is stored with its true outcome."""

@@ -85,7 +85,7 @@ def test_looking_at_a_suite_asks_nothing(
     assert not (pytester.path / ".llmbench").exists()
 
 
-@pytest.mark.parametrize("arguments", [(), ("-n", "2")])
+@pytest.mark.parametrize("arguments", [(), pytest.param(("-n", "2"), marks=pytest.mark.slow)])
 def test_a_collection_error_asks_nothing(
     pytester: pytest.Pytester, provider: DemoProvider, arguments: tuple[str, ...]
 ) -> None:
@@ -277,7 +277,7 @@ def test_a_stream_gives_the_text_as_it_comes_and_keeps_the_reply(
         ("q.csv", "input,expected\na,b,c\n", "'q.csv'", "*q.csv, line 2: 3 cells under 2 heads*"),
         ("q.csv", "input,input\na,b\n", "'q.csv'", "*q.csv, line 1: the column 'input' stands there twice*"),
         ("q.csv", "a\nb\n", "'q.csv', prompt='{{c}}'", "*line 2: there is no column 'c'*"),
-        ("q.txt", "a", "'q.txt'", "*neither .jsonl nor .csv*"),
+        ("q.txt", "a", "'q.txt'", "*is none of .csv, .jsonl*"),
         ("q.jsonl", "", "'nowhere.jsonl'", "*nowhere.jsonl cannot be read: No such file*"),
         ("q.jsonl", '{"input": "a"}', "'q.jsonl', limit=0", "*limit=*from 1 on*"),
         ("q.jsonl", '{"input": "a"}', "'q.jsonl', 'r.jsonl'", "*takes one path*"),

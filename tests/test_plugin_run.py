@@ -40,7 +40,7 @@ SUITE = """
 OUTCOMES = {"test_speed": "right", "test_first_token": "right", "test_capital": "right", "test_length": "right"}
 
 
-@pytest.mark.parametrize("workers", ["0", "1", "4"])
+@pytest.mark.parametrize("workers", ["0", pytest.param("1", marks=pytest.mark.slow), "4"])
 def test_the_same_suite_gives_the_same_run_however_it_is_run(pytester: pytest.Pytester, workers: str) -> None:
     """`-n 0`, `-n 1` and `-n 4`: same outcomes, one measurement with every repetition, same gates, same exit code."""
     pytester.makepyfile(test_quick=SUITE)
@@ -183,7 +183,7 @@ def test_an_infra_error_is_no_test_failure_and_has_an_exit_code_of_its_own(pytes
     assert pytester.runpytest_subprocess("--llmbench-max-error-rate=1").ret == 0
 
 
-@pytest.mark.parametrize("workers", ["0", "2"])
+@pytest.mark.parametrize("workers", ["0", pytest.param("2", marks=pytest.mark.slow)])
 def test_a_collection_error_ends_the_run_alike_with_and_without_xdist(pytester: pytest.Pytester, workers: str) -> None:
     pytester.makepyfile(test_good=SUITE, test_bad="import a_module_that_is_not_there")
     result = pytester.runpytest_subprocess("-n", workers)

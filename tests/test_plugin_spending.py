@@ -67,7 +67,7 @@ def counted(run: Run) -> Counter[str]:
     return Counter(result.outcome for result in run.results)
 
 
-@pytest.mark.parametrize("arguments", [(), ("-n", "2")])
+@pytest.mark.parametrize("arguments", [(), pytest.param(("-n", "2"), marks=pytest.mark.slow)])
 def test_a_spent_budget_ends_the_rest_as_over_budget(
     pytester: pytest.Pytester, provider: DemoProvider, arguments: tuple[str, ...]
 ) -> None:
@@ -218,7 +218,7 @@ def goes_on_after_ctrl_c(pytester: pytest.Pytester, provider: DemoProvider, coun
     return took_s
 
 
-@pytest.mark.parametrize("arguments", [(), ("-n", "2")])
+@pytest.mark.parametrize("arguments", [(), pytest.param(("-n", "2"), marks=pytest.mark.slow)])
 def test_ctrl_c_stores_what_was_answered_and_resume_asks_only_the_rest(
     pytester: pytest.Pytester, provider: DemoProvider, arguments: tuple[str, ...]
 ) -> None:

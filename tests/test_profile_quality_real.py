@@ -60,6 +60,7 @@ def session(tmp_path: Path) -> Iterator[Session]:
         yield session
 
 
+@pytest.mark.slow
 def test_a_damaged_file_is_flagged_and_a_requantized_one_is_not(
     session: Session, smollm2: ModelFile, tmp_path: Path
 ) -> None:

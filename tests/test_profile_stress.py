@@ -154,6 +154,7 @@ def test_a_load_that_is_left_ends_its_requests(tmp_path: Path) -> None:
             assert len(provider.chats()) == sent
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="stops a process")
 def test_a_stopped_server_ends_the_load_with_what_it_had(
     smollm2: ModelFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -103,6 +104,19 @@ def test_a_profiles_table_is_drawn_as_it_asks_and_the_machine_once_its_box_is_op
     page.get_by_text("The machine meanwhile").first.click()
     _wait_for_charts(page)
     assert machine.locator("svg").count() == 4
+
+
+@pytest.mark.parametrize("name", ["constructor", "toString", "__proto__"])
+def test_a_column_may_be_called_as_things_that_objects_have(name: str, visit: Visit) -> None:
+    """Vega looks an axis's title up in an object; a chart that cannot be drawn would end all that follow."""
+    run = report_profiles.profiles_run()
+    old = report_profiles.LONG_CONTEXT
+    columns = [name, *old.columns[1:]]
+    table = dataclasses.replace(old, columns=tuple(columns), chart={"kind": "line", "x": name, "y": [columns[1], name]})
+    measured = dataclasses.replace(run.measurements[0], tables=(table,))
+    opened = visit(dataclasses.replace(run, measurements=(measured,)))
+    assert opened.page.locator("[data-chart^='0/table/'] svg").count() > 0
+    assert opened.console == []
 
 
 def test_a_report_asks_nobody_anything(visit: Visit) -> None:

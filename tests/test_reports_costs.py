@@ -16,9 +16,10 @@ import report_samples
 
 from pytest_llmbench.display import display_safe
 from pytest_llmbench.records import Cost, FailedAttempt, Outcome, Reply, Run, TestResult
-from pytest_llmbench.reports import csv_report, figures, html_report, json_report, terminal
-from pytest_llmbench.reports.costs import Spent
+from pytest_llmbench.reports import csv_report, html_report, json_report, terminal
 from pytest_llmbench.reports.view import view
+from pytest_llmbench.results.costs import Spent
+from pytest_llmbench.results.money import money
 from pytest_llmbench.store import Store
 
 LLAMA, HAIKU, MINI = report_samples.MODELS
@@ -51,7 +52,7 @@ def a_run(*costs: Cost, model: str = "lab/m", role: str = "subject", failed: tup
 )
 def test_money_is_shown_with_the_digits_that_tell_something(usd: str | None, shown: str) -> None:
     """An amount that nobody told is called unknown, never 0."""
-    assert figures.money(None if usd is None else Decimal(usd)) == shown
+    assert money(None if usd is None else Decimal(usd)) == shown
 
 
 def test_costs_are_added_as_decimals_and_unknown_ones_are_counted() -> None:

@@ -8,60 +8,29 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, NoReturn
 
 from pytest_llmbench.cli.demo_flags import SERVING, TRAITS
+from pytest_llmbench.cli.usecase_verbs import USE_CASE_VERBS
 from pytest_llmbench.cli.values import at_least_one, check
+from pytest_llmbench.cli.verb import (
+    DATABASE,
+    JSON,
+    MODEL,
+    MODEL_SETTINGS,
+    RESULT_SETTINGS,
+    ROOTDIR,
+    RUN,
+    SOURCE,
+    YES,
+    Argument,
+    Verb,
+)
 from pytest_llmbench.errors import UsageError, did_you_mean
 from pytest_llmbench.options import BY_NAME, OPTIONS, TRUTH, Option
 
 DESCRIPTION = "Evaluate and benchmark language models with pytest: quality, speed and cost of the same call."
-
-
-@dataclass(frozen=True, slots=True)
-class Argument:
-    """One argument of a verb."""
-
-    names: tuple[str, ...]
-    help: str
-    details: Mapping[str, Any] = field(default_factory=dict)
-    """The rest of what argparse wants to know: metavar, nargs, choices, default, action."""
-
-
-@dataclass(frozen=True, slots=True)
-class Verb:
-    """One verb."""
-
-    words: tuple[str, ...]
-    help: str
-    target: str
-    """`module:function` in this package; called with the parsed arguments, returns the exit status."""
-    arguments: tuple[Argument, ...] = ()
-    settings: tuple[str, ...] = ()
-    """Options of options.py it takes, by their short names."""
-
-    @property
-    def name(self) -> str:
-        return " ".join(self.words)
-
-
-_JSON = Argument(("--json",), "print JSON", {"action": "store_true"})
-_ROOTDIR = Argument(
-    ("--rootdir",), "the project's root directory (default: found as pytest finds it)", {"metavar": "DIR"}
-)
-_MODEL = Argument(("name",), "the model: name:QUANT, or the path of a GGUF file", {"metavar": "MODEL"})
-_YES = Argument(("-y", "--yes"), "do not ask", {"action": "store_true"})
-_SOURCE = Argument(
-    ("source",),
-    "a .jsonl or .csv file, or gsm8k:PATH, mmlu:PATH, hellaswag:PATH, humaneval:PATH (default: the shipped set)",
-    {"metavar": "SOURCE", "nargs": "?"},
-)
-_RUN = Argument(("run",), "its id, the beginning of it, or last", {"metavar": "RUN"})
-_DATABASE = Argument(("file",), "the database (default: the project's results.db)", {"metavar": "FILE", "nargs": "?"})
-_MODEL_SETTINGS = ("config", "models_dir", "offline")
-_RESULT_SETTINGS = ("config", "results_dir")
 
 VERBS: tuple[Verb, ...] = (
     Verb(
@@ -75,7 +44,7 @@ VERBS: tuple[Verb, ...] = (
         ("config", "show"),
         "print every value and where it came from",
         "config:show",
-        (_JSON, _ROOTDIR),
+        (JSON, ROOTDIR),
         tuple(option.name for option in OPTIONS if not option.cli_only),
     ),
     Verb(
@@ -89,7 +58,7 @@ VERBS: tuple[Verb, ...] = (
         ("doctor",),
         "check keys, providers, versions, engines, disks and the clock, and say what to mend; ends with 1 on a problem",
         "doctor:examine",
-        (_JSON, _ROOTDIR),
+        (JSON, ROOTDIR),
         ("config", "results_dir", "models_dir", "offline", "engine", "llama_server"),
     ),
     Verb(
@@ -106,10 +75,10 @@ VERBS: tuple[Verb, ...] = (
                 "or free what takes or is that; may be given more than once",
                 {"metavar": "WORD", "action": "append", "default": []},
             ),
-            _JSON,
-            _ROOTDIR,
+            JSON,
+            ROOTDIR,
         ),
-        _MODEL_SETTINGS,
+        MODEL_SETTINGS,
     ),
     Verb(
         ("models", "pull"),
@@ -127,23 +96,23 @@ VERBS: tuple[Verb, ...] = (
                 "take what the sources have now, and pin that in llmbench.lock",
                 {"action": "store_true"},
             ),
-            _ROOTDIR,
+            ROOTDIR,
         ),
-        _MODEL_SETTINGS,
+        MODEL_SETTINGS,
     ),
     Verb(
         ("models", "show"),
         "print where a model's file is, what its header says and what memory it will need",
         "models:show",
-        (_MODEL, _JSON, _ROOTDIR),
-        (*_MODEL_SETTINGS, "context", "engine", "llama_server", "results_dir"),
+        (MODEL, JSON, ROOTDIR),
+        (*MODEL_SETTINGS, "context", "engine", "llama_server", "results_dir"),
     ),
     Verb(
         ("models", "quantize"),
         "make a smaller file of a model",
         "models:quantize",
-        (_MODEL, Argument(("quant",), "Q8_0, Q5_0 or Q4_0", {"metavar": "QUANT"}), _ROOTDIR),
-        _MODEL_SETTINGS,
+        (MODEL, Argument(("quant",), "Q8_0, Q5_0 or Q4_0", {"metavar": "QUANT"}), ROOTDIR),
+        MODEL_SETTINGS,
     ),
     Verb(
         ("models", "scan"),
@@ -152,10 +121,10 @@ VERBS: tuple[Verb, ...] = (
         (
             Argument(("folder",), "where to look", {"metavar": "DIR"}),
             Argument(("--hash",), "read the files whole, to tell them by sha256", {"action": "store_true"}),
-            _JSON,
-            _ROOTDIR,
+            JSON,
+            ROOTDIR,
         ),
-        _MODEL_SETTINGS,
+        MODEL_SETTINGS,
     ),
     Verb(
         ("models", "verify"),
@@ -163,17 +132,17 @@ VERBS: tuple[Verb, ...] = (
         "model_files:verify_models",
         (
             Argument(("names",), "the models (default: all that are here)", {"metavar": "MODEL", "nargs": "*"}),
-            _JSON,
-            _ROOTDIR,
+            JSON,
+            ROOTDIR,
         ),
-        _MODEL_SETTINGS,
+        MODEL_SETTINGS,
     ),
     Verb(
         ("models", "rm"),
         "remove models from the models folder",
         "model_files:remove",
-        (Argument(("names",), "the models: name:QUANT", {"metavar": "MODEL", "nargs": "+"}), _YES, _ROOTDIR),
-        _MODEL_SETTINGS,
+        (Argument(("names",), "the models: name:QUANT", {"metavar": "MODEL", "nargs": "+"}), YES, ROOTDIR),
+        MODEL_SETTINGS,
     ),
     Verb(
         ("models", "prune"),
@@ -187,69 +156,70 @@ VERBS: tuple[Verb, ...] = (
                 "only what was not written to for so long: 12h, 30d, 4w (default: 0h)",
                 {"metavar": "AGE", "default": "0h"},
             ),
-            _YES,
-            _ROOTDIR,
+            YES,
+            ROOTDIR,
         ),
-        _MODEL_SETTINGS,
+        MODEL_SETTINGS,
     ),
-    Verb(("runs", "list"), "list stored runs, newest first", "runs:list_runs", (_JSON, _ROOTDIR), _RESULT_SETTINGS),
-    Verb(("runs", "show"), "print a run", "runs:show", (_RUN, _JSON, _ROOTDIR), _RESULT_SETTINGS),
+    Verb(("runs", "list"), "list stored runs, newest first", "runs:list_runs", (JSON, ROOTDIR), RESULT_SETTINGS),
+    Verb(("runs", "show"), "print a run", "runs:show", (RUN, JSON, ROOTDIR), RESULT_SETTINGS),
     Verb(
         ("runs", "rm"),
         "remove runs with their replies, measurements, reports and logs",
         "runs:remove",
         (
             Argument(("runs",), "ids of the runs", {"metavar": "RUN", "nargs": "+"}),
-            _YES,
-            _ROOTDIR,
+            YES,
+            ROOTDIR,
         ),
-        _RESULT_SETTINGS,
+        RESULT_SETTINGS,
     ),
     Verb(
         ("db", "check"),
         "examine the results database; ends with 1 where it is not sound",
         "db:check",
-        (_DATABASE, _JSON, _ROOTDIR),
-        _RESULT_SETTINGS,
+        (DATABASE, JSON, ROOTDIR),
+        RESULT_SETTINGS,
     ),
     Verb(
         ("db", "recover"),
         "save what can be read of a damaged results database in a new one, and put the damaged file aside",
         "db:recover",
         (
-            _DATABASE,
+            DATABASE,
             Argument(("--to",), "make the new database there, and leave all else as it is", {"metavar": "TARGET"}),
-            _JSON,
-            _ROOTDIR,
+            JSON,
+            ROOTDIR,
         ),
-        _RESULT_SETTINGS,
+        RESULT_SETTINGS,
     ),
-    Verb(("questions", "show"), "print the questions of a set", "questions:show", (_SOURCE, _JSON)),
+    Verb(("questions", "show"), "print the questions of a set", "questions:show", (SOURCE, JSON)),
     Verb(
         ("questions", "lint"),
         "check that every question passes its own answer and nothing wrong; ends with 1 where one does not",
         "questions:lint_set",
-        (_SOURCE, _JSON),
+        (SOURCE, JSON),
     ),
+    *USE_CASE_VERBS,
     Verb(
         ("report",),
         "write the report of a stored run",
         "report:report",
         (
-            _RUN,
+            RUN,
             Argument(
                 ("-f", "--format"),
                 "the format (default: html)",
-                {"choices": ("html", "json", "csv"), "default": "html"},
+                {"choices": ("html", "json", "csv", "md", "samples.csv"), "default": "html"},
             ),
             Argument(
                 ("-o", "--output"),
                 "where to; - is standard output (default: beside the run's other reports)",
                 {"metavar": "FILE", "default": ""},
             ),
-            _ROOTDIR,
+            ROOTDIR,
         ),
-        _RESULT_SETTINGS,
+        RESULT_SETTINGS,
     ),
     Verb(
         ("demo-server",),
@@ -265,6 +235,8 @@ GROUPS: Mapping[str, str] = {
     "runs": "stored runs",
     "db": "the results database as a file",
     "questions": "question sets of the quality profile",
+    "usecase": "use-case folders: begin one, check it, look at it",
+    "prompt": "the prompts of use cases: what they ask, asked before, and what came of it",
 }
 
 

@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from pytest_llmbench import http
-from pytest_llmbench.clients.refusals import refusal
-from pytest_llmbench.clients.request import Endpoint, Message
-from pytest_llmbench.errors import Category, WireError
+from pytest_llmbench.clients.request import Message
+from pytest_llmbench.clients.server_api import ServerApi
+from pytest_llmbench.errors import WireError
 
 
-class LlamaApi:
-    """Calls of one server; each raises `WireError` where no usable answer comes.
+class LlamaApi(ServerApi):
+    """Calls of one llama.cpp server; see `ServerApi`."""
 
-    Args:
-        endpoint: where it is, asked at each call: a server that is started again is elsewhere.
-        deadlines: of each call.
-    """
-
-    def __init__(self, endpoint: Callable[[], Endpoint], deadlines: http.Deadlines) -> None:
-        self._endpoint = endpoint
-        self._deadlines = deadlines
+    KIND = "llama.cpp"
 
     def answers(self) -> bool:
-        """Whether this is a llama.cpp server: any other has no `/tokenize`."""
+        """Whether this is a llama.cpp server: no other has such a `/tokenize`."""
         try:
             self.tokenize("a")
         except WireError:
@@ -45,6 +36,15 @@ class LlamaApi:
         if not isinstance(tokens, list):
             raise self._unusable("/tokenize", "no tokens")
         return [int(token) for token in tokens]
+
+    def pieces(self, text: str) -> list[bytes]:
+        """The tokens of `text` as the bytes that each stands for."""
+        fields = {"content": text, "add_special": False, "parse_special": False, "with_pieces": True}
+        told = self._post("/tokenize", fields).get("tokens")
+        try:
+            return [_bytes(token["piece"]) for token in told]  # type: ignore[union-attr]
+        except (TypeError, KeyError, ValueError):
+            raise self._unusable("/tokenize", "no pieces of tokens") from None
 
     def detokenize(self, tokens: Sequence[int]) -> str:
         """The text of token ids."""
@@ -72,28 +72,7 @@ class LlamaApi:
         given = prompt if isinstance(prompt, str) else list(prompt)
         return self._post("/completion", {"prompt": given, "stream": False, **fields})
 
-    def _post(self, path: str, fields: Mapping[str, Any]) -> dict[str, Any]:
-        return self._call("POST", path, json.dumps(fields).encode())
 
-    def _call(self, method: str, path: str, body: bytes) -> dict[str, Any]:
-        endpoint, headers = self._endpoint(), {"content-type": "application/json"}
-        if endpoint.api_key:
-            headers["authorization"] = f"Bearer {endpoint.api_key.reveal()}"
-        request = http.Request(method, endpoint.url(path), headers, body)
-        got = http.run(http.fetch(request, self._deadlines))
-        if not 200 <= got.status < 300:
-            raise refusal(request.shown, got.status, got.headers, got.body, endpoint.api_key)
-        try:
-            told = json.loads(got.body)
-        except (ValueError, RecursionError):
-            raise self._unusable(path, "no JSON") from None
-        if not isinstance(told, dict):
-            raise self._unusable(path, f"a {type(told).__name__}")
-        return told
-
-    def _unusable(self, path: str, what: str) -> WireError:
-        return WireError(
-            f"{self._endpoint().url(path)}: the server answered with {what}",
-            category=Category.STREAM_MALFORMED,
-            hint="is this a llama.cpp server?",
-        )
+def _bytes(piece: str | list[int]) -> bytes:
+    """Of a token: text, or its bytes as numbers where they are no text by themselves."""
+    return piece.encode("utf-8", "surrogatepass") if isinstance(piece, str) else bytes(piece)

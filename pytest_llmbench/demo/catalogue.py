@@ -7,7 +7,6 @@ from typing import Any
 
 from pytest_llmbench.demo.forms import Form
 from pytest_llmbench.demo.personas import PERSONAS
-from pytest_llmbench.demo.prices import PRICE
 
 CONTEXT_TOKENS = 128_000
 MAX_OUTPUT_TOKENS = 16_384
@@ -50,12 +49,12 @@ def _entry(name: str) -> dict[str, Any]:
             "tokenizer": "Other",
         },
         "pricing": {
-            "prompt": PRICE.input,
-            "completion": PRICE.output,
+            "prompt": persona.price.input,
+            "completion": persona.price.output,
             "request": "0",
             "image": "0",
-            "input_cache_read": PRICE.cached,
-            "input_cache_write": PRICE.cache_write,
+            "input_cache_read": persona.price.cached,
+            "input_cache_write": persona.price.cache_write,
         },
         "top_provider": {
             "context_length": CONTEXT_TOKENS,

@@ -10,8 +10,11 @@ from hashlib import sha256
 from typing import Any
 
 from pytest_llmbench.demo.conduct import Conduct
+from pytest_llmbench.demo.prices import DEAR, PRICE
+from pytest_llmbench.demo.readers import reply_of
 from pytest_llmbench.demo.schema_instance import instance_of
 from pytest_llmbench.demo.script import Answer, ChatBody
+from pytest_llmbench.records import Price
 
 _CAPITALS = {
     "argentina": "Buenos Aires",
@@ -75,6 +78,7 @@ class Persona:
     answer: Callable[[ChatBody, Conduct], Answer]
     traits: Mapping[str, Any] = field(default_factory=dict)
     """Its own, which all that is told otherwise goes before."""
+    price: Price = PRICE
 
 
 def last_question(body: ChatBody) -> str:
@@ -166,6 +170,14 @@ def _long(body: ChatBody, conduct: Conduct) -> Answer:
     return Answer(pieces=[f"{words[number % len(words)]} " for number in range(conduct.tokens or 400)])
 
 
+def _careful(body: ChatBody, _conduct: Conduct) -> Answer:
+    return Answer(reply_of("careful", last_question(body)) or _UNKNOWN)
+
+
+def _hasty(body: ChatBody, _conduct: Conduct) -> Answer:
+    return Answer(reply_of("hasty", last_question(body)) or _UNKNOWN)
+
+
 PERSONAS: Mapping[str, Persona] = {
     "echo": Persona("repeats the last message; so does every model of a name that is not here", _echo),
     "facts": Persona("sums, differences and products of two numbers, and capitals; else `I do not know.`", _facts),
@@ -180,4 +192,15 @@ PERSONAS: Mapping[str, Persona] = {
     ),
     "slow": Persona("as `facts`, after a second", _facts, {"latency_s": 1.0, "itl_s": 0.05}),
     "sloppy": Persona("as `facts`, and wrong on a fifth of the questions", _facts, {"accuracy": 0.8}),
+    "careful": Persona(
+        "what a good model would say to the shipped use cases; slow, and five times the price",
+        _careful,
+        {"latency_s": 0.35, "jitter_s": 0.25, "itl_s": 0.012},
+        DEAR,
+    ),
+    "hasty": Persona(
+        "what a lesser model would say to the shipped use cases",
+        _hasty,
+        {"latency_s": 0.08, "jitter_s": 0.08, "itl_s": 0.004},
+    ),
 }

@@ -1,4 +1,4 @@
-"""What demo models cost: all the same, so that sums can be checked in one's head."""
+"""What demo models cost: all but one the same, so that sums can be checked in one's head."""
 
 from __future__ import annotations
 
@@ -14,9 +14,17 @@ PRICE = Price(
     source="demo",
     as_of="2026-01-01",
 )
+DEAR = Price(
+    input="0.000005",
+    output="0.00002",
+    cached="0.0000005",
+    cache_write="0.00000625",
+    source="demo",
+    as_of="2026-01-01",
+)
 
 
-def cost_usd(prompt: int, completion: int, cached: int, written: int) -> float:
+def cost_usd(prompt: int, completion: int, cached: int, written: int, price: Price = PRICE) -> float:
     """What a call is billed at.
 
     Args:
@@ -24,7 +32,8 @@ def cost_usd(prompt: int, completion: int, cached: int, written: int) -> float:
         completion: all completion tokens.
         cached: prompt tokens read from the cache.
         written: prompt tokens written to the cache.
+        price: of the model.
     """
     plain = prompt - cached - written
-    parts = ((plain, PRICE.input), (completion, PRICE.output), (cached, PRICE.cached), (written, PRICE.cache_write))
-    return float(sum(count * Decimal(price) for count, price in parts))
+    parts = ((plain, price.input), (completion, price.output), (cached, price.cached), (written, price.cache_write))
+    return float(sum(count * Decimal(each) for count, each in parts))

@@ -12,7 +12,7 @@ from typing import Any
 from pytest_llmbench.demo.conduct import Conduct, trait, traits_in_body, traits_in_name
 from pytest_llmbench.demo.faults import FAULTS, Case
 from pytest_llmbench.demo.forms import Form
-from pytest_llmbench.demo.personas import PERSONAS, draw
+from pytest_llmbench.demo.personas import PERSONAS, Persona, draw
 from pytest_llmbench.demo.prices import cost_usd
 from pytest_llmbench.demo.script import Answer, ChatBody, Failure
 from pytest_llmbench.demo.steps import Page
@@ -44,7 +44,7 @@ class Rules:
             return form.failure(Failure(400, str(error)))
         persona = PERSONAS.get(who.removeprefix("demo/"), PERSONAS["echo"])
         conduct = Conduct(**{**persona.traits, **self._traits, **named, **asked})
-        page = form.answer(_priced(persona.answer(body, conduct), body, conduct), body)
+        page = form.answer(_priced(persona, body, conduct), body)
         if conduct.fault and self._goes_wrong(body, conduct):
             return FAULTS[conduct.fault].page(
                 Case(
@@ -69,11 +69,12 @@ class Rules:
         return conduct.share == 1.0 or draw("share", asked, attempt) < conduct.share
 
 
-def _priced(answer: Answer, body: ChatBody, conduct: Conduct) -> Answer:
-    """The answer with its times and its price."""
+def _priced(persona: Persona, body: ChatBody, conduct: Conduct) -> Answer:
+    """What it answers, with times and price."""
+    answer = persona.answer(body, conduct)
     latency_s = conduct.latency_s
     if conduct.jitter_s:
         latency_s += conduct.jitter_s * draw("jitter", body.get("messages"))
     prompt, completion, _ = answer.counts(body)
-    cost = cost_usd(prompt, completion, answer.cached_tokens, answer.cache_write_tokens)
+    cost = cost_usd(prompt, completion, answer.cached_tokens, answer.cache_write_tokens, persona.price)
     return replace(answer, ttft_s=latency_s, itl_s=conduct.itl_s, cost_usd=cost)

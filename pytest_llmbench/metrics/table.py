@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 
+from pytest_llmbench.metrics.of_use_cases import OF_USE_CASES
 from pytest_llmbench.metrics.row import Band, Direction, Marks, Metric
 
 LOWER, HIGHER = Direction.LOWER, Direction.HIGHER
@@ -364,6 +365,7 @@ METRICS: dict[str, Metric] = {
             "sending lag",
             "Intended start of the request (open loop) → request written: how far our own client was late.",
         ),
+        *OF_USE_CASES,
     )
 }
 """Metric name → its row."""

@@ -6,15 +6,18 @@ process boundary or be stored as JSON.
 """
 
 from pytest_llmbench.records.asked import Capabilities, Cost, Limits, Price, Sample, Target
+from pytest_llmbench.records.evaluation import Evaluation, Trial
 from pytest_llmbench.records.machine import Gpu, Host, ModelFile, ServerInfo, ServerSpec
 from pytest_llmbench.records.measurement import Label, Measurement, MonitorSample, Repetition, Series, Table
 from pytest_llmbench.records.record import MalformedRecordError, Record
 from pytest_llmbench.records.reply import FailedAttempt, Reply, Timing, ToolCall, Usage
 from pytest_llmbench.records.run import GateResult, Outcome, Run, TestResult
+from pytest_llmbench.records.score import Score
 
 __all__ = [
     "Capabilities",
     "Cost",
+    "Evaluation",
     "FailedAttempt",
     "GateResult",
     "Gpu",
@@ -32,6 +35,7 @@ __all__ = [
     "Reply",
     "Run",
     "Sample",
+    "Score",
     "Series",
     "ServerInfo",
     "ServerSpec",
@@ -40,5 +44,6 @@ __all__ = [
     "TestResult",
     "Timing",
     "ToolCall",
+    "Trial",
     "Usage",
 ]

@@ -6,7 +6,8 @@ import dataclasses
 import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any, Self, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Any, Self, Union, get_args, get_origin, get_type_hints
 
 
 class MalformedRecordError(ValueError):
@@ -62,10 +63,17 @@ def _readers(record: type[Record]) -> Mapping[str, Callable[[Any], Any]]:
 def _reader(kind: Any) -> Callable[[Any], Any] | None:
     if isinstance(kind, type) and issubclass(kind, Record):
         return kind.from_dict
+    if get_origin(kind) in {Union, UnionType}:
+        known = next(filter(None, map(_reader, get_args(kind))), None)
+        return None if known is None else _or_none(known)
     if get_origin(kind) in {tuple, Sequence}:
         read = _reader(get_args(kind)[0])
         return tuple if read is None else lambda items: tuple(map(read, items))
     return None
+
+
+def _or_none(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda value: None if value is None else read(value)
 
 
 def _builtin(value: Any) -> Any:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from pytest_llmbench.records.evaluation import Evaluation
 from pytest_llmbench.records.machine import Host
 from pytest_llmbench.records.measurement import Measurement
 from pytest_llmbench.records.record import Record
@@ -48,6 +49,8 @@ class TestResult(Record):
     duration_s: float | None = None
     measurement_ids: tuple[str, ...] = ()
     reply_ids: tuple[str, ...] = ()
+    evaluation: Evaluation | None = None
+    """Of a test of a use case's sample or of a story: what was found out."""
 
 
 @dataclass(frozen=True, slots=True)

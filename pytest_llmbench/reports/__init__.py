@@ -34,7 +34,25 @@ def _csv(run: Run, shown: RunView | None) -> str:
     return csv_report.render(run, shown)
 
 
-WRITERS: dict[str, Callable[[Run, RunView | None], str]] = {"html": _html, "json": _json, "csv": _csv}
+def _markdown(run: Run, shown: RunView | None) -> str:
+    from pytest_llmbench.reports import markdown_report  # noqa: PLC0415 - as above
+
+    return markdown_report.render(run, shown)
+
+
+def _samples(run: Run, _: RunView | None) -> str:
+    from pytest_llmbench.reports import samples_csv  # noqa: PLC0415 - as above
+
+    return samples_csv.render(run)
+
+
+WRITERS: dict[str, Callable[[Run, RunView | None], str]] = {
+    "html": _html,
+    "json": _json,
+    "csv": _csv,
+    "md": _markdown,
+    "samples.csv": _samples,
+}
 """Format → the function that makes its text."""
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pytest_llmbench.records import Outcome, Reply, Run, Series, TestResult
-from pytest_llmbench.reports.costs import Costs, Ledger
+from pytest_llmbench.results.costs import Costs, Ledger
 from pytest_llmbench.stats.intervals import wilson
 
 
@@ -28,7 +28,7 @@ class AskedRow:
     test_errors: int
     skipped: int
     pass_rate: float | None
-    """right / (right + wrong): what has no score is not in it. None where nothing has one."""
+    """right / (right + wrong): what has no score, or was only measured, is not in it. None where nothing has one."""
     pass_rate_low: float | None
     """95 % interval (Wilson)."""
     pass_rate_high: float | None
@@ -75,6 +75,11 @@ def _is_of_a_reply(result: TestResult) -> bool:
     return bool(result.sample) or not result.measurement_ids
 
 
+def _is_only_measured(result: TestResult) -> bool:
+    found = result.evaluation
+    return result.outcome == Outcome.RIGHT and found is not None and found.passed is None and found.value is not None
+
+
 def _replies_to_tests(run: Run) -> list[Reply]:
     """Neither those of judges and probes nor those that a load asked for."""
     measured = {repetition.reply_id for measurement in run.measurements for repetition in measurement.repetitions}
@@ -84,7 +89,8 @@ def _replies_to_tests(run: Run) -> list[Reply]:
 def _row(model: str, results: Sequence[TestResult], replies: Sequence[Reply], costs: Costs) -> AskedRow:
     ended: Mapping[str, int] = Counter(str(result.outcome) for result in results)
     right, wrong = ended[Outcome.RIGHT], ended[Outcome.WRONG]
-    interval = wilson(right, right + wrong) if right + wrong else None
+    passed = right - sum(1 for result in results if _is_only_measured(result))
+    interval = wilson(passed, passed + wrong) if passed + wrong else None
     took = _series([reply.timing.e2e_s for reply in replies])
     first = _series([reply.timing.ttft_s for reply in replies if reply.streamed])
     return AskedRow(
@@ -98,7 +104,7 @@ def _row(model: str, results: Sequence[TestResult], replies: Sequence[Reply], co
         pending=ended[Outcome.PENDING],
         test_errors=ended[Outcome.TEST_ERROR],
         skipped=ended[Outcome.SKIPPED],
-        pass_rate=right / (right + wrong) if interval else None,
+        pass_rate=passed / (passed + wrong) if interval else None,
         pass_rate_low=interval.low if interval else None,
         pass_rate_high=interval.high if interval else None,
         replies=len(replies),

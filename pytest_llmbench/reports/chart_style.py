@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 Spec = dict[str, Any]
@@ -33,3 +34,12 @@ CONFIG: Spec = {
         "titleLimit": 250,
     },
 }
+
+
+def one_two_five(low: float, high: float) -> list[float]:
+    """1, 2, 5, 10, 20 ...: from the last step that is not above `low` to the first that is not below `high`."""
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    steps = [float(f"{digit}e{power}") for power in range(first, last + 1) for digit in (1, 2, 5)]
+    start = max(index for index, step in enumerate(steps) if step <= low)
+    end = min(index for index, step in enumerate(steps) if step >= high)
+    return steps[start : end + 1]

@@ -5,13 +5,12 @@ Every number in them also stands in a table of the report.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pytest_llmbench.display import display_safe
 from pytest_llmbench.records import Series
-from pytest_llmbench.reports.chart_style import ACCENT, CONFIG, FAINT, INK, NUMBERS, Spec
+from pytest_llmbench.reports.chart_style import ACCENT, CONFIG, FAINT, INK, NUMBERS, Spec, one_two_five
 from pytest_llmbench.reports.figures import speed
 from pytest_llmbench.reports.plots import over_time, table_charts
 from pytest_llmbench.reports.view import ChartSeries
@@ -166,7 +165,7 @@ def _percentiles(values: Sequence[float]) -> dict[str, Any]:
 def _time_axis(milliseconds: Sequence[float]) -> Spec:
     low, high = min(milliseconds), max(milliseconds)
     if low > 0 and high / low > _LOG_SPREAD:
-        steps = _one_two_five(low, high)
+        steps = one_two_five(low, high)
         return {
             "type": "quantitative",
             "title": "milliseconds, logarithmic",
@@ -179,15 +178,6 @@ def _time_axis(milliseconds: Sequence[float]) -> Spec:
         "axis": {"tickCount": 5, "format": NUMBERS},
         "scale": {"zero": True},
     }
-
-
-def _one_two_five(low: float, high: float) -> list[float]:
-    """1, 2, 5, 10, 20 ...: from the last step that is not above `low` to the first that is not below `high`."""
-    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
-    steps = [float(f"{digit}e{power}") for power in range(first, last + 1) for digit in (1, 2, 5)]
-    start = max(index for index, step in enumerate(steps) if step <= low)
-    end = min(index for index, step in enumerate(steps) if step >= high)
-    return steps[start : end + 1]
 
 
 def _name(name: str) -> str:

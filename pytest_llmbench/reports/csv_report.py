@@ -1,4 +1,4 @@
-"""One row per model × quantization × profile, and one per model whose replies were tested, for a spreadsheet.
+"""One row per model × quantization × profile, per model whose replies were tested, and per model of a use case.
 
 A text cell that a spreadsheet would take for a formula begins with an apostrophe. An empty cell is "not measured". The
 JSON report is the lossless form.
@@ -12,11 +12,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pytest_llmbench.display import display_safe
-from pytest_llmbench.records import Run
+from pytest_llmbench.records import Outcome, Run
 from pytest_llmbench.reports.asked import AskedRow
-from pytest_llmbench.reports.costs import Spent
 from pytest_llmbench.reports.rows import ModelRow
 from pytest_llmbench.reports.view import RunView, view
+from pytest_llmbench.results.costs import Spent
+from pytest_llmbench.results.use_cases import CaseRow, CaseTable
 
 _TRIGGERS = frozenset("=+-@\t\r\n＝＋－＠")
 """First characters that start a formula (OWASP, CSV injection), full-width forms included."""
@@ -100,15 +101,44 @@ _ASKED_COLUMNS: Mapping[str, Callable[[AskedRow], Any]] = {
     "replayed": lambda row: row.costs.total.replayed,
 }
 
-_TESTED = "tests"
-"""What stands in the profile's column of a row about tests of replies."""
+_CASE_COLUMNS: Mapping[str, Callable[[tuple[CaseTable, CaseRow]], Any]] = {
+    "use_case": lambda of: of[0].name,
+    "use_case_page": lambda of: of[0].page,
+    "prompt": lambda of: of[1].prompt,
+    "prompt_version": lambda of: of[1].prompt_version,
+    "prompt_mode": lambda of: of[1].prompt_mode,
+    "trials": lambda of: of[1].trials,
+    "score_share": lambda of: of[1].score and of[1].score.value,
+    "score_low_share": lambda of: of[1].score and of[1].score.low,
+    "score_high_share": lambda of: of[1].score and of[1].score.high,
+    "cost_per_sample_usd": lambda of: of[1].calls.cost_per_sample_usd and of[1].calls.cost_per_sample_usd.value,
+    "on_cost_front": lambda of: int(of[1].on_cost_front),
+    "on_speed_front": lambda of: int(of[1].on_speed_front),
+    "executed_samples": lambda of: of[1].executed,
+    "disagreement_share": lambda of: of[1].disagreed and of[1].disagreed.value,
+}
 
-COLUMNS: tuple[str, ...] = (*_MODEL_COLUMNS, *_RUN_COLUMNS, *_PROFILE_COLUMNS, *_ASKED_COLUMNS)
+_OUTCOME_COLUMNS: Mapping[str, Outcome] = {
+    "right": Outcome.RIGHT,
+    "wrong": Outcome.WRONG,
+    "unscored": Outcome.UNSCORED,
+    "infra_errors": Outcome.INFRA_ERROR,
+    "over_budget": Outcome.OVER_BUDGET,
+    "pending": Outcome.PENDING,
+    "test_errors": Outcome.TEST_ERROR,
+    "skipped": Outcome.SKIPPED,
+}
+
+_TESTED, _USED = "tests", "use case"
+"""What stands in the profile's column of a row about tests of replies, and about a use case."""
+
+COLUMNS: tuple[str, ...] = (*_MODEL_COLUMNS, *_RUN_COLUMNS, *_PROFILE_COLUMNS, *_ASKED_COLUMNS, *_CASE_COLUMNS)
 """The header, a contract: columns are only ever added at the end."""
 
 
 def render(run: Run, shown: RunView | None = None) -> str:
-    """The CSV report (RFC 4180), a header, a row per measurement and a row per model whose replies were tested."""
+    """The CSV report (RFC 4180), a header, a row per measurement, per model whose replies were tested, and per model of
+    each use case."""
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(COLUMNS)
@@ -119,7 +149,39 @@ def render(run: Run, shown: RunView | None = None) -> str:
     for asked in shown.asked:
         named = {"model": asked.model, "profile": _TESTED, "ttft_p50_s": asked.ttft_p50_s}
         _write(writer, {**named, **about, **_values(_ASKED_COLUMNS, asked)})
+    for table in shown.use_cases:
+        for case in table.rows:
+            _write(writer, {**about, **_of_case(case), **_values(_CASE_COLUMNS, (table, case))})
     return out.getvalue()
+
+
+def _of_case(row: CaseRow) -> dict[str, Any]:
+    """What is told of a model's tests too, of one use case."""
+    outcomes = {column: row.counted(outcome) for column, outcome in _OUTCOME_COLUMNS.items()}
+    calls, rate = row.calls, row.pass_rate
+    spreads = {"ttft": calls.ttft_s, "e2e": calls.e2e_s}
+    times = {f"{name}_p50_s": found.p50.value for name, found in spreads.items() if found}
+    times |= {f"{name}_p95_s": found.p95 for name, found in spreads.items() if found}
+    return {
+        "model": row.model,
+        "profile": _USED,
+        "ttft_n": calls.ttft_s and calls.ttft_s.p50.n,
+        "decode_p50_tokens_per_s": calls.decode_tps and calls.decode_tps.p50.value,
+        **times,
+        "tests": row.n,
+        **outcomes,
+        "pass_rate_share": rate and rate.value,
+        "pass_rate_low_share": rate and rate.low,
+        "pass_rate_high_share": rate and rate.high,
+        "replies": calls.replies,
+        "prompt_tokens": calls.prompt_tokens,
+        "completion_tokens": calls.completion_tokens,
+        "cost_subject_usd": _usd(calls.costs.subject),
+        "cost_judge_usd": _usd(calls.costs.judge),
+        "cost_failed_usd": _usd(calls.costs.failed),
+        "calls_of_unknown_cost": calls.costs.total.unknown,
+        "replayed": calls.costs.total.replayed,
+    }
 
 
 def _values(columns: Mapping[str, Callable[[Any], Any]], row: object) -> dict[str, Any]:

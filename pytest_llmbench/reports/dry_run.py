@@ -8,6 +8,7 @@ from pytest_llmbench.asker.estimates import Estimate, ModelEstimate
 from pytest_llmbench.reports import figures
 from pytest_llmbench.reports.cells import cell_width, clipped, one_line, wrapped
 from pytest_llmbench.reports.terminal_lines import Line
+from pytest_llmbench.results.money import money
 
 _COLUMNS = (("calls", 8), ("prompt tok", 12), ("answer tok", 12), ("expected", 11), ("at most", 11), ("time", 13))
 """Heads of the table and the cells each takes."""
@@ -50,8 +51,8 @@ def _row(model: ModelEstimate) -> str:
         f"{model.calls:,}",
         f"{model.prompt_tokens:,}",
         f"{model.completion_tokens:,}",
-        figures.money(model.expected_usd),
-        figures.money(model.worst_usd),
+        money(model.expected_usd),
+        money(model.worst_usd),
         figures.duration(model.seconds),
     )
 
@@ -61,8 +62,8 @@ def _total(estimate: Estimate) -> str:
         f"{estimate.calls:,}",
         f"{sum(model.prompt_tokens for model in estimate.models):,}",
         f"{sum(model.completion_tokens for model in estimate.models):,}",
-        figures.money(estimate.expected_usd),
-        figures.money(estimate.worst_usd),
+        money(estimate.expected_usd),
+        money(estimate.worst_usd),
         figures.duration(estimate.seconds),
     )
 
@@ -93,7 +94,7 @@ def _remarks(estimate: Estimate, unplanned: int) -> Iterator[tuple[str, str]]:
 
 def _against(estimate: Estimate) -> Iterator[tuple[str, str]]:
     cap, expected, worst = estimate.cap_usd, estimate.expected_usd, estimate.worst_usd
-    told = f"budget {figures.money(cap)}: "
+    told = f"budget {money(cap)}: "
     if cap is None or expected is None:
         yield told + "the cost is not known, and what has no price is refused under a budget", "bad"
     elif expected > cap:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from decimal import Decimal
 from typing import TypeGuard
 
 NOT_MEASURED = "–"
-UNKNOWN = "unknown"
-"""How an amount of money is called that nobody told: it is not 0."""
 
 _MAX_UNIT = 12
 """Letters of a unit; a longer one would stretch a whole table."""
@@ -51,14 +48,9 @@ def percent(share: float | None) -> str:
     return f"{share * 100:.1f} %" if _measured(share) else NOT_MEASURED
 
 
-def money(usd: Decimal | None) -> str:
-    """`$12.40`, `$0.0034`: US dollars, with two digits that tell something; an unknown amount is `unknown`."""
-    if usd is None:
-        return UNKNOWN
-    if usd == 0 or abs(usd) >= Decimal("0.0995"):
-        return "$0" if usd == 0 else f"${usd:,.2f}"
-    rounded = Decimal(f"{usd:.1e}")
-    return f"${format(rounded, 'f').rstrip('0')}"
+def share(value: float | None) -> str:
+    """`0.83`: a score from 0 to 1."""
+    return f"{value:.2f}" if _measured(value) else NOT_MEASURED
 
 
 def percent_range(low: float | None, high: float | None) -> str:

@@ -21,10 +21,13 @@ from pytest_llmbench import __version__
 from pytest_llmbench.display import display_safe
 from pytest_llmbench.metrics import METRICS
 from pytest_llmbench.records import Run, TestResult
-from pytest_llmbench.reports import figures
+from pytest_llmbench.reports import case_words, figures
 from pytest_llmbench.reports.charts import charts
+from pytest_llmbench.reports.pareto import pareto_charts
 from pytest_llmbench.reports.replies import ReplyGroup, reply_groups
-from pytest_llmbench.reports.view import OUTCOME_MEANING, RunView, outcome_words, view
+from pytest_llmbench.reports.samples import samples_data
+from pytest_llmbench.reports.view import OUTCOME_LEVELS, OUTCOME_MEANING, RunView, outcome_counts, outcome_words, view
+from pytest_llmbench.results.money import money
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -56,9 +59,10 @@ def render(run: Run, shown: RunView | None = None) -> str:
     from markupsafe import Markup  # noqa: PLC0415  jinja2 is only needed once a report is written
 
     shown = shown or view(run)
-    specs = charts(shown.charts)
-    scripts = [*(_vega() if specs else ()), _asset("report.js")]
-    style = _asset("report.css")
+    specs = charts(shown.charts) | pareto_charts(shown.use_cases)
+    samples = samples_data(run, shown)
+    scripts = [*(_vega() if specs else ()), _asset("report.js"), *([_asset("samples.js")] if samples else [])]
+    style = _asset("report.css") + _asset("samples.css")
     groups, replies_left = _limited(run, shown)
     tests, tests_left = _tests(shown)
     return (
@@ -70,10 +74,14 @@ def render(run: Run, shown: RunView | None = None) -> str:
             took=_took(run),
             specs=Markup(script_json(specs)),  # noqa: S704  ASCII without <, > and &
             charts=specs,
+            samples=samples,
+            sample_data=Markup(script_json(samples)),  # noqa: S704  as above
+            outcome_level=OUTCOME_LEVELS,
             groups=groups,
             replies_left=replies_left,
             tests=tests,
             tests_left=tests_left,
+            outcomes=outcome_counts(shown.own_tests),
             test_costs={test.key: test.costs.total.words for test in shown.test_costs},
             few_tests=MAX_TESTS,
             max_attempts=MAX_ATTEMPTS,
@@ -127,6 +135,13 @@ def _environment() -> Environment:
         "place": _place,
         "outcome": outcome_words,
         "cut": _cut,
+        "asked_words": case_words.asked_words,
+        "best_words": case_words.best_words,
+        "remarks": lambda table: list(case_words.remarks(table)),
+        "slice_grids": case_words.slice_grids,
+        "validator_grid": case_words.validator_grid,
+        "price": case_words.price,
+        "overview": case_words.overview,
     }
     return environment
 
@@ -169,22 +184,23 @@ def _limited(run: Run, shown: RunView) -> tuple[list[tuple[ReplyGroup, tuple[Any
 
 def _tests(shown: RunView) -> tuple[list[TestResult], int]:
     """The tests that are shown, and how many are not; of each outcome some, so that none is out of sight."""
-    if len(shown.tests) <= FEW_TESTS:
-        return list(shown.tests), 0
+    own = shown.own_tests
+    if len(own) <= FEW_TESTS:
+        return list(own), 0
     kept: list[TestResult] = []
     seen: Counter[str] = Counter()
-    for result in shown.tests:
+    for result in own:
         seen[result.outcome] += 1
         if seen[result.outcome] <= MAX_TESTS:
             kept.append(result)
-    return kept, len(shown.tests) - len(kept)
+    return kept, len(own) - len(kept)
 
 
 def _cap(run: Run) -> str:
     """The budget of the run; empty where it had none."""
     cap = str(run.settings.get("max_cost") or "")
     try:
-        return figures.money(Decimal(cap)) if cap else ""
+        return money(Decimal(cap)) if cap else ""
     except InvalidOperation:
         return ""
 

@@ -19,10 +19,11 @@ from typing import Any
 from pytest_llmbench import __version__
 from pytest_llmbench.records import Run
 from pytest_llmbench.reports.asked import AskedRow
-from pytest_llmbench.reports.costs import Costs, TestCost
 from pytest_llmbench.reports.rows import ModelRow
 from pytest_llmbench.reports.verdict import Verdict
 from pytest_llmbench.reports.view import InfraGroup, OutcomeCount, RunView, view
+from pytest_llmbench.results.costs import Costs, TestCost
+from pytest_llmbench.results.use_cases import CaseTable
 
 FORMAT = "pytest-llmbench report"
 FORMAT_VERSION = 1
@@ -45,6 +46,8 @@ class JsonReport:
     costs: Costs | None
     """Of the whole run, amounts in US dollars as decimal text; null where nothing has a price."""
     test_costs: tuple[TestCost, ...]
+    use_cases: tuple[CaseTable, ...]
+    """A table of models for each use case; what was found out of each sample is among the run's results."""
 
 
 def render(run: Run, shown: RunView | None = None) -> str:
@@ -62,6 +65,7 @@ def render(run: Run, shown: RunView | None = None) -> str:
         asked=shown.asked,
         costs=shown.costs,
         test_costs=shown.test_costs,
+        use_cases=shown.use_cases,
     )
     return "".join(_written(report, 1)) + "\n"
 

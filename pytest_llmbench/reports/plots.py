@@ -143,7 +143,7 @@ def _from_zero(values: Sequence[Spec], unit: str) -> Spec:
 def _y_title(values: Sequence[Spec], unit: str) -> str:
     """What is drawn, where it is one thing; of several the legend says it."""
     names = {value["series"] for value in values}
-    return ", ".join(filter(None, (names.pop() if len(names) == 1 else "", _name(unit))))
+    return _title(", ".join(filter(None, (names.pop() if len(names) == 1 else "", unit))))
 
 
 def _colour(series: Sequence[str]) -> Spec:
@@ -169,7 +169,7 @@ def _colour(series: Sequence[str]) -> Spec:
 
 def _x_axis(column: str, unit: str, values: Sequence[float]) -> Spec:
     title = column.replace("_", " ")
-    axis = _axis(_name(title if not unit or unit in title else f"{title}, {unit}"))
+    axis = _axis(_title(title if not unit or unit in title else f"{title}, {unit}"))
     ticks = sorted(set(values))
     if len(ticks) <= _MOST_LEVELS:
         axis["axis"]["values"] = ticks
@@ -188,7 +188,7 @@ def _axis(title: str) -> Spec:
 
 
 def _ordinal(column: str) -> Spec:
-    return {"type": "ordinal", "sort": None, "title": _name(column), "axis": {"labelAngle": 0, "labelLimit": 90}}
+    return {"type": "ordinal", "sort": None, "title": _title(column), "axis": {"labelAngle": 0, "labelLimit": 90}}
 
 
 def _thinned(points: Sequence[Point]) -> Iterator[Point]:
@@ -204,6 +204,11 @@ def _rows(table: Table) -> Iterator[Mapping[str, Any]]:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _title(text: str) -> str:
+    """A text as an axis's title, never what objects have by themselves: Vega looks a title such as `constructor` up."""
+    return f"{_name(text)}\u00a0" if text else ""
 
 
 def _name(text: str) -> str:

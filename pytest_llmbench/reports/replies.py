@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pytest_llmbench.records import Measurement, Repetition, Reply, Run, TestResult
-from pytest_llmbench.reports.costs import cost_words
+from pytest_llmbench.results.costs import cost_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +52,14 @@ class ReplyGroup:
 def reply_groups(run: Run, tests: Sequence[TestResult]) -> Iterator[ReplyGroup]:
     """Every reply once: under the first test that names it, else under its measurement, else by itself.
 
+    Those to samples of use cases are shown with the samples, and not here.
+
     Args:
         run: read back whole.
         tests: its results, in the order that readers want.
     """
-    left = {reply.id: reply for reply in run.replies}
+    of_samples = {id_ for result in tests if result.evaluation is not None for id_ in result.reply_ids}
+    left = {reply.id: reply for reply in run.replies if reply.id not in of_samples}
     yield from filter(_has_replies, (_of_test(result, left) for result in tests))
     yield from filter(_has_replies, (_of_measurement(measurement, left) for measurement in run.measurements))
     shown = tuple(_shown(f"reply {number}", reply) for number, reply in enumerate(left.values(), start=1))
@@ -87,7 +90,7 @@ def _taken(ids: Sequence[str], left: dict[str, Reply]) -> list[Reply]:
 
 
 def _shown(title: str, reply: Reply, repetition: Repetition | None = None) -> ReplyView:
-    turns = _turns(reply.request)
+    turns = turns_of(reply.request)
     if not turns and repetition is not None and repetition.prompt:
         turns = (Turn("user", repetition.prompt),)
     return ReplyView(
@@ -107,12 +110,37 @@ def _shown(title: str, reply: Reply, repetition: Repetition | None = None) -> Re
     )
 
 
-def _turns(request: Mapping[str, object]) -> tuple[Turn, ...]:
+def turns_of(request: Mapping[str, object]) -> tuple[Turn, ...]:
+    """The messages of a request as they were asked; of pictures and sounds only that there were some."""
     messages = request.get("messages")
     if not isinstance(messages, list | tuple):
         return ()
     return tuple(
-        Turn(str(message.get("role", "")), str(message.get("content", "")))
+        Turn(str(message.get("role", "")), _content(message.get("content", "")))
         for message in messages
         if isinstance(message, Mapping)
     )
+
+
+def _content(content: object) -> str:
+    """The text of a message, whose parts may be text or media."""
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list | tuple) else [content]
+    return "\n".join(_part(part) if isinstance(part, Mapping) else str(part) for part in parts)
+
+
+def _part(part: Mapping[str, object]) -> str:
+    if isinstance(part.get("text"), str):
+        return str(part["text"])
+    kind = str(part.get("type", "part")).removesuffix("_url").removeprefix("input_")
+    size = sum(len(text) for text in _texts(part))
+    return f"[{kind}, {size:,} characters as it was sent]"
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for each in value.values():
+            yield from _texts(each)

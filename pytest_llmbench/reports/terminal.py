@@ -14,6 +14,7 @@ from pytest_llmbench.reports.rows import ModelRow
 from pytest_llmbench.reports.terminal_asked import asked_lines
 from pytest_llmbench.reports.terminal_lines import MARKUP, TITLE_WIDTH, Line, Span
 from pytest_llmbench.reports.terminal_tables import is_over_time, table_lines
+from pytest_llmbench.reports.terminal_use_cases import use_case_lines
 from pytest_llmbench.reports.view import InfraGroup, OutcomeCount, RunView, view
 
 __all__ = ["MARKUP", "Line", "servers", "summary"]
@@ -58,6 +59,7 @@ def summary(run: Run, *, width: int = 80, report_path: str | None = None, shown:
     blocks = (
         list(_titled("host", [(glued(one_line(shown.host_line)), "")], width)),
         list(_models(shown.models, width)),
+        list(use_case_lines(shown.use_cases, width)),
         list(asked_lines(shown, width)),
         list(_gates(shown, width)),
         list(_ending(shown, width, report_path)),
@@ -165,7 +167,8 @@ def _gates(shown: RunView, width: int) -> Iterator[Line]:
 
 
 def _detail(gate: GateResult, *, several: bool) -> str:
-    about = f"{gate.model} · {gate.profile}" if several and gate.model and gate.profile else ""
+    is_told = gate.gate.startswith(f"{gate.profile}, {gate.model}: ")  # as rules about use cases are
+    about = f"{gate.model} · {gate.profile}" if several and gate.model and gate.profile and not is_told else ""
     return one_line(" · ".join(part for part in (gate.reason, about) if part))
 
 

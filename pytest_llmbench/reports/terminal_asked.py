@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pytest_llmbench.reports import figures
 from pytest_llmbench.reports.asked import AskedRow
 from pytest_llmbench.reports.cells import cell_width, clipped, glued, one_line, wrapped
-from pytest_llmbench.reports.costs import Costs
 from pytest_llmbench.reports.terminal_lines import TITLE_WIDTH, Line
 from pytest_llmbench.reports.view import RunView
+from pytest_llmbench.results.costs import Costs
 
 _COLUMNS = (
     ("tests", 6),
@@ -27,7 +27,7 @@ _MOST_MODELS = 30
 
 def asked_lines(shown: RunView, width: int) -> Iterator[Line]:
     """Each model with its numbers, then the costs; nothing where neither samples nor paid calls are in the run."""
-    if shown.asked:
+    if shown.asked and not shown.asked_is_told:
         margin = " " * min(width - _WIDTH, TITLE_WIDTH)
         yield [(margin + "".join(head.rjust(cells) for head, cells in _COLUMNS), "dim")]
         for row in shown.asked[:_MOST_MODELS]:
@@ -35,8 +35,9 @@ def asked_lines(shown: RunView, width: int) -> Iterator[Line]:
             yield [(margin + _numbers(row), "")]
         if (more := len(shown.asked) - _MOST_MODELS) > 0:
             yield [(f"{more} more models are in the report", "dim")]
+        if shown.costs is not None:
+            yield []
     if shown.costs is not None:
-        yield []
         texts = wrapped(glued(_told(shown.costs)), width - TITLE_WIDTH)
         for number, text in enumerate(texts):
             yield [(("" if number else "cost").ljust(TITLE_WIDTH), "dim"), (text, "")]

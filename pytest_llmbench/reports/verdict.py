@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from pytest_llmbench.errors import ExitCode
-from pytest_llmbench.records import Outcome, Run
+from pytest_llmbench.records import Outcome, Run, TestResult
 
 _WORDS: dict[int, tuple[str, str]] = {
     ExitCode.OK: ("passed", "good"),
@@ -50,7 +50,13 @@ def verdict(run: Run) -> Verdict:
 
 def _remarks(run: Run) -> bool:
     undecided = any(gate.verdict != "pass" for gate in run.gates)
-    return undecided or any(result.outcome not in (Outcome.RIGHT, Outcome.SKIPPED) for result in run.results)
+    return undecided or any(not _is_as_it_should(result) for result in run.results)
+
+
+def _is_as_it_should(result: TestResult) -> bool:
+    """Right, skipped, or a wrong sample of a use case that is gated: without gates it would have failed the run."""
+    is_gated = result.evaluation is not None and result.outcome == Outcome.WRONG
+    return is_gated or result.outcome in {Outcome.RIGHT, Outcome.SKIPPED}
 
 
 def _counts(run: Run) -> str:

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 
 from pytest_llmbench.records import FailedAttempt, GateResult, Measurement, Outcome, Run, Series, Table, TestResult
 from pytest_llmbench.reports.asked import AskedRow, asked_rows
-from pytest_llmbench.reports.costs import Costs, Ledger, TestCost
 from pytest_llmbench.reports.facts import Fact, environment_facts, host_facts, host_line, settings_facts
 from pytest_llmbench.reports.findings import Lines, pictures, tables_of
 from pytest_llmbench.reports.rows import ModelRow, model_row
 from pytest_llmbench.reports.verdict import Verdict, verdict
+from pytest_llmbench.results.costs import Costs, Ledger, TestCost
+from pytest_llmbench.results.use_cases import CaseTable, tables
 
 OUTCOME_WORDS: dict[str, str] = {
     Outcome.RIGHT: "right",
@@ -43,6 +44,18 @@ OUTCOME_MEANING: dict[str, str] = {
     "skipped": "Not run, for the reason given.",
     "unfinished": "Started, and no outcome was told.",
 }
+
+OUTCOME_LEVELS: dict[str, str] = {
+    Outcome.RIGHT: "good",
+    Outcome.WRONG: "bad",
+    Outcome.TEST_ERROR: "bad",
+    Outcome.INFRA_ERROR: "bad",
+    Outcome.OVER_BUDGET: "bad",
+    Outcome.PENDING: "warn",
+    Outcome.UNSCORED: "warn",
+    "": "warn",
+}
+"""Outcome → `good`, `warn` or `bad`; the others are neither."""
 
 _SHOWN_FIRST = (
     Outcome.TEST_ERROR,
@@ -101,6 +114,7 @@ class RunView:
     models: tuple[ModelRow, ...]
     asked: tuple[AskedRow, ...]
     """Tests of replies, by model; empty where neither samples nor paid calls are in the run."""
+    use_cases: tuple[CaseTable, ...]
     costs: Costs | None
     """Of the whole run; None where nothing has a price."""
     test_costs: tuple[TestCost, ...]
@@ -114,6 +128,17 @@ class RunView:
     charts: tuple[ChartSeries, ...]
     environment: tuple[Fact, ...]
     settings: tuple[Fact, ...]
+
+    @property
+    def own_tests(self) -> tuple[TestResult, ...]:
+        """The tests that are about no sample of a use case; those are listed by themselves."""
+        return tuple(test for test in self.tests if test.evaluation is None)
+
+    @property
+    def asked_is_told(self) -> bool:
+        """Whether the table of the one use case says what the table of tests by model would say again."""
+        told = sum(count for table in self.use_cases for row in table.rows for count in row.outcomes.values())
+        return len(self.use_cases) == 1 and told == sum(row.n + row.skipped for row in self.asked)
 
 
 def view(run: Run) -> RunView:
@@ -134,13 +159,14 @@ def view(run: Run) -> RunView:
         host=host_facts(run.host),
         models=models,
         asked=asked_rows(run, ledger),
+        use_cases=tables(run),
         costs=ledger.of_run() if ledger.is_shown else None,
         test_costs=ledger.by_test(run) if ledger.is_shown else (),
         gates=tuple(run.gates),
         outcomes=outcome_counts(run.results),
         infra_errors=_infra_groups(run.results),
         failed_attempts=tuple(run.failed_attempts),
-        tests=tuple(sorted(run.results, key=_urgency)),
+        tests=tuple(sorted(run.results, key=lambda result: urgency(result.outcome))),
         charts=_chart_series(models, run.measurements),
         environment=environment_facts(run.environment),
         settings=settings_facts(run.settings),
@@ -161,8 +187,9 @@ def outcome_counts(results: Sequence[TestResult]) -> tuple[OutcomeCount, ...]:
     )
 
 
-def _urgency(result: TestResult) -> int:
-    return _SHOWN_FIRST.index(result.outcome) if result.outcome in _SHOWN_FIRST else 0
+def urgency(outcome: str) -> int:
+    """The place of an outcome among all: what needs a reader's eye comes first."""
+    return _SHOWN_FIRST.index(outcome) if outcome in _SHOWN_FIRST else 0
 
 
 def _infra_groups(results: Sequence[TestResult]) -> tuple[InfraGroup, ...]:

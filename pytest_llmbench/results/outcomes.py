@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from pytest_llmbench.errors import InfraError, LlmbenchError, OverBudgetError, PendingError, ReplyFormatError
+from pytest_llmbench.errors import (
+    InfraError,
+    LlmbenchError,
+    OverBudgetError,
+    PendingError,
+    ReplyFormatError,
+    UnscoredError,
+)
 from pytest_llmbench.records import Outcome
 
 _NOT_THE_MODELS: Mapping[Outcome, type[LlmbenchError]] = {
     Outcome.INFRA_ERROR: InfraError,
     Outcome.OVER_BUDGET: OverBudgetError,
     Outcome.PENDING: PendingError,
+    Outcome.UNSCORED: UnscoredError,
 }
 """Outcomes that say nothing of the model, the strongest first: one such error among several decides."""
 

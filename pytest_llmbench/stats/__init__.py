@@ -11,20 +11,26 @@ from pytest_llmbench.stats.knee import knee
 from pytest_llmbench.stats.paired import PairedBinary, paired_binary
 from pytest_llmbench.stats.planning import StopRule, repetitions_for
 from pytest_llmbench.stats.trend import Trend, trend
+from pytest_llmbench.stats.weighted import Estimate, mean_estimate, median_estimate, score_estimate, share_estimate
 
 __all__ = [
     "ChangePoint",
+    "Estimate",
     "Interval",
     "PairedBinary",
     "StopRule",
     "Trend",
     "change_point",
     "knee",
+    "mean_estimate",
     "mean_interval",
+    "median_estimate",
     "paired_binary",
     "percentile_interval",
     "ratio_interval",
     "repetitions_for",
+    "score_estimate",
+    "share_estimate",
     "trend",
     "wilson",
 ]

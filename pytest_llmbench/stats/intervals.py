@@ -68,13 +68,13 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval
     return Interval(mean - half, mean + half, confidence)
 
 
-def wilson(successes: int, n: int, confidence: float = 0.95) -> Interval:
+def wilson(successes: float, n: float, confidence: float = 0.95) -> Interval:
     """Wilson's score interval of a share (J. Am. Stat. Assoc. 22, 1927, p. 209), without continuity correction.
 
     It stays within 0 and 1 and has a width at 0 and n successes too, where the textbook's normal interval has none.
 
     Args:
-        successes: 0 to n.
+        successes: 0 to n; not whole where they are worth other than one each.
         n: how many were tried; of none nothing is known, and the interval is all of 0 to 1.
         confidence: coverage, on average over the true share.
 
@@ -92,7 +92,7 @@ def wilson(successes: int, n: int, confidence: float = 0.95) -> Interval:
     return Interval(low, 1.0 if successes == n else min(1.0, middle + half), confidence)
 
 
-def _root(successes: int, n: int, z: float) -> float:
+def _root(successes: float, n: float, z: float) -> float:
     return math.sqrt(successes * (n - successes) / n + z**2 / 4)
 
 

@@ -128,7 +128,7 @@ def _broken_values(connection: Connection, table: Table) -> Iterator[str]:
     there = {each["name"] for each in inspect(connection).get_columns(table.name)}  # an older format has not all
     for held in table.columns:
         if isinstance(held.type, JsonText) and held.name in there:
-            broken = select(func.count()).select_from(table).where(func.json_valid(held) == 0)
+            broken = select(func.count()).select_from(table).where(held.is_not(None), func.json_valid(held) == 0)
             if count := connection.scalar(broken):
                 yield f"{table.name}.{held.name}: {count} values are no JSON"
 

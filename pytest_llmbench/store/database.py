@@ -45,7 +45,7 @@ from pytest_llmbench.store.tables import metadata, runs
 # 0001  runs, results, replies, measurements, repetitions, gates
 # 0002  failed_attempts; the application id in the file's header
 # 0003  labels and marks of repetitions, tables of measurements, monitor_samples
-FORMAT_VERSION = "0004"
+FORMAT_VERSION = "0005"
 
 _BEGIN = "llmbench_begin"
 _VERSION = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))

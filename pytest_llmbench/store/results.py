@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, delete, or_, select
 from pytest_llmbench import clock
 from pytest_llmbench.records import GateResult, TestResult
 from pytest_llmbench.store.rows import Insert, dicts, insert, row_of
-from pytest_llmbench.store.tables import gates, results
+from pytest_llmbench.store.tables import gates, results, runs
 
 
 def start(connection: Connection, run_id: str, nodeid: str, key: str) -> None:
@@ -64,6 +64,17 @@ def unfinished(connection: Connection, run_id: str) -> list[TestResult]:
 def find(connection: Connection, run_id: str, nodeid: str) -> TestResult | None:
     """What is known of a test, also where it has no outcome, or never began."""
     return next(iter(_select(connection, run_id, results.c.nodeid == nodeid)), None)
+
+
+def last_of_use_case(connection: Connection, use_case: str, before: str) -> list[TestResult]:
+    """The results of a use case in the newest run that ended and has some; `before`: a run that does not count."""
+    ended = runs.c.finished_at.is_not(None) & (runs.c.id != before)
+    newest_first = select(runs.c.id).where(ended).order_by(runs.c.started_at.desc(), runs.c.id.desc())
+    for run_id in connection.scalars(newest_first).all():
+        told = _select(connection, run_id, results.c.outcome.is_not(None) & results.c.evaluation.is_not(None))
+        if of_it := [each for each in told if each.evaluation and each.evaluation.use_case == use_case]:
+            return of_it
+    return []
 
 
 def save_gates(connection: Connection, run_id: str, decided: Sequence[GateResult]) -> None:

@@ -202,7 +202,8 @@ def _last_number(old: Connection, raw: TableClause) -> int:
 
 def _drop_garbled(new: Connection, held: Table) -> None:
     """Delete rows with structures that nobody could read back; the damage may lie within a row."""
-    broken = [func.json_valid(each) == 0 for each in held.columns if isinstance(each.type, JsonText)]
+    structures = [each for each in held.columns if isinstance(each.type, JsonText)]
+    broken = [each.is_not(None) & (func.json_valid(each) == 0) for each in structures]
     if broken:
         new.execute(delete(held).where(or_(*broken)))
 

@@ -169,6 +169,11 @@ class Store:
         with self._database.reading() as connection:
             return results.find(connection, run_id, nodeid)
 
+    def last_results_of(self, use_case: str, *, before: str) -> list[TestResult]:
+        """The results of a use case in the newest run that ended and has some; `before`: a run that does not count."""
+        with self._database.reading() as connection:
+            return results.last_of_use_case(connection, use_case, before)
+
     def save_gates(self, run_id: str, gates: Sequence[GateResult]) -> None:
         """Write what the gates decided, in place of what stood there."""
         with self._database.writing() as connection:

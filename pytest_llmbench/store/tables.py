@@ -50,6 +50,15 @@ class JsonText(TypeDecorator[Any]):
         return json.loads(value)
 
 
+class MaybeJson(JsonText):
+    """As `JsonText`; nothing is NULL."""
+
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:  # type: ignore[override]
+        return None if value is None else super().process_bind_param(value, dialect)
+
+
 _EMPTY: dict[str, type[Any]] = {"[]": list, "{}": dict}
 
 
@@ -111,6 +120,7 @@ results = Table(
     Column("duration_s", Float),
     Column("measurement_ids", JsonText, nullable=False),
     Column("reply_ids", JsonText, nullable=False),
+    Column("evaluation", MaybeJson),
     Column("started_at", Text),
     Column("finished_at", Text),
     UniqueConstraint("run_id", "key"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
 from pytest_llmbench.records import Cost, FailedAttempt, Reply, Run
-from pytest_llmbench.reports.figures import UNKNOWN, money
+from pytest_llmbench.results.money import UNKNOWN, money
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,9 @@ class Ledger:
     def __init__(self, run: Run) -> None:
         self._replies = {reply.id: reply for reply in run.replies if is_accounted(reply.model, reply.cost)}
         self._failed = [each for each in run.failed_attempts if is_accounted(each.model, each.cost)]
+        self._failed_by_test: dict[str, list[FailedAttempt]] = {}
+        for attempt in self._failed:
+            self._failed_by_test.setdefault(attempt.test_key, []).append(attempt)
         self.is_shown = any(
             call.cost.source != "free" for calls in (self._replies.values(), self._failed) for call in calls
         )
@@ -102,17 +105,22 @@ class Ledger:
             failed.setdefault(attempt.model, []).append(attempt)
         return {model: _costs(replies.get(model, ()), failed.get(model, ())) for model in {**replies, **failed}}
 
+    def of(self, reply_ids: Iterable[str], test_keys: Iterable[str]) -> Costs:
+        """Of some calls and of what failed for some tests; a reply that is named twice counts once."""
+        replies = [self._replies[id_] for id_ in dict.fromkeys(reply_ids) if id_ in self._replies]
+        return _costs(replies, self.failed(test_keys))
+
+    def failed(self, test_keys: Iterable[str]) -> list[FailedAttempt]:
+        """The failed attempts of some tests."""
+        return [attempt for key in dict.fromkeys(test_keys) for attempt in self._failed_by_test.get(key, ())]
+
     def by_test(self, run: Run) -> tuple[TestCost, ...]:
         """Of each test that asked something; a reply that several tests share is in each of them."""
-        failed: dict[str, list[FailedAttempt]] = {}
-        for attempt in self._failed:
-            failed.setdefault(attempt.test_key, []).append(attempt)
-        made = []
-        for result in run.results:
-            replies = [self._replies[id_] for id_ in result.reply_ids if id_ in self._replies]
-            if replies or result.key in failed:
-                made.append(TestCost(result.key, _costs(replies, failed.get(result.key, ()))))
-        return tuple(made)
+        return tuple(
+            TestCost(result.key, self.of(result.reply_ids, [result.key]))
+            for result in run.results
+            if result.key in self._failed_by_test or any(id_ in self._replies for id_ in result.reply_ids)
+        )
 
 
 def is_accounted(model: str, cost: Cost) -> bool:
@@ -122,11 +130,20 @@ def is_accounted(model: str, cost: Cost) -> bool:
     return cost.source != "unknown" or (is_remote and not model.endswith(".gguf"))
 
 
+def amount_of(cost: Cost) -> Decimal | None:
+    """What a call cost, in US dollars; the database may hold anything: what is no amount is unknown."""
+    try:
+        amount = Decimal(cost.usd) if cost.usd else None
+    except InvalidOperation:
+        return None
+    return amount if amount is not None and amount.is_finite() else None
+
+
 def cost_words(model: str, cost: Cost) -> str:
     """What one call cost, in words; empty where it has no place in an account."""
     if cost.source == "free" or not is_accounted(model, cost):
         return ""
-    amount = _amount(cost.usd)
+    amount = amount_of(cost)
     shown = "cost unknown" if amount is None else money(amount)
     return f"{shown}{' when it was recorded' if cost.source == 'replayed' else ''}"
 
@@ -145,7 +162,7 @@ def _spent(costs: list[Cost]) -> Spent:
     known, recorded = Decimal(0), Decimal(0)
     unknown = replayed = 0
     for cost in costs:
-        amount = _amount(cost.usd)
+        amount = amount_of(cost)
         if cost.source == "replayed":
             replayed += 1
             recorded += amount or 0
@@ -157,15 +174,6 @@ def _spent(costs: list[Cost]) -> Spent:
 
 
 _NOTHING = Spent()
-
-
-def _amount(usd: str) -> Decimal | None:
-    """The database may hold anything: what is no amount is unknown."""
-    try:
-        amount = Decimal(usd) if usd else None
-    except InvalidOperation:
-        return None
-    return amount if amount is not None and amount.is_finite() else None
 
 
 def _text(amount: Decimal) -> str:

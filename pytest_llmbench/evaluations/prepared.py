@@ -1,0 +1,147 @@
+"""A use case as one session asks it: what the command line says stands in place of what its page says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+
+from pytest_llmbench import sampling, usecases
+from pytest_llmbench.earlier import results_before
+from pytest_llmbench.errors import UsageError
+from pytest_llmbench.prompts import Prompt
+from pytest_llmbench.prompts.best import best_variants
+from pytest_llmbench.prompts.history import History
+from pytest_llmbench.prompts.prompt import Label
+from pytest_llmbench.questions.rows import Place
+from pytest_llmbench.records import Sample
+from pytest_llmbench.session import Session
+from pytest_llmbench.usecases import Placed, Problem, UseCase
+
+EACH = "each"
+"""Of the setting `prompt_variant`: all variants are compared."""
+
+
+class Prepared:
+    """One use case in one session.
+
+    Args:
+        session: this process's.
+        case: as its page says.
+        models: the names of those that are asked.
+    """
+
+    def __init__(self, session: Session, case: UseCase, models: Sequence[str]) -> None:
+        self.session = session
+        self.models = tuple(models)
+        settings = session.settings
+        past = History(session.folder, case.name)
+        best = best_variants(case.prompt, models, past.results()) if _optimized(session, case) else None
+        prompt = case.prompt.told(settings, best)
+        failing = _failing(session, case) if settings.only_failing else None
+        self.declared = case
+        """As its page says."""
+        self.case = replace(case, prompt=prompt, sampling=sampling.told(case.sampling, settings, failing))
+        self._prompts: dict[tuple[str, str], tuple[Prompt, Label]] = {}
+
+    @property
+    def folder(self) -> Path:
+        return self.case.folder
+
+    @cached_property
+    def page(self) -> str:
+        """The path of its page, as short as it can be named from pytest's root."""
+        return relative_to_root(self.session, self.case.page.file)
+
+    @cached_property
+    def under_gates(self) -> bool:
+        """Whether gates decide, so that a wrong reply alone fails nothing."""
+        return bool(self.case.gates)
+
+    @cached_property
+    def _drawn(self) -> tuple[tuple[Sample, ...], Mapping[str, float]]:
+        """The samples that are asked, and how many of the whole one of each stratum stands for."""
+        samples, chosen = self.case.samples(), self.case.sampling
+        if chosen.limit is None:
+            return tuple(chosen.chosen(samples)), {}
+        drawn = chosen.drawn(samples)
+        return drawn.samples, {value: stratum.weight for value, stratum in drawn.strata.items()}
+
+    @property
+    def samples(self) -> tuple[Sample, ...]:
+        """The samples that are asked, in the order of the data; read once.
+
+        Raises:
+            UsageError: see `UseCase.placed` and `Sampling.drawn`.
+        """
+        return self._drawn[0]
+
+    def place_of(self, sample: Sample) -> str:
+        """File and line of a sample; all data are read again."""
+        place = next(one.place for one in self.case.placed() if one.sample.id == sample.id)
+        return f"{place.file}, {place.unit} {place.line}"
+
+    def weight_of(self, sample: Sample) -> float:
+        """For how many samples of the data it stands."""
+        weights = self._drawn[1]
+        return weights[sampling.value_of(sample, self.case.sampling.stratify)] if weights else 1.0
+
+    def variants(self, model: str) -> Sequence[str]:
+        """The variants of the prompt that this model is asked by; an empty name is the one that the mode chooses."""
+        wanted = self.session.settings.prompt_variant == EACH
+        return self.case.prompt.candidates(model) if wanted else ("",)
+
+    def prompt(self, model: str, variant: str) -> tuple[Prompt, Label]:
+        """The prompt that a model is asked by, and what stands beside its results."""
+        key = model, variant
+        if key not in self._prompts:
+            prompt = self.case.prompt.named(variant) if variant else self.case.prompt
+            self._prompts[key] = prompt, prompt.label(model)
+        return self._prompts[key]
+
+    def problems(self) -> list[Problem]:
+        """What is wrong with the expected answers of the samples that are asked."""
+        ids = {sample.id for sample in self.samples}
+        unknown = Place(self.case.page.file, 1)
+        if next(usecases.lint(self.case, (Placed(sample, unknown) for sample in self.samples)), None) is None:
+            return []  # most are, and reading all data again only to know their lines would be waste
+        return list(usecases.lint(self.case, (one for one in self.case.placed() if one.sample.id in ids)))
+
+
+def relative_to_root(session: Session, path: Path) -> str:
+    """A path as short as it can be named from pytest's root."""
+    root = session.resolved.rootdir
+    return (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
+
+
+def models_of(session: Session, case_models: Sequence[str], page: Path) -> tuple[str, ...]:
+    """The models that a use case or a story is asked of: those of the command line, or its own.
+
+    Raises:
+        UsageError: there are none.
+    """
+    names = session.settings.models or tuple(case_models)
+    if not names:
+        raise UsageError(
+            f"{page}: there is no model to ask",
+            hint=f"name models in {_front_matter(page)} (models: [demo/echo]), in the call (--llmbench-models "
+            "demo/echo), or for all in llmbench.yaml (defaults: {models: [demo/echo]})",
+        )
+    known = (name if session.is_remote(name) else session.local_name(name) for name in names)
+    return tuple(dict.fromkeys(known))
+
+
+def _front_matter(page: Path) -> str:
+    return "its front matter" if page.name == usecases.PAGE else f"the front matter of a {usecases.PAGE} beside it"
+
+
+def _failing(session: Session, case: UseCase) -> frozenset[str]:
+    """The samples that were not right in the last run that asked any of the use case."""
+    before = results_before(session.folder / "results.db", case.name, session.run_id)
+    return sampling.failing_ids(before)
+
+
+def _optimized(session: Session, case: UseCase) -> bool:
+    said = session.settings.prompt_mode
+    return (case.prompt.mode if said == "declared" else said) == "optimized"

@@ -1,0 +1,53 @@
+"""Scores of one reply put together: a value, a verdict, and which judges disagree with what was executed.
+
+Where something was executed to find out (a query, a pattern on its examples, code), no judge decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from pytest_llmbench.records import Score
+
+
+def value_of(scores: Iterable[Score]) -> float | None:
+    """Mean of what was scored, by the weights; None where nothing was."""
+    known = [(score.value, score.weight) for score in _deciding(scores) if score.value is not None]
+    total = sum(weight for _, weight in known)
+    return sum(value * weight for value, weight in known) / total if total else None
+
+
+def verdict_of(scores: Iterable[Score]) -> bool | None:
+    """False where one says so; None where nobody can tell, or a validator failed; else True."""
+    counted = _deciding(scores)
+    verdicts = [score.passed for score in counted if score.passed is not None]
+    if False in verdicts:
+        return False
+    if not verdicts or any(score.state == "error" for score in counted):
+        return None
+    return True
+
+
+def is_scored(scores: Iterable[Score]) -> bool:
+    """Whether there is a verdict, or at least a value that no failed validator is missing from."""
+    counted = _deciding(scores)
+    if verdict_of(counted) is not None:
+        return True
+    return value_of(counted) is not None and not any(score.state == "error" for score in counted)
+
+
+def disagreeing(scores: Sequence[Score]) -> tuple[bool, tuple[str, ...]]:
+    """Whether a judge's verdict can be held against something executed, and the names of judges that said otherwise."""
+    executed = [score.passed for score in scores if score.executed and score.passed is not None]
+    judged = [score for score in scores if score.judged and score.passed is not None]
+    if not executed or not judged:
+        return False, ()
+    right = all(executed)
+    return True, tuple(score.name for score in judged if score.passed is not right)
+
+
+def _deciding(scores: Iterable[Score]) -> list[Score]:
+    """Without those that have no weight, which only inform, and judges that something executed outranks."""
+    weighing = [score for score in scores if score.weight > 0]
+    has_run = any(score.executed and score.passed is not None for score in weighing)
+    return [score for score in weighing if not (has_run and score.judged)]

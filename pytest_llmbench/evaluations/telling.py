@@ -1,0 +1,158 @@
+"""What a test of a sample found out, put together and put into words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from pytest_llmbench.evaluations.asking import Answer, Asking
+from pytest_llmbench.evaluations.reducing import reduced
+from pytest_llmbench.evaluations.scoring import disagreeing, is_scored, value_of, verdict_of
+from pytest_llmbench.records import Evaluation, Outcome, Sample, Score, Trial
+from pytest_llmbench.redaction import redact, redact_values
+
+_EXPECTED_LIMIT = 4000
+_REPLY_SHOWN = 400
+_SHOWN = 5
+_REASON_SHOWN = 300
+
+
+def blank(asking: Asking, sample: Sample) -> Evaluation:
+    """What is known before anything is asked."""
+    prepared = asking.prepared
+    case, label = prepared.case, asking.label
+    return Evaluation(
+        use_case=case.name,
+        sample=sample.id,
+        title=case.title,
+        page=prepared.page,
+        tags=case.tags_of(sample),
+        slices=case.slices_of(sample),
+        prompt=label.variant,
+        prompt_version=label.version,
+        prompt_mode=label.mode,
+        reducer=case.reducer,
+        weight=prepared.weight_of(sample),
+    )
+
+
+def evaluated(asking: Asking, sample: Sample, answers: Sequence[Answer], note: str = "") -> Evaluation:
+    """What all trials say of a sample.
+
+    Args:
+        asking: who was asked, and how.
+        sample: what.
+        answers: of each trial.
+        note: what has to be told of how they came.
+    """
+    case = asking.prepared.case
+    may_execute = asking.session.settings.allow_execute
+    scores = [
+        [cleaned(score) for score in case.scores(sample, answer.reply, may_execute=may_execute)] for answer in answers
+    ]
+    trials = [_trial(answer, each) for answer, each in zip(answers, scores, strict=True)]
+    value, passed = reduced(trials, case.reducer)
+    deciding = next((at for at, trial in enumerate(trials) if trial.passed is passed), 0)
+    executed, disagreements = disagreeing(scores[deciding])
+    found = replace(
+        blank(asking, sample),
+        value=value,
+        passed=passed,
+        scores=tuple(scores[deciding]),
+        trials=tuple(trials),
+        deciding=deciding,
+        expected=_bounded(sample.expected),
+        executed=executed,
+        disagreements=disagreements,
+        notes=(note,) if note else (),
+    )
+    return found if asking.session.settings.keep_prompts else without_content(found)
+
+
+def outcome_of(found: Evaluation) -> Outcome:
+    """How the test ended."""
+    if found.passed is not None:
+        return Outcome.RIGHT if found.passed else Outcome.WRONG
+    return Outcome.RIGHT if found.value is not None and is_scored(found.scores) else Outcome.UNSCORED
+
+
+def explained(found: Evaluation, answer: str) -> str:
+    """Why a sample is wrong or unscored: which validators, why, and what came.
+
+    Args:
+        found: what was found out.
+        answer: the text of the deciding trial; empty where it is not to be shown.
+    """
+    is_wrong = found.passed is False
+    told = [score for score in found.scores if (score.passed is False if is_wrong else score.state != "scored")]
+    lines = [f"{score.name}: {_shortened(score.reason, _REASON_SHOWN)}".rstrip(": ") for score in told[:_SHOWN]]
+    if len(told) > _SHOWN:
+        lines.append(f"and {len(told) - _SHOWN} more")
+    if len(found.trials) > 1:
+        lines.insert(0, _trials_told(found))
+    if not lines:
+        lines = ["nothing scored the reply"]
+    if answer:
+        lines.append(f"the reply: {_shortened(answer, _REPLY_SHOWN)!r}")
+    return "\n".join(lines)
+
+
+def without_content(found: Evaluation) -> Evaluation:
+    """Without what quotes a prompt, a reply or an expected answer: for runs that keep none."""
+    return replace(
+        found,
+        expected=None,
+        scores=tuple(map(_bare, found.scores)),
+        trials=tuple(replace(trial, answer="") for trial in found.trials),
+    )
+
+
+def _bare(score: Score) -> Score:
+    return replace(score, reason="", details={}, parts=tuple(map(_bare, score.parts)))
+
+
+def _trial(answer: Answer, scores: Sequence[Score]) -> Trial:
+    merged = len(answer.calls) > 1
+    ids = tuple(call.id for call in answer.calls)
+    text = redact_values(answer.reply.text) if merged else ""
+    return Trial(value_of(scores), verdict_of(scores), ids, text)
+
+
+def _trials_told(found: Evaluation) -> str:
+    passed = sum(trial.passed is True for trial in found.trials)
+    return f"{passed} of {len(found.trials)} trials passed, reducer {found.reducer}; of trial {found.deciding + 1}:"
+
+
+def _bounded(expected: Any) -> Any:
+    """The expected answer as JSON, long texts cut; one that is long all the same as a cut text."""
+    if expected is None:
+        return None
+    cut = redact_values(_cut(expected))
+    text = json.dumps(cut, ensure_ascii=False, default=str)
+    return cut if len(text) <= 2 * _EXPECTED_LIMIT else _shortened(text, _EXPECTED_LIMIT)
+
+
+def _cut(value: Any) -> Any:
+    if isinstance(value, str):
+        return _shortened(value, _EXPECTED_LIMIT)
+    if isinstance(value, Mapping):
+        return {str(key): _cut(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_cut(each) for each in value]
+    return value if value is None or isinstance(value, bool | int | float) else str(value)
+
+
+def _shortened(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def cleaned(score: Score) -> Score:
+    """Without keys: what a validator tells may quote a reply."""
+    return replace(
+        score,
+        reason=redact(score.reason),
+        details=redact_values(dict(score.details)),
+        parts=tuple(map(cleaned, score.parts)),
+    )
