@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
@@ -44,8 +43,7 @@ class KeptResults:
             sent: a result in builtin types.
             failed: whether pytest counts the report as failed.
         """
-        # What crosses from a worker is checked here, in serial runs as well: builtin types, which JSON knows.
-        result = TestResult.from_dict(json.loads(json.dumps(sent)))
+        result = TestResult.from_dict(sent)
         if failed and result.outcome in _NOT_PLAIN:
             self._not_plain += 1
         known = self._results.get(result.nodeid)

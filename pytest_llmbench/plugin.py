@@ -216,8 +216,11 @@ class Hooks:
         if self._is_worker:
             return
         told = getattr(report, "llmbench", None)
-        if isinstance(told, str):  # of a worker
-            report.llmbench = json.loads(told)  # type: ignore[attr-defined]
+        if (
+            told is not None
+        ):  # A worker's comes as text. Serial runs take the same way: builtin types, which JSON knows.
+            text = told if isinstance(told, str) else json.dumps(told)
+            report.llmbench = json.loads(text)  # type: ignore[attr-defined]
         if self._recorder or told is not None or str(report.when) == _CRASHED:
             self.recorder().record(report)
 

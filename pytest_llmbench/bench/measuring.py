@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from pytest_llmbench import garbage
 from pytest_llmbench.bench.account import Account
 from pytest_llmbench.bench.planned import Load
 from pytest_llmbench.bench.profile import Profile
@@ -231,11 +232,6 @@ def _graded(measurement: Measurement, profile: Profile, grade: Grade) -> Measure
 @contextmanager
 def _no_collector_pauses() -> Iterator[None]:
     """Keep Python's garbage collector out of the timed window."""
-    was_enabled = gc.isenabled()
     gc.collect()
-    gc.disable()
-    try:
+    with garbage.left_alone():
         yield
-    finally:
-        if was_enabled:
-            gc.enable()
