@@ -216,9 +216,8 @@ class Hooks:
         if self._is_worker:
             return
         told = getattr(report, "llmbench", None)
-        if (
-            told is not None
-        ):  # A worker's comes as text. Serial runs take the same way: builtin types, which JSON knows.
+        if told is not None:
+            # A worker's comes as text; a serial run's goes the same way, so that only what JSON knows gets through.
             text = told if isinstance(told, str) else json.dumps(told)
             report.llmbench = json.loads(text)  # type: ignore[attr-defined]
         if self._recorder or told is not None or str(report.when) == _CRASHED:
