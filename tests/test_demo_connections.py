@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import fields
@@ -255,3 +257,17 @@ def test_every_trait_has_a_flag() -> None:
     flags = [names[0].removeprefix("--").replace("-", "_") for names, *_ in TRAITS]
     assert flags == [field.name for field in fields(Conduct)]
     assert all(persona in PERSONAS for persona in ("echo", "facts", "slow"))
+
+
+def test_a_client_that_comes_as_the_provider_ends_leaves_nothing_open():
+    """A connection still being accepted was never closed, and its warning fell on a later test."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        for number in range(40):
+            with DemoProvider() as provider:
+                address = ("127.0.0.1", int(provider.url.rpartition(":")[2]))
+                clients = [socket.create_connection(address, timeout=20) for _ in range(number % 4 + 1)]
+            for client in clients:
+                client.close()
+        gc.collect()
+    assert [str(warning.message) for warning in told] == []

@@ -57,8 +57,7 @@ async def _serve(site: Site, serving: Serving, slack_s: float, on_ready: Callabl
     on_ready(f"http://{f'[{address}]' if ':' in address else address}:{bound}")
     with suppress(TimeoutError):
         await asyncio.wait_for(ended.wait(), serving.for_s)
-    server.close()
-    await hang_up(site)
+    await hang_up(server, site)
 
 
 def _watch_parent(loop: asyncio.AbstractEventLoop, parent: int, ended: asyncio.Event) -> None:

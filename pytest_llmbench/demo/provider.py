@@ -114,15 +114,18 @@ class DemoProvider:
         self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         self._listening.set()
         await self._stopping.wait()
-        server.close()
-        await hang_up(self._site)
+        await hang_up(server, self._site)
 
     def _note_failure(self, loop: asyncio.AbstractEventLoop, context: Mapping[str, Any]) -> None:  # noqa: ARG002 - asyncio's signature
         self._failed = context.get("exception") or RuntimeError(context["message"])
 
 
-async def hang_up(site: Site) -> None:
-    """Break off all connections, and wait until they are gone."""
+async def hang_up(server: asyncio.Server, site: Site) -> None:
+    """Listen no longer, break off all connections, and wait until they are gone."""
+    # A connection being accepted is a task of the loop's, which fails, or leaks its socket, where the server closes first.
+    while len(asyncio.all_tasks()) > 1:
+        await asyncio.sleep(0)
+    server.close()
     while site.connections:
         for connection in list(site.connections):
             connection.abort()
