@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_llmbench import fixtures, options
+from pytest_llmbench import fixtures, garbage, options
 from pytest_llmbench.own_tests import is_own_file
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.dist = "no"  # what is not run is not distributed
     config.pluginmanager.register(fixtures, "llmbench-fixtures")
     config.pluginmanager.register(Hooks(config), "llmbench-hooks")
+    config.add_cleanup(garbage.spare_no_longer)  # now: what is added first comes last, after pytest's own collections
 
 
 class Hooks:
@@ -216,10 +217,8 @@ class Hooks:
         if self._is_worker:
             return
         told = getattr(report, "llmbench", None)
-        if told is not None:
-            # A worker's comes as text; a serial run's goes the same way, so that only what JSON knows gets through.
-            text = told if isinstance(told, str) else json.dumps(told)
-            report.llmbench = json.loads(text)  # type: ignore[attr-defined]
+        if isinstance(told, str):  # a worker's
+            report.llmbench = json.loads(told)  # type: ignore[attr-defined]
         if self._recorder or told is not None or str(report.when) == _CRASHED:
             self.recorder().record(report)
 

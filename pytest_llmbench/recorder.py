@@ -316,10 +316,8 @@ class Recorder:
             from pytest_llmbench import http
 
             http.close()
-        self.__dict__.pop(
-            "_conclusion", None
-        )  # thousands of records, which pytest's last collections would look through
-        garbage.spare_no_longer()
+        # Thousands of records, which pytest's last collections would look through.
+        self.__dict__.pop("_conclusion", None)
 
     def _end_progress(self) -> None:
         shown, self._display = self._display, None

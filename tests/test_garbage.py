@@ -50,7 +50,8 @@ def test_what_was_spared_is_collected_again_afterwards():
 
 
 def test_a_session_of_ours_leaves_the_collector_as_it_was(pytester):
-    """In process: nothing stays spared, and collections go on."""
+    """In process: nothing stays spared, and collections go on, as often as before."""
+    before = gc.get_threshold()
     pytester.path.joinpath("rows.jsonl").write_text('{"id": "a", "input": "hello", "expected": "hello"}\n')
     pytester.makepyfile(
         """
@@ -59,8 +60,10 @@ def test_a_session_of_ours_leaves_the_collector_as_it_was(pytester):
         @pytest.mark.dataset("rows.jsonl")
         def test_it(sample):
             assert gc.get_freeze_count() > 0
+            assert gc.get_threshold()[0] > 10_000
         """
     )
     pytester.runpytest_inprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
     assert gc.get_freeze_count() == 0
+    assert gc.get_threshold() == before
     assert gc.isenabled()

@@ -122,9 +122,9 @@ class DemoProvider:
 
 async def hang_up(server: asyncio.Server, site: Site) -> None:
     """Listen no longer, break off all connections, and wait until they are gone."""
-    # A connection being accepted is a task of the loop's, which fails, or leaks its socket, where the server closes first.
-    while len(asyncio.all_tasks()) > 1:
-        await asyncio.sleep(0)
+    # A connection being accepted is a task of the loop's; it fails, or leaks its socket, where the server closes first.
+    while accepting := asyncio.all_tasks() - {asyncio.current_task()}:
+        await asyncio.gather(*accepting, return_exceptions=True)
     server.close()
     while site.connections:
         for connection in list(site.connections):

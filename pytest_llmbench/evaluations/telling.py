@@ -21,21 +21,25 @@ _REASON_SHOWN = 300
 
 def blank(asking: Asking, sample: Sample) -> Evaluation:
     """What is known before anything is asked."""
+    return Evaluation(**_known(asking, sample))
+
+
+def _known(asking: Asking, sample: Sample) -> dict[str, Any]:
     prepared = asking.prepared
     case, label = prepared.case, asking.label
-    return Evaluation(
-        use_case=case.name,
-        sample=sample.id,
-        title=case.title,
-        page=prepared.page,
-        tags=case.tags_of(sample),
-        slices=case.slices_of(sample),
-        prompt=label.variant,
-        prompt_version=label.version,
-        prompt_mode=label.mode,
-        reducer=case.reducer,
-        weight=prepared.weight_of(sample),
-    )
+    return {
+        "use_case": case.name,
+        "sample": sample.id,
+        "title": case.title,
+        "page": prepared.page,
+        "tags": case.tags_of(sample),
+        "slices": case.slices_of(sample),
+        "prompt": label.variant,
+        "prompt_version": label.version,
+        "prompt_mode": label.mode,
+        "reducer": case.reducer,
+        "weight": prepared.weight_of(sample),
+    }
 
 
 def evaluated(asking: Asking, sample: Sample, answers: Sequence[Answer], note: str = "") -> Evaluation:
@@ -56,8 +60,8 @@ def evaluated(asking: Asking, sample: Sample, answers: Sequence[Answer], note: s
     value, passed = reduced(trials, case.reducer)
     deciding = next((at for at, trial in enumerate(trials) if trial.passed is passed), 0)
     executed, disagreements = disagreeing(scores[deciding])
-    found = replace(
-        blank(asking, sample),
+    found = Evaluation(
+        **_known(asking, sample),
         value=value,
         passed=passed,
         scores=tuple(scores[deciding]),
@@ -150,6 +154,8 @@ def _shortened(text: str, most: int) -> str:
 
 def cleaned(score: Score) -> Score:
     """Without keys: what a validator tells may quote a reply."""
+    if not (score.reason or score.details or score.parts):
+        return score
     return replace(
         score,
         reason=redact(score.reason),
