@@ -5,13 +5,19 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_llmbench import config
 from pytest_llmbench.models.model_store import ModelStore, default_folder
 from pytest_llmbench.records import ModelFile
+
+if TYPE_CHECKING:
+    from browsers import Visit
+    from playwright.sync_api import Browser
 
 collect_ignore = ["regex_usecase"]  # looked at by a test, not asked of a model
 
@@ -43,6 +49,24 @@ def chromium() -> str:
     if os.environ.get("LLMBENCH_REQUIRE_BROWSER") == "1":
         pytest.fail("LLMBENCH_REQUIRE_BROWSER=1 and no Chromium is installed")
     pytest.skip("no Chromium: install Debian's `chromium` to run the browser tests")
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    """Chromium, without a window."""
+    from browsers import launched  # slow to import
+
+    with launched(chromium) as browser:
+        yield browser
+
+
+@pytest.fixture
+def visit(browser: Browser, tmp_path: Path) -> Iterator[Visit]:
+    """Opens the report of a run: see `browsers.Visit`."""
+    from browsers import visiting
+
+    with visiting(browser, tmp_path) as visit:
+        yield visit
 
 
 @pytest.fixture

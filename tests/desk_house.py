@@ -51,7 +51,7 @@ class House:
     def connect(self) -> Connection:
         line = connection.connect(Path(self._folder.name))
         assert line is not None
-        line.supervisor_pid = 0  # it is this process
+        line.peer_pid = 0  # it is this process
         return line
 
     def stand(self) -> tuple[dict[str, set[int]], int]:

@@ -4,61 +4,21 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import hostile_text
 import pytest
 import report_profiles
 import report_runs
 import report_samples
-from browsers import Opened, launched
-from playwright.sync_api import Browser, Page
+from browsers import Opened, Visit, wait_for_charts
+from playwright.sync_api import Page
 
-from pytest_llmbench import reports
 from pytest_llmbench.records import Run
 
 pytestmark = pytest.mark.browser
 
 
-Visit = Callable[..., Opened]
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Browser]:
-    with launched(chromium) as browser:
-        yield browser
-
-
-@pytest.fixture
-def visit(browser: Browser, tmp_path: Path) -> Iterator[Visit]:
-    contexts = []
-
-    def open_(run: Run, *, width: int = 1280, scheme: str = "light", scripts: bool = True) -> Opened:
-        path = reports.write(run, "html", tmp_path / "report.html")
-        context = browser.new_context(
-            viewport={"width": width, "height": 900}, color_scheme=scheme, java_script_enabled=scripts
-        )
-        contexts.append(context)
-        opened = Opened(context.new_page())
-        opened.page.goto(path.as_uri())
-        if scripts:
-            _wait_for_charts(opened.page)
-        return opened
-
-    yield open_
-    for context in contexts:
-        context.close()
-
-
 PAGES = 8
-
-
-def _wait_for_charts(page: Page) -> None:
-    """Until every chart that can be seen is drawn."""
-    for box in page.query_selector_all("[data-chart]"):
-        if box.is_visible():
-            box.wait_for_selector("svg", state="attached")
 
 
 def _elements(page: Page, which: str) -> collections.Counter[str]:
@@ -73,7 +33,7 @@ def _elements(page: Page, which: str) -> collections.Counter[str]:
 
 def _open_everything(page: Page) -> None:
     page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true; })")
-    _wait_for_charts(page)
+    wait_for_charts(page)
     for button in page.query_selector_all("button[data-outcome]"):
         button.click()
     page.mouse.move(600, 400)
@@ -102,7 +62,7 @@ def test_a_profiles_table_is_drawn_as_it_asks_and_the_machine_once_its_box_is_op
     assert machine.count() == 4
     assert machine.locator("svg").count() == 0
     page.get_by_text("The machine meanwhile").first.click()
-    _wait_for_charts(page)
+    wait_for_charts(page)
     assert machine.locator("svg").count() == 4
 
 

@@ -4,45 +4,17 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import hostile_text
 import hostile_use_cases
 import pytest
 import report_use_cases
-from browsers import Opened, launched
-from playwright.sync_api import Browser, Locator, Page, expect
+from browsers import Visit
+from playwright.sync_api import Locator, Page, expect
 
-from pytest_llmbench import reports
 from pytest_llmbench.records import Run
 
 pytestmark = pytest.mark.browser
-
-Visit = Callable[..., Opened]
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Browser]:
-    with launched(chromium) as browser:
-        yield browser
-
-
-@pytest.fixture
-def visit(browser: Browser, tmp_path: Path) -> Iterator[Visit]:
-    contexts = []
-
-    def open_(run: Run, *, width: int = 1280, scripts: bool = True) -> Opened:
-        path = reports.write(run, "html", tmp_path / "report.html")
-        context = browser.new_context(viewport={"width": width, "height": 900}, java_script_enabled=scripts)
-        contexts.append(context)
-        opened = Opened(context.new_page())
-        opened.page.goto(path.as_uri())
-        return opened
-
-    yield open_
-    for context in contexts:
-        context.close()
 
 
 def _rows(page: Page) -> Locator:

@@ -16,6 +16,7 @@ import pytest
 from engine_scripts import script
 from server_sessions import ServerSession, eventually, gone, lives, spec_of
 
+from pytest_llmbench import lifelines
 from pytest_llmbench.errors import Category, ServerError
 from pytest_llmbench.records import ModelFile, ServerSpec
 from pytest_llmbench.servers import claims, connection, orphans, supervisor
@@ -246,7 +247,7 @@ def test_sending_to_a_supervisor_that_reads_nothing_fails_in_time(monkeypatch: p
     """Once the buffers are full."""
     import socket
 
-    monkeypatch.setattr(connection, "_SEND_S", 1)
+    monkeypatch.setattr(lifelines, "SEND_S", 1)
     ours, theirs = socket.socketpair()
     line = connection.Connection(ours)
     begun = time.monotonic()

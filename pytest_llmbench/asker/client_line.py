@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import os
-import signal
 import socket
-import struct
-import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Any
 
 from pytest_llmbench.asker import messages
+from pytest_llmbench.lifelines import Lifeline
 
 SILENT_S = 30.0
 """A process that answers nothing for so long, not even a ping, is stuck."""
 STEP_S = 0.5
-_SEND_S = 10
 _CHUNK_BYTES = 2**18
 
 OnPart = Callable[[Mapping[str, Any]], None]
@@ -54,8 +50,8 @@ class Request:
         return True
 
 
-class ClientLine:
-    """An open line. What was asked for over it ends when it closes.
+class ClientLine(Lifeline):
+    """A worker's.
 
     Args:
         line: the socket.
@@ -63,23 +59,12 @@ class ClientLine:
     """
 
     def __init__(self, line: socket.socket, on_need: OnNeed) -> None:
-        self.asker_pid = 0
+        super().__init__(line, "llmbench-asker")
         self.packer = messages.Packer()
-        self._line = line
-        # Sending to a stopped process fails after a while; by default it waits for ever once buffers are full.
-        line.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", _SEND_S, 0))
         self._on_need = on_need
         self._numbers = itertools.count(1)
         self._waiting: dict[int, Request] = {}
-        self._turn = threading.Lock()
-        self._lost = False
-        self._reader = threading.Thread(target=self._read, name="llmbench-asker", daemon=True)
         self._reader.start()
-
-    @property
-    def lost(self) -> bool:
-        """Whether it broke or was closed."""
-        return self._lost
 
     def tell(self, op: str, **content: Any) -> None:
         """Send what is not answered.
@@ -128,24 +113,6 @@ class ClientLine:
         with contextlib.suppress(LostError):
             if not request.answer.done():
                 self.tell("drop", request=request.number)
-
-    def end_asker(self) -> None:
-        """kill -9 of a process that does not answer."""
-        if self.asker_pid and not self._lost:  # the line is open: no other process can have its pid
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.asker_pid, signal.SIGKILL)
-        self._lost = True
-
-    def wait_closed(self, timeout_s: float) -> bool:
-        """Wait until the other side hangs up; whether it did."""
-        self._reader.join(timeout_s)
-        return not self._reader.is_alive()
-
-    def close(self) -> None:
-        """Hang up."""
-        with contextlib.suppress(OSError):
-            self._line.shutdown(socket.SHUT_RDWR)
-        self._reader.join()
 
     def _send(self, message: Mapping[str, Any]) -> None:
         if self._lost:
@@ -208,5 +175,5 @@ class Pulse:
         if self._ping is None or self._ping.answer.done():
             self._ping, self._silent_s = self._line.request("ping"), 0.0
         elif self._silent_s >= SILENT_S:
-            self._line.end_asker()
+            self._line.end_peer()
             raise LostError("it did not answer and was ended")

@@ -41,10 +41,10 @@ def connect(folder: Path, on_need: OnNeed) -> ClientLine | None:
     except (FileNotFoundError, ConnectionRefusedError):
         return None
     try:
-        line.asker_pid = int(told["pid"])
+        line.peer_pid = int(told["pid"])
         line.request("hello", token=told["token"]).answer.result(SILENT_S)
     except TimeoutError:
-        line.end_asker()
+        line.end_peer()
     except LostError:
         pass
     except InfraError as error:
@@ -102,7 +102,7 @@ def end(folder: Path) -> Sequence[str]:
             return notes
         notes = line.result(line.request("shutdown"))["notes"]
         if not line.wait_closed(STOP_S):
-            line.end_asker()
+            line.end_peer()
         line.close()
     return notes
 

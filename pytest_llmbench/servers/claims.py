@@ -185,7 +185,7 @@ class Supervisor:
             with contextlib.suppress(LostError):
                 line.send("shutdown")
                 if not line.wait_closed(STOP_S):
-                    line.end_supervisor()
+                    line.end_peer()
             line.close()
         if self._folder.exists():
             orphans.end_orphans()

@@ -8,13 +8,9 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-import os
-import signal
 import socket
-import struct
 import subprocess
 import sys
-import threading
 from collections.abc import Mapping
 from concurrent.futures import Future
 from pathlib import Path
@@ -24,13 +20,13 @@ from filelock import FileLock, Timeout
 
 from pytest_llmbench import redaction
 from pytest_llmbench.errors import Category, ServerError
+from pytest_llmbench.lifelines import Lifeline
 from pytest_llmbench.servers import orphans, supervisor
 
 START_S = 60.0
 ANSWER_S = 30.0
 """A supervisor answers at once, also while it loads a large model. One that is silent for so long is stuck."""
 STEP_S = 0.5
-_SEND_S = 10
 _STUCK = "it did not answer and was ended"
 
 
@@ -38,24 +34,14 @@ class LostError(Exception):
     """The supervisor is gone: the connection broke, or it was stuck and had to be ended."""
 
 
-class Connection:
-    """An open line. All claims made over it end when it closes."""
+class Connection(Lifeline):
+    """One process's. All claims made over it end when it closes; on Linux servers die with the supervisor."""
 
     def __init__(self, line: socket.socket) -> None:
-        self.supervisor_pid = 0
-        self._line = line
-        _bound_sending(line)
+        super().__init__(line, "llmbench-supervisor")
         self._numbers = itertools.count(1)
         self._waiting: dict[int, Future[dict[str, Any]]] = {}
-        self._lock = threading.Lock()
-        self._lost = False
-        self._reader = threading.Thread(target=self._read, name="llmbench-supervisor", daemon=True)
         self._reader.start()
-
-    @property
-    def lost(self) -> bool:
-        """Whether it broke or was closed."""
-        return self._lost
 
     def send(self, op: str, **content: Any) -> tuple[int, Future[dict[str, Any]]]:
         """Send a request.
@@ -65,7 +51,7 @@ class Connection:
             supervisor goes before it answers.
         """
         answer: Future[dict[str, Any]] = Future()
-        with self._lock:
+        with self._turn:
             if self._lost:
                 raise LostError
             number = next(self._numbers)
@@ -87,7 +73,7 @@ class Connection:
         for _ in range(max(1, round(ANSWER_S / STEP_S))):
             with contextlib.suppress(TimeoutError):
                 return _result(answer.result(STEP_S))
-        self.end_supervisor()
+        self.end_peer()
         raise LostError(_STUCK)
 
     def wait(self, answer: Future[dict[str, Any]]) -> dict[str, Any]:
@@ -106,26 +92,8 @@ class Connection:
             silent_s += STEP_S
             if ping.done():
                 ping, silent_s = self.send("ping")[1], 0.0
-        self.end_supervisor()
+        self.end_peer()
         raise LostError(_STUCK)
-
-    def end_supervisor(self) -> None:
-        """kill -9 of a supervisor that does not answer; on Linux the kernel kills its servers with it."""
-        if self.supervisor_pid and not self._lost:  # the line is open: no other process can have its pid
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.supervisor_pid, signal.SIGKILL)
-        self._lost = True
-
-    def wait_closed(self, timeout_s: float) -> bool:
-        """Wait until the other side hangs up; whether it did."""
-        self._reader.join(timeout_s)
-        return not self._reader.is_alive()
-
-    def close(self) -> None:
-        """Hang up."""
-        with contextlib.suppress(OSError):
-            self._line.shutdown(socket.SHUT_RDWR)
-        self._reader.join()
 
     def _read(self) -> None:
         try:
@@ -136,7 +104,7 @@ class Connection:
         except (OSError, ValueError, KeyError, TypeError):  # a broken line reads like a closed one
             pass
         finally:
-            with self._lock:
+            with self._turn:
                 self._lost = True
             for waiting in self._waiting.values():
                 waiting.set_exception(LostError())
@@ -171,15 +139,15 @@ def connect(folder: Path, *, patience_s: float | None = None) -> Connection | No
     if "error" in answer:
         line.close()
         raise _trouble(f"{folder} names a supervisor that does not know this session")
-    line.supervisor_pid = answer["ok"]["pid"]
+    line.peer_pid = answer["ok"]["pid"]
     return line
 
 
 def _end_silent(line: Connection, address: Mapping[str, Any]) -> None:
     """End a supervisor that lets one connect and then says nothing: it is in the way of the next."""
     if address.get("supervisor") == orphans.identity(address["pid"]):
-        line.supervisor_pid = address["pid"]
-        line.end_supervisor()
+        line.peer_pid = address["pid"]
+        line.end_peer()
     line.close()
 
 
@@ -231,11 +199,6 @@ def _make_private(folder: Path) -> None:
         raise _trouble(f"{error.strerror}: {error.filename}") from error
     if not supervisor.is_private(found):
         raise _trouble(f"{folder} is not a folder that only this user can write to")
-
-
-def _bound_sending(line: socket.socket) -> None:
-    """Sending to a stopped supervisor fails after a while; by default it waits for ever once buffers are full."""
-    line.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", _SEND_S, 0))
 
 
 def _result(answer: Mapping[str, Any]) -> Any:
