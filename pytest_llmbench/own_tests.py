@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -26,17 +27,21 @@ class OwnTest(pytest.Item):
     key: str
     """Stable identity for history, see `testitems.stable_key`."""
 
+    @abstractmethod
     def questions(self, session: Session) -> Sequence[Question]:
         """What it is known to ask of an API model before it runs."""
+
+    @abstractmethod
+    def later(self, session: Session) -> int:
+        """How many calls more of an API model it is going to take, at least: what they ask depends on answers."""
         raise NotImplementedError
 
     def blank(self) -> Evaluation:
         """What is known of it before anything is asked."""
-        raise NotImplementedError
 
+    @abstractmethod
     def ended(self, report: pytest.TestReport) -> tuple[Outcome, str]:
         """How it ended where nothing was raised, and why; the report is changed where pytest is to count otherwise."""
-        raise NotImplementedError
 
 
 def is_own_file(name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -34,13 +35,13 @@ class EvaluationTest(OwnTest):
     outcome = Outcome.RIGHT
     told = ""
 
+    @abstractmethod
     def evaluate(self) -> tuple[Evaluation, str]:
         """Ask and score.
 
         Returns:
             What was found out, and the deciding reply's text.
         """
-        raise NotImplementedError
 
     def runtest(self) -> None:
         session = self.session_of_ours
@@ -101,6 +102,10 @@ class SampleTest(EvaluationTest):
             self._planned = self.asking.foreseen(self.sample, self.key) if session.is_remote(self.model_name) else ()
         return self._planned
 
+    def later(self, session: Session) -> int:
+        """As `OwnTest` says: what puts the answers to pieces together."""
+        return self.asking.later(self.sample) if session.is_remote(self.model_name) else 0
+
     def blank(self) -> Evaluation:
         """As `OwnTest` says."""
         return blank(self.asking, self.sample)
@@ -146,6 +151,10 @@ class StoryTest(EvaluationTest):
         if self._planned is None:
             self._planned = first_question(session, self.story, self.model_name, self.key, self.use_case)
         return self._planned
+
+    def later(self, session: Session) -> int:
+        """As `OwnTest` says: all turns but the first."""
+        return len(self.story.turns) - 1 if session.is_remote(self.model_name) else 0
 
     def blank(self) -> Evaluation:
         """As `OwnTest` says."""
