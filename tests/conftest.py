@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from raw_servers import background_loop
 
 from pytest_llmbench import config
 from pytest_llmbench.models.model_store import ModelStore, default_folder
@@ -67,6 +68,15 @@ def visit(browser: Browser, tmp_path: Path) -> Iterator[Visit]:
 
     with visiting(browser, tmp_path) as visit:
         yield visit
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def on_both_loops(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The test once on each kind of background loop."""
+    if request.param == "uvloop":
+        pytest.importorskip("uvloop")
+    with background_loop(request.param):
+        yield
 
 
 @pytest.fixture
