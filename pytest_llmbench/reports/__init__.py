@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,10 +22,10 @@ def _html(run: Run, shown: RunView | None) -> str:
     return html_report.render(run, shown)
 
 
-def _json(run: Run, shown: RunView | None) -> str:
+def _json(run: Run, shown: RunView | None) -> Iterator[str]:
     from pytest_llmbench.reports import json_report  # noqa: PLC0415 - as above
 
-    return json_report.render(run, shown)
+    return json_report.pieces(run, shown)
 
 
 def _csv(run: Run, shown: RunView | None) -> str:
@@ -46,14 +46,14 @@ def _samples(run: Run, _: RunView | None) -> str:
     return samples_csv.render(run)
 
 
-WRITERS: dict[str, Callable[[Run, RunView | None], str]] = {
+WRITERS: dict[str, Callable[[Run, RunView | None], str | Iterator[str]]] = {
     "html": _html,
     "json": _json,
     "csv": _csv,
     "md": _markdown,
     "samples.csv": _samples,
 }
-"""Format → the function that makes its text."""
+"""Format → the function that makes its text, whole or piece by piece."""
 
 
 def write(run: Run, fmt: str, path: Path, shown: RunView | None = None) -> Path:
@@ -73,10 +73,10 @@ def write(run: Run, fmt: str, path: Path, shown: RunView | None = None) -> Path:
     """
     if fmt not in WRITERS:
         raise UsageError(f"no report format {fmt!r}{did_you_mean(fmt, WRITERS)}", hint=f"formats: {', '.join(WRITERS)}")
-    text = redact_exact(WRITERS[fmt](run, shown))
+    made = WRITERS[fmt](run, shown)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _replace(path, text)
+        _replace(path, map(redact_exact, [made] if isinstance(made, str) else made))
     except OSError as error:
         raise UsageError(
             f"the report {path} cannot be written: {error.strerror or error}",
@@ -85,11 +85,11 @@ def write(run: Run, fmt: str, path: Path, shown: RunView | None = None) -> Path:
     return path
 
 
-def _replace(path: Path, text: str) -> None:
+def _replace(path: Path, pieces: Iterable[str]) -> None:
     temporary = path.with_name(f".{secrets.token_hex(6)}.part")
     try:
         with temporary.open("x", encoding="utf-8", newline="") as file:
-            file.write(text)
+            file.writelines(pieces)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

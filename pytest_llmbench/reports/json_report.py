@@ -52,6 +52,11 @@ class JsonReport:
 
 def render(run: Run, shown: RunView | None = None) -> str:
     """The JSON report, ASCII only (lone surrogates in model text survive as escapes); a record a line."""
+    return "".join(pieces(run, shown))
+
+
+def pieces(run: Run, shown: RunView | None = None) -> Iterator[str]:
+    """As `render`, bit by bit, no text that it holds cut in two: of a long run the whole is large."""
     shown = shown or view(run)
     report = JsonReport(
         format=FORMAT,
@@ -67,7 +72,8 @@ def render(run: Run, shown: RunView | None = None) -> str:
         test_costs=shown.test_costs,
         use_cases=shown.use_cases,
     )
-    return "".join(_written(report, 1)) + "\n"
+    yield from _written(report, 1)
+    yield "\n"
 
 
 def schema() -> dict[str, Any]:
