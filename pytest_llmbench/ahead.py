@@ -7,6 +7,7 @@ from itertools import islice
 
 import pytest
 
+from pytest_llmbench.asker.caps import caps_of
 from pytest_llmbench.asker.question import Question
 from pytest_llmbench.asker.worst_case import worst_case_of
 from pytest_llmbench.bookings import place_hash
@@ -93,16 +94,16 @@ def _question(session: Session, item: pytest.Item) -> Question | None:
 
 
 def check_priced(session: Session, items: Sequence[pytest.Item]) -> None:
-    """Refuse what a cap of the run could not hold, by the first sample of each dataset, before anything is spent.
+    """Refuse what a cap could not hold, by the first sample of each dataset, before anything is spent.
 
     Raises:
         UsageError: a model has no price, or its requests no `max_tokens`.
     """
-    settings = session.settings
-    if settings.replay or not (settings.max_cost or session.config.budget.run):
+    caps = caps_of(session.resolved)
+    if session.settings.replay or not caps:
         return
     firsts = {(model_of(item), _data_of(item)): item for item in reversed(items)}
-    for question in questions(session, list(firsts.values())):
+    for question in filter(caps.hold, questions(session, list(firsts.values()))):
         worst_case_of(question)
 
 

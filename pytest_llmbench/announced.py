@@ -1,21 +1,27 @@
 """Which tests of ours xdist's workers are going to run: each worker writes it down before its first test begins.
 
-If a worker dies, xdist names a test to the controller, and only a worker knows which tests are ours. All workers
-collect the same tests, so the first one to write has written for all. The files lie beside the folder in which the
-run's processes meet, not in it, and only until the tests begin: whoever cleans up that folder need not know of them.
+If a worker dies, xdist names a test to the controller, and only a worker knows which tests are ours and what they are
+about. All workers collect the same tests, so the first one to write has written for all. The files lie beside the
+folder in which the run's processes meet, not in it, and only until the tests begin: whoever cleans up that folder need
+not know of them.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
+from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from pytest_llmbench.testitems import stable_key
+from pytest_llmbench.records import Record
+from pytest_llmbench.testitems import context_of
 
 
 def announce(meeting_place: Path, items: Sequence[pytest.Item]) -> None:
@@ -35,15 +41,15 @@ def announce(meeting_place: Path, items: Sequence[pytest.Item]) -> None:
     half = path.with_suffix(f".{os.getpid()}")
     try:
         with os.fdopen(os.open(half, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
-            json.dump({item.nodeid: stable_key(item) for item in items}, file)
+            file.write(json.dumps({item.nodeid: context_of(item).begun() for item in items}, default=_slim))
         half.replace(path)
     finally:
         half.unlink(missing_ok=True)
 
 
-def announced(meeting_place: Path) -> dict[str, str]:
-    """Node id → stable key of all tests that were announced."""
-    tests: dict[str, str] = {}
+def announced(meeting_place: Path) -> dict[str, dict[str, Any]]:
+    """Node id → what is known before it runs, for `TestResult.from_dict`, of all tests that were announced."""
+    tests: dict[str, dict[str, Any]] = {}
     for path in _files(meeting_place):
         tests |= json.loads(path.read_text())
     return tests
@@ -57,3 +63,18 @@ def forget(meeting_place: Path) -> None:
 
 def _files(meeting_place: Path) -> Iterator[Path]:
     return meeting_place.parent.glob(f"{meeting_place.name}.*.tests")
+
+
+def _slim(record: Record) -> Mapping[str, Any]:
+    """Without what is as it is by default: of thousands of tests that is most."""
+    names, values, defaults = _fields(type(record))  # type: ignore[arg-type]
+    told = zip(names, values(record), defaults, strict=True)
+    return {name: value for name, value, default in told if value is not default and value != default}
+
+
+@cache
+def _fields(record: type[Any]) -> tuple[tuple[str, ...], Callable[[Record], tuple[Any, ...]], tuple[Any, ...]]:
+    fields, none = dataclasses.fields(record), dataclasses.MISSING
+    names = tuple(field.name for field in fields)
+    defaults = tuple(f.default if f.default_factory is none else f.default_factory() for f in fields)
+    return names, attrgetter(*names), defaults

@@ -14,7 +14,7 @@ from pytest_llmbench import endings, reports
 from pytest_llmbench.display import display_safe
 from pytest_llmbench.errors import ExitCode, LlmbenchError
 from pytest_llmbench.kept_results import KeptResults
-from pytest_llmbench.records import GateResult, Outcome, Run
+from pytest_llmbench.records import GateResult, Outcome, Run, TestResult
 from pytest_llmbench.reports import html_report, terminal
 from pytest_llmbench.reports.view import RunView, view
 from pytest_llmbench.results import case_gates
@@ -32,12 +32,20 @@ class Conclusion:
     Args:
         session: the controller's.
         results: what its tests told.
+        begun_as: tells what was known of a test, by its node id, before it told anything.
         say: tells the user what could not be written.
     """
 
-    def __init__(self, session: Session, results: KeptResults, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        session: Session,
+        results: KeptResults,
+        begun_as: Callable[[str], TestResult | None],
+        say: Callable[[str], None],
+    ) -> None:
         self._session = session
         self._results = results
+        self._begun_as = begun_as
         self._say = say
         self._finished: Run | None = None
         self._shown: RunView | None = None
@@ -50,7 +58,8 @@ class Conclusion:
         store, run_id, settings = self._session.store, self._session.run_id, self._session.settings
         interrupted = pytest_code == ExitCode.INTERRUPTED
         for unfinished in store.unfinished(run_id):
-            told = endings.stopped(unfinished) if stopped else endings.never_told(unfinished, interrupted=interrupted)
+            known = self._begun_as(unfinished.nodeid) or unfinished
+            told = endings.stopped(known) if stopped else endings.never_told(known, interrupted=interrupted)
             store.save_result(run_id, told)
         run = store.load_run(run_id).current()
         gates = evaluate(self._session.config.thresholds, run) + self._use_cases_ended(run)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from pytest_llmbench.records import Evaluation, Record
+from pytest_llmbench.records import Evaluation, Record, TestResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,10 @@ class TestContext:
     reply_ids: list[str] = field(default_factory=list)
     owners: list[tuple[str, str]] = field(default_factory=list)
     """(scope, name) of the fixtures being set up, outermost first."""
+
+    def begun(self) -> TestResult:
+        """What is known of the test while no report has told how it ended; its `outcome` is empty."""
+        return TestResult(self.nodeid, self.key, "", model=self.model, sample=self.sample, evaluation=self.evaluation)
 
     def owner(self) -> str:
         """Who asks now: "" for a fixture that several tests share, else this test."""

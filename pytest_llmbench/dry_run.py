@@ -33,7 +33,9 @@ def foreseen(session: Session, items: Sequence[pytest.Item], *, width: int) -> l
     planned = list(questions(session, items))
     remote = [item for item in items if (model := model_of(item)) and session.is_remote(model)]
     unplanned = sum(1 for item in remote if not _is_planned(session, item))
-    return shown.lines(_estimated(session, planned), width=width, tests=len(items), unplanned=unplanned)
+    later = sum(item.later(session) for item in remote if isinstance(item, OwnTest))
+    found = _estimated(session, planned)
+    return shown.lines(found, width=width, tests=len(items), unplanned=unplanned, later=later)
 
 
 def _is_planned(session: Session, item: pytest.Item) -> bool:

@@ -26,15 +26,33 @@ def how_it_ended(node: Any) -> str:
 
 
 def never_told(unfinished: TestResult, *, interrupted: bool, ended: str = "") -> TestResult:
-    """The result of a test whose process died, or that was interrupted."""
+    """The result of a test whose process died, or that was interrupted.
+
+    Args:
+        unfinished: what was known of it before it ended.
+        interrupted: whether the session was.
+        ended: see `how_it_ended`.
+    """
     category = Category.CANCELLED if interrupted else Category.LOCAL_WORKER_CRASH
     message = "the session was interrupted" if interrupted else f"the process that ran this test died{ended}"
-    return TestResult(
-        unfinished.nodeid, unfinished.key, str(Outcome.INFRA_ERROR), message=message, category=str(category)
-    )
+    return _ended(unfinished, Outcome.INFRA_ERROR, message, str(category))
 
 
 def stopped(unfinished: TestResult) -> TestResult:
     """The result of a test that `-x` or `--maxfail` cut off."""
     message = "the session stopped (-x or --maxfail) while it ran"
-    return TestResult(unfinished.nodeid, unfinished.key, str(Outcome.SKIPPED), message=message)
+    return _ended(unfinished, Outcome.SKIPPED, message)
+
+
+def _ended(unfinished: TestResult, outcome: Outcome, message: str, category: str = "") -> TestResult:
+    """Of the test what it is about; what it measured or was answered before is no longer its result."""
+    return TestResult(
+        unfinished.nodeid,
+        unfinished.key,
+        str(outcome),
+        message=message,
+        category=category,
+        model=unfinished.model,
+        sample=unfinished.sample,
+        evaluation=unfinished.evaluation,
+    )

@@ -81,6 +81,8 @@ class Option(NamedTuple):
     @property
     def default_text(self) -> str:
         """The default as one would type it; empty where there is none."""
+        if self.default is None:
+            return ""
         if isinstance(self.default, bool):
             return str(self.default).lower()
         return ",".join(self.default) if isinstance(self.default, tuple) else str(self.default)
@@ -136,6 +138,19 @@ def _read_list(text: str) -> tuple[str, ...]:
 
 
 LIST = Kind("a comma separated list", _read_list, {"type": "array", "items": {"type": "string"}})
+
+
+def _read_weights(text: str) -> str | dict[str, float]:
+    if text == "equal":
+        return text
+    named = (item.rpartition("=") for item in _read_list(text))
+    found = {name.strip(): float(weight) for name, _, weight in named}
+    if not found or "" in found or not all(0 < weight < 1e9 for weight in found.values()):
+        raise ValueError(text)
+    return found
+
+
+WEIGHTS = Kind("weights above 0 by value, like gold=2,silver=0.5; or equal", _read_weights, {"type": "string"})
 
 
 def _one_of(*choices: str) -> Kind:
@@ -267,9 +282,21 @@ OPTIONS: tuple[Option, ...] = (
         "NAMES",
         "ask these models, comma separated, in place of those that use cases and stories name",
     ),
-    Option("limit", 0, _whole(0), "N", "ask at most so many samples of each use case; 0: as it says itself"),
     Option(
-        "seed", 0, _whole(0), "N", "another seed chooses other samples within a limit; 0: as the use case says itself"
+        "lint",
+        "warn",
+        _one_of("warn", "error", "off"),
+        "WHAT",
+        "what a doubtful expected answer or story does: warn; off; or error, which ends the collection, so that "
+        "nothing is asked",
+    ),
+    Option("limit", None, _whole(1), "N", "ask at most so many samples of each use case (default: as it says itself)"),
+    Option(
+        "seed",
+        None,
+        _whole(0),
+        "N",
+        "another seed chooses other samples within a limit (default: as the use case says itself)",
     ),
     Option(
         "stratify",
@@ -277,6 +304,15 @@ OPTIONS: tuple[Option, ...] = (
         TEXT,
         "FIELD",
         "give each value of this field its share of the limit: a column, or expected.KEY (default: as the page says)",
+    ),
+    Option(
+        "weights",
+        None,
+        WEIGHTS,
+        "WEIGHTS",
+        "how many times its share a value of that field is to have: VALUE=TIMES, comma separated; equal: all as many "
+        "(default: as the page says, for the field that it names)",
+        cli_only=True,
     ),
     Option("ids", (), LIST, "IDS", "ask only these samples, comma separated", cli_only=True),
     Option("only_failing", False, TRUTH, "BOOL", "ask only samples that were not right in the last run", cli_only=True),

@@ -34,8 +34,8 @@ class OwnTest(pytest.Item):
     @abstractmethod
     def later(self, session: Session) -> int:
         """How many calls more of an API model it is going to take, at least: what they ask depends on answers."""
-        raise NotImplementedError
 
+    @abstractmethod
     def blank(self) -> Evaluation:
         """What is known of it before anything is asked."""
 

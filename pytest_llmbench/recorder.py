@@ -60,8 +60,10 @@ class Recorder:
         self.is_worker = is_worker
         self._made: dict[Any, tuple[list[str], list[str]]] = {}
         """Fixture → measurements and replies of its last set-up."""
-        self._announced: dict[str, str] = {}
-        """On the controller: node id → stable key of the tests of ours that workers run."""
+        self._announced: dict[str, dict[str, Any]] = {}
+        """On the controller: node id → what is known before they run of the tests of ours that workers run."""
+        self._latest: TestContext | None = None
+        """Of the test that ran last in this process."""
         self._begun: Future[None] | None = None
         """The last note of a test that began, on its way into the store."""
         self._shows_progress = False
@@ -145,7 +147,7 @@ class Recorder:
                 forget(self.session.meeting_place)  # tests begin when all workers have announced theirs
             self.show_progress()
             self._conclusion  # noqa: B018 - made while replies are waited for: the end of a session is waited for, too
-            self._begun = self.session.store.order_start(self.session.run_id, nodeid, self._announced[nodeid])
+            self._begun = self.session.store.order_start(self.session.run_id, nodeid, self._announced[nodeid]["key"])
 
     def ask_ahead(self, items: Sequence[pytest.Item]) -> None:
         """Have the replies asked for that these tests of ours are going to take.
@@ -199,7 +201,7 @@ class Recorder:
 
     def begin(self, item: pytest.Item) -> None:
         """From here to `end` what is asked belongs to this test."""
-        self.session.context = context_of(item)
+        self.session.context = self._latest = context_of(item)
 
     def grant(self) -> None:
         """Note that the test starts, and get it what it declared. Comes after skip marks, before its fixtures."""
@@ -330,7 +332,7 @@ class Recorder:
     def _conclusion(self) -> Conclusion:
         from pytest_llmbench.conclusion import Conclusion
 
-        return Conclusion(self.session, self._results, self._say)
+        return Conclusion(self.session, self._results, self._begun_as, self._say)
 
     @cached_property
     def _results(self) -> KeptResults:
@@ -354,14 +356,20 @@ class Recorder:
     def _attach_crash(self, report: pytest.TestReport) -> None:
         """A worker died: the test it was on, or was about to begin, is an infra error, if it was ours."""
         # It may have died in the test's teardown: then it is known here, and its outcome no longer stands.
-        known = self._results.forget(report.nodeid) or self.session.known(report.nodeid)
-        if known is None and report.nodeid in self._announced:
-            known = TestResult(report.nodeid, self._announced[report.nodeid], outcome="")
+        stored = self._results.forget(report.nodeid) or self.session.known(report.nodeid)
+        known = self._begun_as(report.nodeid) or stored
         if known is not None:
             from pytest_llmbench import endings
 
             ended = endings.how_it_ended(getattr(report, "node", None))
             report.llmbench = endings.never_told(known, interrupted=False, ended=ended).as_dict()  # type: ignore[attr-defined]
+
+    def _begun_as(self, nodeid: str) -> TestResult | None:
+        """What was known of a test of ours before it told anything; None where this process does not know."""
+        if nodeid in self._announced:
+            return TestResult.from_dict(self._announced[nodeid])
+        latest = self._latest
+        return latest.begun() if latest is not None and latest.nodeid == nodeid else None
 
     def _say(self, text: str) -> None:
         reporter, capture = self._reporter, self._capture

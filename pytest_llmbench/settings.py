@@ -54,9 +54,11 @@ class Settings:
     replay: str
     progress: str
     models: tuple[str, ...]
-    limit: int
-    seed: int
+    lint: str
+    limit: int | None
+    seed: int | None
     stratify: str
+    weights: Mapping[str, float] | str | None
     ids: tuple[str, ...]
     only_failing: bool
     prompt_mode: str

@@ -16,7 +16,8 @@ from pytest_llmbench.asker import batch_api
 from pytest_llmbench.asker.batch_collect import Collected, collect
 from pytest_llmbench.asker.batch_questions import pending
 from pytest_llmbench.asker.batch_submit import Submitted, submit
-from pytest_llmbench.asker.budget import Budget, Caps
+from pytest_llmbench.asker.budget import Budget
+from pytest_llmbench.asker.caps import Caps
 from pytest_llmbench.asker.question import Question
 from pytest_llmbench.asker.worst_case import worst_case_of
 from pytest_llmbench.clients import ChatRequest, Endpoint

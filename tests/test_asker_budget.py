@@ -20,7 +20,8 @@ from asked_models import PRICE, Provider, number_of, question, questions, refuse
 from store_samples import run as stored_run
 from virtual_time import run_virtually
 
-from pytest_llmbench.asker.budget import Budget, Caps
+from pytest_llmbench.asker.budget import Budget
+from pytest_llmbench.asker.caps import Caps
 from pytest_llmbench.asker.dispatcher import Dispatcher
 from pytest_llmbench.asker.question import Question
 from pytest_llmbench.asker.rules import Rules
@@ -413,7 +414,8 @@ from functools import partial
 from pathlib import Path
 from decimal import Decimal
 from asked_models import Provider, questions, target
-from pytest_llmbench.asker.budget import Budget, Caps
+from pytest_llmbench.asker.budget import Budget
+from pytest_llmbench.asker.caps import Caps
 from pytest_llmbench.asker.local import LocalAsker
 from pytest_llmbench.records import Price
 from pytest_llmbench.store import Store

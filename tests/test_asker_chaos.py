@@ -10,7 +10,8 @@ import pytest
 from asked_models import Provider, number_of, question, refused, reply_to, resolved, target
 from virtual_time import run_virtually
 
-from pytest_llmbench.asker.budget import Budget, Caps
+from pytest_llmbench.asker.budget import Budget
+from pytest_llmbench.asker.caps import Caps
 from pytest_llmbench.asker.dispatcher import Dispatcher
 from pytest_llmbench.asker.plans import Group, Plan
 from pytest_llmbench.asker.question import Question

@@ -9,7 +9,8 @@ import pytest
 from asked_models import Provider, number_of, question, questions, refused, reply_to, resolved, target
 from virtual_time import run_virtually
 
-from pytest_llmbench.asker.budget import Budget, Caps
+from pytest_llmbench.asker.budget import Budget
+from pytest_llmbench.asker.caps import Caps
 from pytest_llmbench.asker.dispatcher import Dispatcher
 from pytest_llmbench.asker.rules import Rules
 from pytest_llmbench.errors import Category, InfraError, PendingError, UsageError

@@ -12,7 +12,8 @@ import pytest
 from store_samples import run as stored_run
 
 from pytest_llmbench import http
-from pytest_llmbench.asker.budget import Budget, Caps
+from pytest_llmbench.asker.budget import Budget
+from pytest_llmbench.asker.caps import Caps
 from pytest_llmbench.asker.local import LocalAsker
 from pytest_llmbench.asker.means import Means, OnHeaders, OnText
 from pytest_llmbench.asker.question import Question

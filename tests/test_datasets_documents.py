@@ -40,11 +40,11 @@ def test_json_stays_the_text_that_it_is(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("a.txt", b"first\n\xff\xfe", "a.txt, line 2: not UTF-8"),
-        ("a.txt", b"a\n\nb\0", "a.txt, line 3: there is a NUL character"),
+        ("a.txt", b"first\n\xff\xfe", "a.txt:2: not UTF-8"),
+        ("a.txt", b"a\n\nb\0", "a.txt:3: there is a NUL character"),
         ("a.txt", b"", "a.txt is empty"),
         ("a.txt", b" \n\t\n", "a.txt holds no text"),
-        ("a.json", b'{\n"a": 1,\n}', "a.json, line 3: not JSON"),
+        ("a.json", b'{\n"a": 1,\n}', "a.json:3: not JSON"),
         ("a.json", b"[" * 200_000, "a.json: the JSON is nested too deeply"),
         ("a.png", b"GIF89a........", "a.png ends in .png and is a gif file by its first bytes"),
         ("a.jpg", b"nothing at all", "a.jpg ends in .jpg and is nothing that is known here"),

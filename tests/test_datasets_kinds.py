@@ -91,12 +91,12 @@ def test_a_row_tells_where_it_stands(tmp_path):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("a: 1\n", "rows.yaml, line 1: a list of mappings is wanted"),
-        ("- input: a\n- text\n", "rows.yaml, line 2: a mapping is wanted, not str"),
+        ("a: 1\n", "rows.yaml:1: a list of mappings is wanted"),
+        ("- input: a\n- text\n", "rows.yaml:2: a mapping is wanted, not str"),
         ("- input: a\n  input: b\n", "rows.yaml:2: [0].input: the key stands twice, first on line 1"),
         ("- &x {input: a}\n- *x\n", "rows.yaml:1:"),
-        ("- input: a\n  id: 1\n-\n  input: b\n  id: 1\n", "rows.yaml, line 4: the id '1' stands in line 1, too"),
-        ("- input: a\n- inptu: b\n", "rows.yaml, line 2: there is no column 'input'"),
+        ("- input: a\n  id: 1\n-\n  input: b\n  id: 1\n", "rows.yaml:4: the id '1' stands in line 1, too"),
+        ("- input: a\n- inptu: b\n", "rows.yaml:2: there is no column 'input'"),
         ("[]\n", "rows.yaml holds no sample"),
         ("- input: !!python/object:os.system a\n", "tags (!) are not allowed"),
         ("- {input: " + "[" * 40 + "]" * 40 + "}", "nested deeper than 20 levels"),
@@ -213,7 +213,7 @@ def test_a_media_column_never_leads_out_of_the_folder(tmp_path, cell, said):
     (folder / "rows.jsonl").write_text(json.dumps({"input": "x", "pic": cell}))
     message = told(folder / "rows.jsonl", Columns(media=("pic",)))
     assert said in message
-    assert "rows.jsonl, line 1" in message
+    assert "rows.jsonl:1" in message
 
 
 def test_pictures_within_parquet_are_parts_too(tmp_path):

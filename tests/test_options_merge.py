@@ -46,6 +46,9 @@ def test_settings_are_typed():
     assert value("offline", "Yes") is True
     assert value("max_error_rate", "0") == 0.0
     assert value("load_timeout_s", "1.5") == 1.5
+    assert value("seed", "0") == 0
+    assert value("weights", "gold=2, a=b=0.5") == {"gold": 2.0, "a=b": 0.5}
+    assert value("weights", "equal") == "equal"
 
 
 @pytest.mark.parametrize(
@@ -65,6 +68,14 @@ def test_settings_are_typed():
         ("report", "pdf"),
         ("report", ","),
         ("engine", "ollama"),
+        ("lint", "errors"),
+        ("limit", "0"),
+        ("seed", "-1"),
+        ("weights", "gold"),
+        ("weights", "gold=0"),
+        ("weights", "gold=nan"),
+        ("weights", "=2"),
+        ("weights", ""),
     ],
 )
 def test_a_value_that_is_not_allowed_is_told_with_what_is(name, text):

@@ -20,7 +20,9 @@ def test_what_one_worker_announces_holds_for_all_and_leaves_nothing(pytester: py
     assert written.stat().st_mode & 0o777 == 0o600
     announce(place, items[:1])
 
-    assert announced(place) == {item.nodeid: stable_key(item) for item in items}
+    assert announced(place) == {
+        item.nodeid: {"nodeid": item.nodeid, "key": stable_key(item), "outcome": ""} for item in items
+    }
 
     forget(place)
     assert list(tmp_path.iterdir()) == []

@@ -110,8 +110,8 @@ def run(suite: pytest.Pytester, *arguments: str, shuffled: bool = False, reruns:
     ("companion", "workers"),
     [
         ("none", "0"),
-        ("randomly", "2"),
-        ("timeout-thread", "0"),
+        pytest.param("randomly", "2", marks=pytest.mark.slow),
+        pytest.param("timeout-thread", "0", marks=pytest.mark.slow),
         pytest.param("cov", "2", marks=pytest.mark.slow),
         pytest.param("randomly", "0", marks=pytest.mark.slow),
         pytest.param("timeout-signal", "2", marks=pytest.mark.slow),

@@ -58,4 +58,4 @@ def test_a_picture_that_is_none_is_told_when_tests_are_collected(pytester: pytes
         result = pytester.runpytest_inprocess()
         assert provider.chats() == []
     assert result.ret == 2
-    result.stdout.fnmatch_lines(["*rows.jsonl, line 1: 'pic': *red.png ends in .png and is a gif file*"])
+    result.stdout.fnmatch_lines(["*rows.jsonl:1: 'pic': *red.png ends in .png and is a gif file*"])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from suite_runs import stored_run
-from usecase_suites import asked, provider, usecase
+from usecase_suites import asked, page, provider, usecase
 
 from pytest_llmbench.demo import Answer
 
@@ -59,6 +61,19 @@ def test_a_test_elsewhere_names_the_folder(pytester: pytest.Pytester) -> None:
         result = pytester.runpytest_subprocess("test_none.py")
     assert result.ret == 2
     result.stdout.fnmatch_lines(["*USE-CASE.md: no such file*"])
+
+
+def test_pieces_of_a_sample_are_asked_once_for_a_test_in_python(pytester: pytest.Pytester) -> None:
+    """They are the test's own; what is asked ahead for the page's test is nothing that it would take."""
+    text = "\n\n".join(f"Paragraph {n} is of so many words that no other one fits beside it." for n in range(3))
+    chunking = "prompt: '{{input}}'\nchunking: {size: 32, when: always, merge: concat, tokenizer: characters}"
+    folder = page(pytester.path / "shout", {"data/rows.jsonl": json.dumps({"id": "a", "input": text}) + "\n"}, chunking)
+    beside = "import pytest\n\n@pytest.mark.usecase\ndef test_it(reply): assert reply.text.isupper()\n"
+    folder.joinpath("test_beside.py").write_text(beside)
+    with provider(pytester.path) as lab:
+        result = pytester.runpytest_subprocess("shout/test_beside.py", "-W", "ignore")
+    assert result.ret == 0, result.stdout.str()
+    assert len(asked(lab)) == 3
 
 
 def test_a_story_is_a_test_a_model(pytester: pytest.Pytester) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import signal
 import subprocess
 import sys
 from collections import Counter
+from decimal import Decimal
 
 import pytest
 from suite_runs import stored_run
@@ -15,6 +17,7 @@ from usecase_suites import asked, echo, page, provider, usecase
 
 from pytest_llmbench import clock
 from pytest_llmbench.demo import Answer, DemoProvider
+from pytest_llmbench.results.use_cases import tables
 
 FIRST_REPLY_S = 60.0
 """How long a busy machine may take until the first reply is stored."""
@@ -62,6 +65,33 @@ def test_a_dry_run_tells_all_trials_and_asks_nothing(pytester: pytest.Pytester) 
     assert not (pytester.path / ".llmbench").exists()
 
 
+@pytest.mark.parametrize(("merge", "pieces", "later"), [("map-reduce", 3, 2), ("refine", 1, 4), ("concat", 3, 0)])
+def test_a_dry_run_tells_of_calls_that_wait_for_answers(
+    pytester: pytest.Pytester, merge: str, pieces: int, later: int
+) -> None:
+    """What is known is counted; what puts pieces together and later turns of stories is told as at least so many."""
+    text = "\n\n".join(f"Paragraph {n} is of so many words that no other one fits beside it." for n in range(3))
+    row = json.dumps({"id": "long", "input": text}) + "\n"
+    chunking = f"chunking: {{size: 32, when: always, merge: {merge}, tokenizer: characters}}"
+    front = f"repeats: 2\nrequest: {{max_tokens: 10}}\nprompt: '{{{{input}}}}'\n{chunking}"
+    folder = page(pytester.path / "shout", {"data/rows.jsonl": row}, front)
+    with provider(pytester.path) as lab:
+        call = ("--llmbench-dry-run", "true", "--llmbench-max-cost", "5")
+        alone = pytester.runpytest_subprocess("shout", *call)
+        story = "Story: Hello\nUser: Hi\nAssistant: /HI/\nUser: So?\nAssistant: /SO/\nUser: Bye\nAssistant: /BYE/\n"
+        folder.joinpath("hello.story.txt").write_text(story)
+        both = pytester.runpytest_subprocess("shout", *call)
+    alone.stdout.fnmatch_lines(["lab/m", f"*{2 * pieces} *"])
+    counted = "answers to the calls that are counted" if later else "longest answers"
+    alone.stdout.fnmatch_lines([f"budget $5.00: enough for the *{counted}"])
+    if later:
+        alone.stdout.fnmatch_lines([f"and at least {later} calls more (*"])
+    else:
+        alone.stdout.no_fnmatch_line("*and at least*")
+    both.stdout.fnmatch_lines(["lab/m", f"*{2 * pieces + 1} *", f"and at least {later + 2} calls more (*"])
+    assert asked(lab) == []
+
+
 def test_a_cassette_answers_for_declared_tests(pytester: pytest.Pytester) -> None:
     """Recorded once, replayed without a call; the same results."""
     usecase(pytester.path, 3, "validators: [exact]\nrepeats: 2")
@@ -71,6 +101,17 @@ def test_a_cassette_answers_for_declared_tests(pytester: pytest.Pytester) -> Non
         replayed = pytester.runpytest_subprocess("shout", "--llmbench-replay", "tape.jsonl")
         assert replayed.ret == 0, replayed.stdout.str()
         assert len(lab.chats()) == seen == 6
+
+
+def test_a_cap_holds_for_a_demo_model_with_traits_in_its_name(pytester: pytest.Pytester) -> None:
+    """Traits change how it behaves, not who answers and bills: what is reserved is five times the usual price."""
+    rows = "".join(json.dumps({"id": f"s{n}", "input": f"{n} " * 400}) + "\n" for n in range(8))
+    front = "request: {max_tokens: 4}\nmodels: ['demo/careful+latency_s=0+jitter_s=0']\nvalidators: [{contains: know}]"
+    page(pytester.path / "shout", {"data/rows.jsonl": rows}, front)
+    result = pytester.runpytest_subprocess("shout", "--llmbench-max-cost", "0.009")
+    assert result.ret == 12, result.stdout.str()
+    spent = sum(reply.cost.spent for reply in stored_run(pytester).replies)
+    assert Decimal(0) < spent <= Decimal("0.009")
 
 
 @pytest.mark.parametrize("by", ["--llmbench-max-cost", "budget"])
@@ -87,6 +128,27 @@ def test_a_budget_stops_declared_tests(pytester: pytest.Pytester, by: str) -> No
     assert counted["right"] > 0
     over = [each for each in stored_run(pytester).results if each.outcome == "over_budget"]
     assert all(each.evaluation is not None and each.evaluation.use_case == "shout" for each in over)
+
+
+@pytest.mark.parametrize("cap", ["run: 1", "models: {lab/*: 1}", "use_cases: {shout: 1}"])
+def test_what_a_cap_cannot_hold_is_refused_before_anything_is_asked(pytester: pytest.Pytester, cap: str) -> None:
+    """Whichever cap it is; once, with what to do, and not a failure of each sample."""
+    usecase(pytester.path, 3)
+    with provider(pytester.path, config=f"budget: {{{cap}}}\n") as lab:
+        result = pytester.runpytest_subprocess("shout")
+    assert result.ret == 4, result.stdout.str()
+    result.stderr.fnmatch_lines(["*a request to lab/m has no max_tokens*", "*hint*max_tokens obligatory*"])
+    assert asked(lab) == []
+
+
+@pytest.mark.parametrize("cap", ["models: {lab/n: 1}", "use_cases: {whisper: 1}"])
+def test_what_no_cap_is_for_needs_no_bound(pytester: pytest.Pytester, cap: str) -> None:
+    """Caps of other models and use cases make max_tokens and prices no duty of this one."""
+    usecase(pytester.path, 3)
+    with provider(pytester.path, config=f"budget: {{{cap}}}\n") as lab:
+        result = pytester.runpytest_subprocess("shout")
+    assert result.ret == 0, result.stdout.str()
+    assert len(asked(lab)) == 3
 
 
 def test_without_prompts_nothing_of_them_is_stored(pytester: pytest.Pytester) -> None:
@@ -141,8 +203,8 @@ def test_a_batch_is_submitted_and_scored_when_it_has_come(pytester: pytest.Pytes
 
 
 def test_a_worker_that_dies_costs_the_sample_it_was_on(pytester: pytest.Pytester) -> None:
-    """The other samples end as they would have, and what was asked ahead is asked once."""
-    usecase(pytester.path, 12, "validators: [exact, killer]")
+    """The other samples end as they would have, what was asked ahead is asked once; its use case's table counts it."""
+    usecase(pytester.path, 12, "validators: [exact, killer]\ntags: [loud]")
     pytester.makeconftest(
         """
         import os, pathlib
@@ -158,11 +220,55 @@ def test_a_worker_that_dies_costs_the_sample_it_was_on(pytester: pytest.Pytester
         """
     )
     with provider(pytester.path) as lab:
-        result = pytester.runpytest_subprocess("shout", "-n", "2", "--llmbench-max-error-rate", "0.5")
+        options = ("--llmbench-max-error-rate", "0.5", "--llmbench-report", "html,csv,json")
+        result = pytester.runpytest_subprocess("shout", "-n", "2", *options)
     assert result.ret == 0, result.stdout.str()
-    counted = Counter(each.outcome for each in stored_run(pytester).results)
+    run = stored_run(pytester)
+    counted = Counter(each.outcome for each in run.results)
     assert counted == {"right": 11, "infra_error": 1}
     assert len(asked(lab)) == 12
+    [dead] = [each for each in run.results if each.outcome == "infra_error"]
+    assert dead.evaluation is not None
+    assert (dead.model, dead.sample, dead.evaluation.sample, dead.evaluation.tags) == ("lab/m", "s3", "s3", ("loud",))
+    [table] = tables(run)
+    [row] = table.rows
+    assert (table.samples, row.n, row.outcomes) == (12, 12, {"right": 11, "infra_error": 1})
+    _all_reports_count_it(pytester, result.stdout.str())
+
+
+def _all_reports_count_it(pytester: pytest.Pytester, printed: str) -> None:
+    """One of twelve samples of `lab/m` ended as an infra error."""
+    pytest.LineMatcher(printed.splitlines()).fnmatch_lines(["lab/m · 12 asked, 1 without a score*"])
+    [folder] = pytester.path.joinpath(".llmbench", "reports").iterdir()
+    told = json.loads(folder.joinpath("report.json").read_text())
+    assert told["use_cases"][0]["rows"][0]["outcomes"] == {"right": 11, "infra_error": 1}
+    rows = list(csv.DictReader(folder.joinpath("report.csv").read_text().splitlines()))
+    counted = [(row["use_case"], row["tests"], row["infra_errors"]) for row in rows if row["use_case"]]
+    assert counted == [("shout", "12", "1")]
+    assert '<span class="under quiet small">1 infra error</span>' in folder.joinpath("report.html").read_text()
+
+
+def test_the_sample_that_was_interrupted_stays_in_its_use_cases_table(pytester: pytest.Pytester) -> None:
+    """Ctrl-C while one is scored: an infra error of its model; samples that never began are not stored at all."""
+    usecase(pytester.path, 6, "validators: [exact, stopper]")
+    pytester.makeconftest(
+        """
+        import os
+        from pytest_llmbench import validator
+
+        @validator
+        def stopper(reply_text, sample):
+            if sample.id == "s3" and "USE-CASE.md" in os.environ.get("PYTEST_CURRENT_TEST", ""):
+                raise KeyboardInterrupt
+            return True
+        """
+    )
+    with provider(pytester.path):
+        result = pytester.runpytest_subprocess("shout")
+    assert result.ret == 2, result.stdout.str()
+    [table] = tables(stored_run(pytester))
+    [row] = table.rows
+    assert (row.model, row.outcomes) == ("lab/m", {"right": 3, "infra_error": 1})
 
 
 @pytest.mark.slow

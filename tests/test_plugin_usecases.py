@@ -52,6 +52,7 @@ def test_a_wrong_reply_is_told_without_a_traceback(pytester: pytest.Pytester) ->
     result.stdout.no_fnmatch_line("*evaluations*")
 
 
+@pytest.mark.slow
 def test_ids_are_the_same_for_every_way_to_choose(pytester: pytest.Pytester) -> None:
     """A folder, its page, a node id, -k and --lf."""
     usecase(pytester.path, 3)
@@ -87,7 +88,7 @@ def test_a_page_that_cannot_be_read_is_told_with_its_line_and_nothing_is_asked(p
     with provider(pytester.path) as lab:
         result = pytester.runpytest_subprocess()
     assert result.ret == 2
-    result.stdout.fnmatch_lines(["*a/USE-CASE.md:3: *validatrs*", "*x.jsonl, line 2:*stands in line 1*"])
+    result.stdout.fnmatch_lines(["*a/USE-CASE.md:3: *validatrs*", "*x.jsonl:2:*stands in line 1*"])
     assert asked(lab) == []
 
 
@@ -113,6 +114,45 @@ def test_what_is_wrong_with_expected_answers_is_warned_of_at_collection(pytester
         assert asked(lab) == []
         parallel = pytester.runpytest_subprocess("-n", "2", "shout", "-k", "s0")
     assert parallel.stdout.str().count("GroundTruthWarning") == 1
+
+
+@pytest.mark.parametrize("arguments", [(), ("-n", "2")])
+def test_what_the_lint_finds_can_be_an_error_that_ends_the_collection(
+    pytester: pytest.Pytester, arguments: tuple[str, ...]
+) -> None:
+    """All findings of all files are told, none more than once, and nothing is asked; -n changes nothing."""
+    usecase(pytester.path, 9, "validators: [{one-of: [SAY 0, SAY 1]}]")
+    usecase(pytester.path / "other", 3, "name: other")
+    story = "Story: Hello\nUser: Hi\nAssistant: /Hello|Hi/\n"
+    pytester.path.joinpath("other", "shout", "hello.story.txt").write_text(story)
+    with provider(pytester.path) as lab:
+        result = pytester.runpytest_subprocess("--llmbench-lint", "error", *arguments)
+        assert asked(lab) == []
+    assert result.ret == 2
+    told = result.stdout.str()
+    assert [told.count(f"rows.jsonl:{n + 1}: s{n}: one-of: ") for n in range(9)] == [0, 0, 1, 1, 1, 1, 1, 1, 1]
+    assert told.count("hello.story.txt:3: /Hello|Hi/") == 1
+    assert "GroundTruthWarning" not in told
+
+
+def test_a_marked_test_asks_nothing_either_where_the_lint_is_an_error(pytester: pytest.Pytester) -> None:
+    """Also where the page itself is not collected."""
+    folder = usecase(pytester.path, 9, "validators: [{one-of: [SAY 0, SAY 1]}]")
+    code = "import pytest\n@pytest.mark.usecase\ndef test_it(reply): assert reply.text\n"
+    folder.joinpath("test_shout.py").write_text(code)
+    with provider(pytester.path) as lab:
+        result = pytester.runpytest_subprocess("--llmbench-lint", "error", "shout/test_shout.py")
+        assert asked(lab) == []
+    assert result.ret == 2
+    result.stdout.fnmatch_lines(["*look at what is expected:*", "*rows.jsonl:9: s8: one-of: *"])
+
+
+def test_the_lint_can_be_left_out(pytester: pytest.Pytester) -> None:
+    """Of data whose doubts are known."""
+    usecase(pytester.path, 3, "validators: [{one-of: [SAY 0, SAY 1]}]")
+    with provider(pytester.path):
+        result = pytester.runpytest_subprocess("--llmbench-lint", "off", "-W", "error", "shout", "-k", "s0")
+    result.assert_outcomes(passed=1, deselected=2)
 
 
 def test_what_nothing_could_score_is_no_failure_and_no_success(pytester: pytest.Pytester) -> None:
@@ -194,6 +234,22 @@ def test_sampling_of_the_call_is_nested_and_repeatable(pytester: pytest.Pytester
     assert four != chosen("--llmbench-limit", "4", "--llmbench-stratify", "kind", "--llmbench-seed", "7")
     assert {result.evaluation.weight for result in stored_run(pytester).results if result.evaluation} == {10.0}
     assert chosen("--llmbench-ids", "s3,s5") == {"s3", "s5"}
+    weighted = chosen("--llmbench-limit", "4", "--llmbench-stratify", "kind", "--llmbench-weights", "even=3")
+    assert sorted(int(each[1:]) % 2 for each in weighted) == [0, 0, 0, 1]
+
+
+def test_what_a_limit_cannot_be_is_told_before_anything_is_asked(pytester: pytest.Pytester) -> None:
+    """`--limit 0` is no limit; a declared seed can be overridden by 0."""
+    usecase(pytester.path, 40, "sampling: {limit: 4, seed: 7}")
+    with provider(pytester.path) as lab:
+        refused = pytester.runpytest_subprocess("shout", "--llmbench-limit", "0")
+        assert refused.ret == 4
+        refused.stderr.fnmatch_lines(["*--llmbench-limit: limit = '0' must be a whole number, 1 or more*"])
+        assert asked(lab) == []
+        pytester.runpytest_subprocess("shout")
+        declared = set(outcomes(pytester))
+        pytester.runpytest_subprocess("shout", "--llmbench-seed", "0")
+    assert set(outcomes(pytester)) != declared
 
 
 def test_only_failing_asks_what_was_not_right_before(pytester: pytest.Pytester) -> None:
@@ -205,6 +261,16 @@ def test_only_failing_asks_what_was_not_right_before(pytester: pytest.Pytester) 
         result = pytester.runpytest_subprocess("shout", "--llmbench-only-failing", "true")
     assert result.ret == 0, result.stdout.str()
     assert asked(lab) == ["say 3"]
+    result.stdout.fnmatch_lines(["*1 sample: asked because it was not right before*"])
+
+
+def test_a_reply_that_was_cut_at_its_limit_is_told_as_such(pytester: pytest.Pytester) -> None:
+    """Beside what its validators say, and in the table: the limit is the user's, and not the model's mistake."""
+    usecase(pytester.path, 2, "validators: [exact]\nrequest: {max_tokens: 2}")
+    with provider(pytester.path, lambda body: Answer("SAY 0" if "0" in str(body["messages"]) else "I say that 1")):
+        result = pytester.runpytest_subprocess("shout")
+    result.stdout.fnmatch_lines(["exact: *", "the reply ended at its limit of tokens*", "the reply: 'I say*"])
+    result.stdout.fnmatch_lines(["*1 sample: the reply ended at its limit of tokens*"])
 
 
 def test_prompt_variants_are_compared_and_labelled(pytester: pytest.Pytester) -> None:

@@ -41,8 +41,8 @@ def test_prompts_come_from_a_file(tmp_path: Path, name: str, content: str) -> No
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.jsonl", '"fine"\n{"text": 1}\n', 'line 2: neither a text nor an object with a text under "prompt"'),
-        ("a.jsonl", '"fine"\n{', "line 2: no JSON"),
+        ("a.jsonl", '"fine"\n{"text": 1}\n', ':2: neither a text nor an object with a text under "prompt"'),
+        ("a.jsonl", '"fine"\n{', ":2: no JSON"),
         ("a.txt", "\n \n", "prompts must be at least one text"),
     ],
 )

@@ -92,20 +92,20 @@ def test_a_trace_in_csv_has_the_same_columns(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "lines", "message"),
     [
-        ("t.jsonl", [MOONCAKE[0], "{oops"], r"t\.jsonl, line 2: no JSON"),
-        ("t.jsonl", ["[1, 2, 3]"], r"line 1: not an object but list"),
+        ("t.jsonl", [MOONCAKE[0], "{oops"], r"t\.jsonl:2: no JSON"),
+        ("t.jsonl", ["[1, 2, 3]"], r":1: not an object but list"),
         (
             "t.jsonl",
             [{"timestamp": 1, "input_lenght": 5}],
-            r"line 1: no input_length; it has .*did you mean 'input_len",
+            r":1: no input_length; it has .*did you mean 'input_len",
         ),
-        ("t.jsonl", [{**MOONCAKE[0], "timestamp": "soon"}], r"line 1: timestamp is no number: 'soon'"),
-        ("t.jsonl", [{**MOONCAKE[0], "timestamp": True}], r"line 1: timestamp is no number"),
+        ("t.jsonl", [{**MOONCAKE[0], "timestamp": "soon"}], r":1: timestamp is no number: 'soon'"),
+        ("t.jsonl", [{**MOONCAKE[0], "timestamp": True}], r":1: timestamp is no number"),
         ("t.jsonl", ['{"timestamp": NaN, "input_length": 1, "output_length": 1}'], r"timestamp is no number: nan"),
         ("t.jsonl", [{**MOONCAKE[0], "output_length": 0}], r"output_length must be a whole number of tokens, 1 or"),
         ("t.jsonl", [{**MOONCAKE[0], "input_length": 1.5}], r"input_length must be a whole number .* not 1\.5"),
-        ("t.csv", ["timestamp,input_length,output_length", "0,5,5", "1,5"], r"t\.csv, line 3: no output_length"),
-        ("t.csv", ["a,b", "1,2"], r"line 2: no timestamp; it has a, b"),
+        ("t.csv", ["timestamp,input_length,output_length", "0,5,5", "1,5"], r"t\.csv:3: no output_length"),
+        ("t.csv", ["a,b", "1,2"], r":2: no timestamp; it has a, b"),
         ("t.jsonl", [], r"has 0 requests"),
     ],
 )

@@ -67,7 +67,7 @@ def test_a_template_may_stand_in_a_file(tmp_path):
     found = prompt(tmp_path, "{file: ask.txt, system: ''}")
     assert asked(found, Sample("a", "x")) == ["Read this:\n\nx"]
     (tmp_path / "ask.txt").write_text("Read this:\n\n{{input}} {{nothing}}\n", encoding="utf-8")
-    with pytest.raises(UsageError, match=r"ask\.txt, line 3: the sample 'a' has no value for \{\{nothing\}\}"):
+    with pytest.raises(UsageError, match=r"ask\.txt:3: the sample 'a' has no value for \{\{nothing\}\}"):
         prompt(tmp_path, "file: ask.txt").check(Sample("a", "x"))
 
 
@@ -140,9 +140,9 @@ def test_a_link_out_of_the_folder_is_not_followed(tmp_path):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"one\n\xff {{input}}", "line 2: not UTF-8"),
+        (b"one\n\xff {{input}}", ":2: not UTF-8"),
         (b"x" * 600_000 + b"\n" + b"x" * 600_000, "longer than 1000000"),
-        (b"no variable", "line 1: every sample would be asked the same"),
+        (b"no variable", ":1: every sample would be asked the same"),
     ],
 )
 def test_a_template_file_that_cannot_be_used_is_told_with_its_line(tmp_path, content, said):

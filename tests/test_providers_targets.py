@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pytest_llmbench import config
+from pytest_llmbench.demo.personas import PERSONAS
 from pytest_llmbench.errors import UsageError
 from pytest_llmbench.providers import prices
 from pytest_llmbench.providers.table import DEMO_URL
@@ -37,6 +38,16 @@ def test_a_built_in_provider_needs_its_key_and_nothing_else(tmp_path):
     assert (target.price.input, target.price.source, target.price.as_of) == ("0.00000015", "table", prices.as_of())
     assert target.capabilities.seed is True
     assert (target.account != "", KEY in str(target.as_dict())) == (True, False)
+
+
+@pytest.mark.parametrize("who", PERSONAS)
+@pytest.mark.parametrize("form", ["demo/{}", "demo/{}+latency_s=0.5", "demo/{}+stall+times=1", "demo/demo/{}+itl_s=0"])
+def test_a_demo_model_costs_what_it_is_billed_at_whatever_its_name_has_it_do(tmp_path, who, form):
+    """Who answers sets the price; the traits behind the plus signs do not."""
+    target = providers(tmp_path).target(form.format(who))
+    assert target is not None
+    billed = PERSONAS[who].price
+    assert (target.price.input, target.price.output) == (billed.input, billed.output)
 
 
 def test_a_model_id_may_hold_slashes_and_colons(tmp_path):

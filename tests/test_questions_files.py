@@ -112,7 +112,7 @@ def test_a_mistake_is_told_with_its_line(file, text, line, part):
     """And with what to write instead."""
     file.write_text(LINE + text, encoding="utf-8")
     message = told(file)
-    assert message.startswith(f"{file}, line {line}: ")
+    assert message.startswith(f"{file}:{line}: ")
     assert part in message
 
 
@@ -135,19 +135,19 @@ def test_a_mistake_in_a_csv_file_is_told_with_its_line(tmp_path, text, line, par
     file = tmp_path / "q.csv"
     file.write_text(text, encoding="utf-8")
     message = told(file)
-    assert message.startswith(f"{file}, line {line}: ")
+    assert message.startswith(f"{file}:{line}: ")
     assert part in message
 
 
 @pytest.mark.parametrize(
     ("data", "part"),
     [
-        (b'{"prompt": "\xff", "answer": "b"}', "line 1: not UTF-8"),
-        ('{"prompt": "a", "answer": "b"}'.encode("utf-16"), "line 1: not UTF-8"),
-        (b'{"prompt": "\x00"}', "line 1: there is a NUL character"),
+        (b'{"prompt": "\xff", "answer": "b"}', ":1: not UTF-8"),
+        ('{"prompt": "a", "answer": "b"}'.encode("utf-16"), ":1: not UTF-8"),
+        (b'{"prompt": "\x00"}', ":1: there is a NUL character"),
         (b"", "there are no questions in the file"),
         (b"\n \n", "there are no questions in the file"),
-        (b" " * (rows.MAX_LINE_BYTES + 1), "line 1: the line is longer than 1000000 bytes"),
+        (b" " * (rows.MAX_LINE_BYTES + 1), ":1: the line is longer than 1000000 bytes"),
     ],
 )
 def test_a_file_that_is_no_text_is_told_as_such(file, data, part):

@@ -43,7 +43,7 @@ def test_gsm8k_is_scored_by_the_number_behind_the_hashes(tmp_path):
 def test_gsm8k_without_its_number_is_refused(tmp_path, answer):
     """With the line."""
     file = jsonl(tmp_path / "x.jsonl", {"question": "a", "answer": "#### 1"}, {"question": "b", "answer": answer})
-    with pytest.raises(UsageError, match="line 2: "):
+    with pytest.raises(UsageError, match=":2: "):
         questions.load(f"gsm8k:{file}")
 
 
@@ -70,7 +70,7 @@ def test_mmlu_is_a_folder_of_subjects(tmp_path):
 def test_another_csv_file_is_not_mmlu(tmp_path, row):
     """Six cells, and a letter from A to D."""
     (tmp_path / "x.csv").write_text(f"{row}\n", encoding="utf-8")
-    with pytest.raises(UsageError, match=r"x.csv, line 1: .*A to D"):
+    with pytest.raises(UsageError, match=r"x.csv:1: .*A to D"):
         questions.load(f"mmlu:{tmp_path}")
 
 
@@ -109,7 +109,7 @@ def test_hellaswag_is_a_choice_among_endings(tmp_path, label):
 def test_hellaswag_without_label_or_endings_is_refused(tmp_path, row):
     """The test part has no labels, and cannot be scored."""
     whole = {"ind": 1, "ctx": "A man", "endings": ["a", "b", "c", "d"], "label": 0, **row}
-    with pytest.raises(UsageError, match="line 1: "):
+    with pytest.raises(UsageError, match=":1: "):
         questions.load(f"hellaswag:{jsonl(tmp_path / 'x.jsonl', whole)}")
 
 

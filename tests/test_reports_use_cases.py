@@ -215,6 +215,15 @@ def test_long_texts_are_cut_so_that_the_page_can_be_opened(monkeypatch: pytest.M
     assert any(text.endswith("more characters)") for text in texts)
 
 
+def test_a_reason_that_is_cut_says_so() -> None:
+    """In the line of a sample there is room for its beginning only."""
+    run = report_use_cases.triage_run(6, models=(SMOL,))
+    results = tuple(dataclasses.replace(each, message="because " * 60) for each in run.results)
+    told = {sample["why"] for sample in _data(dataclasses.replace(run, results=results))["samples"]} - {""}
+    assert told
+    assert all(why.endswith("…") and len(why) <= 200 for why in told)
+
+
 def test_more_samples_than_a_page_can_bear_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that need an eye stay."""
     monkeypatch.setattr(samples, "MOST_SAMPLES", 10)

@@ -165,11 +165,27 @@ def test_failing_is_all_that_was_asked_and_not_right():
 def test_the_command_line_outranks_the_use_case():
     """Options that are not given leave things as they are; weights belong to the field they were declared for."""
     declared = Sampling(limit=10, seed=3, stratify="queue", weights={"a": 2.0})
-    settings = {"limit": 0, "seed": 0, "stratify": "", "ids": ()}
+    settings = {"limit": None, "seed": None, "stratify": "", "weights": None, "ids": ()}
     assert told(declared, _settings(**settings)) == declared
     assert told(declared, _settings(**{**settings, "limit": 5, "seed": 4})).narrowed(limit=10, seed=3) == declared
     other = told(declared, _settings(**{**settings, "stratify": "lang"}), failing={"x"})
     assert (other.stratify, other.weights, other.failing) == ("lang", {}, {"x"})
+    assert told(declared, _settings(**{**settings, "stratify": "queue"})) == declared
+    assert told(declared, _settings(**{**settings, "weights": {"b": 3.0}})).weights == {"b": 3.0}
+    assert told(declared, _settings(**{**settings, "stratify": "lang", "weights": "equal"})).weights == "equal"
+
+
+def test_the_command_line_can_ask_for_the_first_seed_of_all():
+    """0 is a seed, not the absence of one."""
+    settings = {"limit": None, "seed": 0, "stratify": "", "weights": None, "ids": ()}
+    assert told(Sampling(seed=3), _settings(**settings)).seed == 0
+
+
+def test_weights_of_the_command_line_need_a_field():
+    """They would be ignored without a word."""
+    settings = {"limit": 5, "seed": None, "stratify": "", "weights": {"a": 2.0}, "ids": ()}
+    with pytest.raises(UsageError, match=r"weights belong to values of a field\n.*--llmbench-stratify"):
+        told(Sampling(), _settings(**settings))
 
 
 def _settings(**values):

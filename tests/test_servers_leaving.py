@@ -85,6 +85,7 @@ def test_servers_evicted_for_a_claim_that_is_withdrawn_leave_all_the_same(tmp_pa
         second.close()
 
 
+@pytest.mark.slow
 def test_a_supervisor_that_takes_its_time_to_end_leaves_its_successor_alone(tmp_path: Path, order) -> None:
     """It stops its servers for seconds; meanwhile the next one serves the same folder."""
     folder = tmp_path / "f"

@@ -132,26 +132,26 @@ def test_any_text_is_read_or_told(text):
     [
         ("", "holds no story"),
         ("# nothing\n\n", "holds no story"),
-        ("Hello\n", "line 1: text before any Story:"),
-        ("User: hi\n", "line 1: User: before any Story:"),
-        ("Story:\nUser: hi\nAssistant: /a/", "line 1: a story's title is one line, and not empty"),
-        ("Story: S\n", "line 1: a story without a conversation"),
-        ("Story: S\nAssistant: /a/\n", "line 2: Assistant: where User: is to come"),
-        ("Story: S\nUser: a\nUser: b\nAssistant: /c/", "line 3: User: where Assistant: is to come"),
-        ("Story: S\nUser: a\nSystem: b\nAssistant: /c/", "line 3: System: where Assistant: is to come"),
-        ("Story: S\nUser: a\nAssistant: /b/\nUser: c\n", "line 4: nobody answers"),
-        ("Story: S\nUser:\n\nAssistant: /b/\n", "line 2: the user says nothing"),
-        ("Story: S\nUser: a\nAssistant: b\n", "line 1: nothing is checked in the story 'S'"),
-        ("Story: S\nUser: a\nAssistent: /b/\n", "line 3: 'Assistent' is none of Story, System, User, Assistant; did"),
-        ("Story: S\nuser: a\nAssistant: /b/\n", "line 2: 'user' is none of Story, System, User, Assistant; did you"),
-        ("Story: S\nUser: a\nAssistant: x\ny /b\n", "line 4: the pattern '/b' does not end in its line"),
-        ("Story: S\nUser: a\nAssistant: /usr/local\n", "line 3: the pattern '/usr/local' does not end"),
-        ("Story: S\nUser: a\nAssistant: /b/q\n", "line 3: the flag 'q' behind a pattern is none of i, m, s"),
-        ("Story: S\nUser: a\nAssistant: /b/ii\n", "line 3: the flag 'i' behind"),
-        ("Story: S\nUser: a\nAssistant: x\n\n/(b/\n", "line 5: the pattern /(b/ "),
+        ("Hello\n", ":1: text before any Story:"),
+        ("User: hi\n", ":1: User: before any Story:"),
+        ("Story:\nUser: hi\nAssistant: /a/", ":1: a story's title is one line, and not empty"),
+        ("Story: S\n", ":1: a story without a conversation"),
+        ("Story: S\nAssistant: /a/\n", ":2: Assistant: where User: is to come"),
+        ("Story: S\nUser: a\nUser: b\nAssistant: /c/", ":3: User: where Assistant: is to come"),
+        ("Story: S\nUser: a\nSystem: b\nAssistant: /c/", ":3: System: where Assistant: is to come"),
+        ("Story: S\nUser: a\nAssistant: /b/\nUser: c\n", ":4: nobody answers"),
+        ("Story: S\nUser:\n\nAssistant: /b/\n", ":2: the user says nothing"),
+        ("Story: S\nUser: a\nAssistant: b\n", ":1: nothing is checked in the story 'S'"),
+        ("Story: S\nUser: a\nAssistent: /b/\n", ":3: 'Assistent' is none of Story, System, User, Assistant; did"),
+        ("Story: S\nuser: a\nAssistant: /b/\n", ":2: 'user' is none of Story, System, User, Assistant; did you"),
+        ("Story: S\nUser: a\nAssistant: x\ny /b\n", ":4: the pattern '/b' does not end in its line"),
+        ("Story: S\nUser: a\nAssistant: /usr/local\n", ":3: the pattern '/usr/local' does not end"),
+        ("Story: S\nUser: a\nAssistant: /b/q\n", ":3: the flag 'q' behind a pattern is none of i, m, s"),
+        ("Story: S\nUser: a\nAssistant: /b/ii\n", ":3: the flag 'i' behind"),
+        ("Story: S\nUser: a\nAssistant: x\n\n/(b/\n", ":5: the pattern /(b/ "),
         (
             "Story: S\nUser: a\nAssistant: /b/\nStory: S\nUser: a\nAssistant: /b/\n",
-            "line 4: the title 'S' stands in line 1",
+            ":4: the title 'S' stands in line 1",
         ),
     ],
 )
@@ -172,7 +172,7 @@ def test_a_line_with_a_colon_goes_on_with_what_is_said(file):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"Story: S\n\xff", "line 2: not UTF-8"),
+        (b"Story: S\n\xff", ":2: not UTF-8"),
         (b"Story: S\n" + b"x\n" * 600_000, "longer than"),
         (None, "cannot be read"),
     ],
@@ -204,7 +204,7 @@ def test_alternatives_are_those_in_no_group(pattern, whole):
 def test_alternatives_that_match_within_words_are_doubtful(file, pattern):
     """`no` is found in `I know`; what to write is told."""
     [doubt] = doubts(file, pattern)
-    assert "line 3" in doubt
+    assert "lamp.story.txt:3: " in doubt
     assert "the alternatives are not anchored" in doubt
     assert rf"/\b(?:{pattern.strip('/i')})\b/" in doubt
 

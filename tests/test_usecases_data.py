@@ -106,9 +106,7 @@ def test_answers_of_rows_may_stand_in_rows_or_files_of_their_own(tmp_path):
 def test_a_list_inside_a_json_object_is_named(tmp_path):
     """`items` says under which key the samples are; without it the file is one sample."""
     data = {"data/a.json": '{"about": "x",\n "cases": [\n  {"id": 1, "input": "a"},\n  {"id": 1, "input": "b"}]}'}
-    assert "data/a.json, line 4: the id '1' stands in line 3, too" in refusal(
-        folder(tmp_path, "data: {items: cases}", data)
-    )
+    assert "data/a.json:4: the id '1' stands in line 3, too" in refusal(folder(tmp_path, "data: {items: cases}", data))
     [(id_, text, _)] = samples(folder(tmp_path / "one", "", data))
     assert id_ == "a"
     assert '"cases"' in text
@@ -129,16 +127,16 @@ def test_what_a_sample_is_may_be_said(tmp_path):
     [
         ({"data/.keep": ""}, "data.files: there is no file in data/"),
         ({"data/a.jsonl": "\n"}, "data.files: holds no sample"),
-        ({"data/a.jsonl": ROW + ROW}, "data/a.jsonl, line 2: the id 't1' stands in line 1, too"),
-        ({"data/a.jsonl": ROW, "data/b.jsonl": ROW}, "data/b.jsonl, line 1: the id 't1' stands in line 1"),
-        ({"data/a.jsonl": b'{"id": 1, "input": "\xff"}'}, "data/a.jsonl, line 1: not UTF-8"),
-        ({"data/a.txt": b"one\ntwo \xff"}, "data/a.txt, line 2: not UTF-8"),
+        ({"data/a.jsonl": ROW + ROW}, "data/a.jsonl:2: the id 't1' stands in line 1, too"),
+        ({"data/a.jsonl": ROW, "data/b.jsonl": ROW}, "data/b.jsonl:1: the id 't1' stands in line 1"),
+        ({"data/a.jsonl": b'{"id": 1, "input": "\xff"}'}, "data/a.jsonl:1: not UTF-8"),
+        ({"data/a.txt": b"one\ntwo \xff"}, "data/a.txt:2: not UTF-8"),
         ({"data/a.txt": "  \n"}, "data/a.txt holds no text"),
-        ({"data/a.jsonl": '{"id": 1, "id": 2}'}, "line 1: not JSON: the key 'id' stands there twice"),
-        ({"data/a.json": '[{"id": 1, "input": "x"},\n 3]'}, "data/a.json, line 2: a JSON object is wanted, not int"),
-        ({"data/a.json": '[{"id": 1, "input": "x"}'}, "data/a.json, line 1: not JSON"),
-        ({"data/a.json": '[{"id": 1, "input": "x"}] x'}, "data/a.json, line 1: there is more behind the JSON list"),
-        ({"data/a.csv": "id,input\nx\n"}, "data/a.csv, line 2: 1 cells under 2 heads"),
+        ({"data/a.jsonl": '{"id": 1, "id": 2}'}, ":1: not JSON: the key 'id' stands there twice"),
+        ({"data/a.json": '[{"id": 1, "input": "x"},\n 3]'}, "data/a.json:2: a JSON object is wanted, not int"),
+        ({"data/a.json": '[{"id": 1, "input": "x"}'}, "data/a.json:1: not JSON"),
+        ({"data/a.json": '[{"id": 1, "input": "x"}] x'}, "data/a.json:1: there is more behind the JSON list"),
+        ({"data/a.csv": "id,input\nx\n"}, "data/a.csv:2: 1 cells under 2 heads"),
         ({"data/a.txt": "x", "data/a.md": "y"}, "has the same name"),
         ({"data/a.png": b"no picture"}, "data/a.png"),
         ({"data/a.txt": "x", "ground-truth/b.txt": "y"}, "data/a.txt:1: there is no expected answer for it"),
@@ -150,28 +148,28 @@ def test_what_a_sample_is_may_be_said(tmp_path):
             {"data/a.txt": "x", "ground-truth/a.txt": "y", "ground-truth/c.txt": "z"},
             "ground-truth/c.txt:1: there is no data for this expected answer",
         ),
-        ({"data/a.txt": "x", "ground-truth/a.txt": " \n"}, "ground-truth/a.txt, line 1: the expected answer is empty"),
+        ({"data/a.txt": "x", "ground-truth/a.txt": " \n"}, "ground-truth/a.txt:1: the expected answer is empty"),
         (
             {"data/a.txt": "x", "ground-truth/a.json": "null"},
-            "ground-truth/a.json, line 1: the expected answer is empty",
+            "ground-truth/a.json:1: the expected answer is empty",
         ),
         ({"data/a.jsonl": '{"input": "a", "n": ' + "9" * 5000 + "}"}, "… is too long a number"),
-        ({"data/a.jsonl": '{"input": "a", "expected": 1e999}'}, "data/a.jsonl, line 1: not JSON: 1e999 is too large"),
-        ({"data/a.yaml": "- input: a\n- {input: b, expected: [.nan]}"}, "data/a.yaml, line 2: a number is infinite"),
-        ({"data/a.txt": "x", "ground-truth/a.json": "{\n1}"}, "ground-truth/a.json, line 2: not JSON"),
+        ({"data/a.jsonl": '{"input": "a", "expected": 1e999}'}, "data/a.jsonl:1: not JSON: 1e999 is too large"),
+        ({"data/a.yaml": "- input: a\n- {input: b, expected: [.nan]}"}, "data/a.yaml:2: a number is infinite"),
+        ({"data/a.txt": "x", "ground-truth/a.json": "{\n1}"}, "ground-truth/a.json:2: not JSON"),
         ({"data/a.txt": "x", "ground-truth/a.json": "{} {}"}, "there is more behind the JSON value"),
-        ({"data/a.txt": "x", "ground-truth/a.txt": b"a\nb\xff"}, "ground-truth/a.txt, line 2: not UTF-8"),
+        ({"data/a.txt": "x", "ground-truth/a.txt": b"a\nb\xff"}, "ground-truth/a.txt:2: not UTF-8"),
         (
             {"data/a.jsonl": ROW, "ground-truth/a.jsonl": '{"id": "t1", "expected": "x"}'},
-            "data/a.jsonl, line 1: the expected answer of 't1' stands here and in ground-truth/, too",
+            "data/a.jsonl:1: the expected answer of 't1' stands here and in ground-truth/, too",
         ),
         (
             {"data/a.csv": "id,input\nx,1\ny,2\n", "ground-truth/a.csv": "id,expected\nx,2\n"},
-            "data/a.csv, line 3: there is no expected answer for 'y'",
+            "data/a.csv:3: there is no expected answer for 'y'",
         ),
         (
             {"data/a.csv": "id,input\nx,1\n", "ground-truth/a.csv": "id,expected\nx,2\nz,3\n"},
-            "ground-truth/a.csv, line 3: there is no sample 'z' in the data",
+            "ground-truth/a.csv:3: there is no sample 'z' in the data",
         ),
     ],
 )
@@ -185,11 +183,11 @@ def test_a_row_without_the_expected_answer_that_others_have_is_refused(tmp_path,
     """What a validator cannot tell of it, another one would call right; with no such validator it is asked."""
     rows = "".join(['{"id": "t2", "input": "x"}\n', ROW][::order])
     data, line = {"data/a.jsonl": rows}, 1 if order == 1 else 2
-    said = f"data/a.jsonl, line {line}: the sample 't2' has no expected answer, and the validator 'exact' needs one"
+    said = f"data/a.jsonl:{line}: the sample 't2' has no expected answer, and the validator 'exact' needs one"
     validators = "validators: [exact, {length: {words: 9}}]"
     assert said in refusal(folder(tmp_path / "needed", validators, data))
     table = {"data/a.csv": "id,input,expected\nt1,x,y\nt2,z,\n"}
-    assert "data/a.csv, line 3: the sample 't2' has no expected answer" in refusal(
+    assert "data/a.csv:3: the sample 't2' has no expected answer" in refusal(
         folder(tmp_path / "table", validators, table)
     )
     assert len(samples(folder(tmp_path / "not", "validators: [{length: {words: 9}}]", data))) == 2
@@ -235,7 +233,7 @@ def test_frames_and_named_pictures_are_files_of_the_folder(tmp_path):
     row = {"data/a.jsonl": '{"input": "x", "picture": "p.png"}'}
     named = folder(tmp_path / "named", "prompt: '{{input}}'\ndata: {files: data/a.jsonl, media: [picture]}", row)
     os.mkfifo(named / "data" / "p.png")
-    assert "a.jsonl, line 1: 'picture': there is no file 'p.png'" in refusal(named)
+    assert "a.jsonl:1: 'picture': there is no file 'p.png'" in refusal(named)
 
 
 def test_a_pipe_among_the_data_is_refused(tmp_path):
@@ -267,7 +265,7 @@ def test_samples_are_read_one_at_a_time(tmp_path):
     case = usecases.load(folder(tmp_path, "", {"data/a.jsonl": "\n".join([*lines, "no JSON"])}))
     found = case.placed()
     assert [next(found).place.line, next(found).place.line] == [1, 2]
-    with pytest.raises(UsageError, match="line 3: not JSON"):
+    with pytest.raises(UsageError, match=":3: not JSON"):
         next(found)
 
 

@@ -85,6 +85,45 @@ def test_an_expected_answer_is_held_against_the_guards_as_a_reply_would_be(tmp_p
     assert problems(folder(tmp_path / "right", front, data)) == []
 
 
+FIELDS = """validators:
+  - json-fields:
+      fields:
+        total: {number: 0.01}
+        totl: text
+        lines: {by: sku}
+        lines.*.nte: ignore
+        remarks: ignore
+        lines.0.sku: text
+  - all:
+      - json-fields: {fields: {curency: text}}
+        field: total"""
+TRUTHS = jsonl(
+    {"id": 1, "input": "x", "expected": {"total": {"currency": "EUR"}, "lines": [{"sku": 1, "note": "y"}]}},
+    {"id": 2, "input": "y", "expected": '{"vendor": "z", "total": {"currency": "USD"}}'},
+)
+
+
+def test_a_field_that_no_expected_answer_has_is_found_with_its_line(tmp_path):
+    """A typing error would switch its comparison off; one that is ignored may be a field that only replies have."""
+    found = [each for each in problems(folder(tmp_path, FIELDS, TRUTHS)) if "no expected answer has" in each]
+    assert [each.replace("no expected answer has the field ", "") for each in found] == [
+        "USE-CASE.md:6: json-fields: 'totl'; did you mean 'total'?",
+        "USE-CASE.md:10: json-fields: 'lines.0.sku'; did you mean 'lines.*.sku'?",
+        "USE-CASE.md:8: json-fields: 'lines.*.nte'; did you mean 'lines.*.note'?",
+        "USE-CASE.md:12: all: json-fields: 'curency'; did you mean 'currency'?",
+    ]
+
+
+def test_a_field_is_looked_for_in_all_samples_or_not_at_all(tmp_path):
+    """Some of the samples cannot tell that no other has it."""
+    case = usecases.load(folder(tmp_path, "validators: [{json-fields: {fields: {vendor: text}}}]", TRUTHS))
+    first = next(case.placed())
+    assert list(usecases.lint(case)) == []
+    assert list(usecases.lint(case, [first], complete=False)) == []
+    [found] = usecases.lint(case, [first])
+    assert "'vendor'" in found.text
+
+
 def test_answers_in_files_are_named_by_their_own_place(tmp_path):
     """The problem stands in the ground truth, not in the data."""
     data = {"data/a.txt": "x", "ground-truth/a.txt": "shipping"}

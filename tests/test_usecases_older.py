@@ -208,7 +208,7 @@ def test_a_row_without_its_label_is_told_with_its_line(tmp_path):
     files = {"USE-CASE.md": TRIAGE, "data/bugs.csv": "bug_id,title\nB1,x\nB2,y\nB3,z\n"}
     rows = [{"bug_id": name, "severity": "low"} for name in ("B1", "B2")]
     where = written(tmp_path, {**files, "ground-truth/bugs.json": json.dumps(rows)})
-    assert "data/bugs.csv, line 4: there is no expected answer for 'B3'" in refusal(where)
+    assert "data/bugs.csv:4: there is no expected answer for 'B3'" in refusal(where)
     rows += [{"bug_id": name, "severity": "low"} for name in ("B3", "B9")]
     where = written(tmp_path / "more", {**files, "ground-truth/bugs.json": json.dumps(rows, indent=0)})
     assert "there is no sample 'B9' in the data" in refusal(where)

@@ -226,7 +226,7 @@ def test_numbers_of_the_front_matter_stay_what_they_look_like(tmp_path):
     [
         ("s.yaml", "type: object\n", ""),
         ("s.yaml", "type: object\ntype: array\n", "s.yaml:2: type: the key stands twice"),
-        ("s.json", "{\n1}", "s.json, line 2: not JSON"),
+        ("s.json", "{\n1}", "s.json:2: not JSON"),
         ("s.json", "[1]", "s.json: a JSON Schema is a mapping"),
     ],
 )

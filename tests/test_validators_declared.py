@@ -47,6 +47,8 @@ REFUSED = [
     (3, "must be a validator's name"),
     (["exact"], "must be a validator's name"),
     ("exat", "there is no validator 'exat'; did you mean 'exact'?"),
+    ("equals", "there is no validator 'equals'; here it is called 'exact'"),
+    ({"exact_match": "a"}, "here it is called 'exact'"),
     ({"not-exat": "a"}, "validators[0].not-exat: there is no validator 'exat'"),
     ({"contains": 5}, "validators[0].contains: must be text; quote it"),
     ({"contains": ["a", 5]}, "validators[0].contains[1]: must be text; quote it"),
@@ -87,6 +89,13 @@ def test_a_wrong_declaration_is_refused_with_its_place(spec, said):
         made(spec)
     assert "USE-CASE.md:7: validators[0]" in str(refused.value)
     assert said in str(refused.value)
+
+
+def test_the_form_of_another_tool_is_told_how_it_is_written_here():
+    """`type:` and `value:`, as promptfoo has them."""
+    with pytest.raises(ConfigError) as refused:
+        made({"type": "equals", "value": "refund"})
+    assert refused.value.hint == "here the name is the key: `- exact: refund`"
 
 
 def test_without_an_expected_answer_nobody_can_tell():

@@ -189,6 +189,18 @@ def test_names_in_a_script_without_capitals_are_unscored() -> None:
     assert scored("grounded-names", "参加者は田中です", source=MEETING).state == "unscored"
 
 
+def test_names_that_nobody_could_look_at_are_told_beside_the_other_guards() -> None:
+    """`grounded` decides by what it can tell, and says in reason and details what it did not look at."""
+    told = "names cannot be told in a script without capital letters"
+    for reply, passed in (("参加者は田中です、5人", True), ("参加者は田中です", True), ("参加者は6人です", False)):
+        found = scored("grounded", reply, source="参加者は田中です、 5 人")
+        assert found.passed is passed, reply
+        assert found.reason.endswith(f"; {told}")
+        assert found.details["not_looked_at"] == told
+    assert scored("grounded", "参加者は田中です", None, {"only": ["names"]}, source=MEETING).state == "unscored"
+    assert "not_looked_at" not in scored("grounded", "Anna", source="Anna").details
+
+
 def test_time_stamps_outside_the_source_are_told() -> None:
     """The source covers 00:00:05 to 00:45:10."""
     assert scored("grounded-timestamps", "From 0:10 to 45:10.", source=MEETING).passed

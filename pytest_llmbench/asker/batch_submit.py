@@ -188,12 +188,12 @@ async def _let_go(reserved: Sequence[Reservation], budget: Budget | None) -> Non
 
 
 async def _reserved(questions: Collection[Question], budget: Budget | None) -> list[Reservation]:
-    """Half of each question's worst case, taken from the budget; all or none."""
+    """Half of each capped question's worst case, taken from the budget; all or none."""
     if budget is None:
         return []
     reserved: list[Reservation] = []
     try:
-        for question in questions:
+        for question in filter(budget.caps.hold, questions):
             reserved.append(_half_reserved(question, budget))  # noqa: PERF401 - what came before the refusal is let go
     except OverBudgetError:
         await _let_go(reserved, budget)

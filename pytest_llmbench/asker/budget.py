@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from fnmatch import fnmatchcase
 from typing import Any
 
 from pytest_llmbench import clock
+from pytest_llmbench.asker.caps import Caps
 from pytest_llmbench.asker.question import Question
 from pytest_llmbench.errors import OverBudgetError
 from pytest_llmbench.records import Cost
@@ -23,19 +24,6 @@ from pytest_llmbench.store.spending import Spending, Spent
 
 Save = Callable[[Spending], Future[Any]]
 """Writes an entry of the account; resolved once it is committed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Caps:
-    """The most that may be spent, in US dollars."""
-
-    run: Decimal | None = None
-    models: Mapping[str, Decimal] = field(default_factory=dict)
-    """By pattern of model names (`openai/*`); all that fit a pattern share its cap."""
-    use_cases: Mapping[str, Decimal] = field(default_factory=dict)
-
-    def __bool__(self) -> bool:
-        return self.run is not None or bool(self.models or self.use_cases)
 
 
 @dataclass(slots=True)
@@ -78,6 +66,7 @@ class Budget:
 
     def __init__(self, caps: Caps, *, save: Save, earlier: Spent | None = None) -> None:
         self._save = save
+        self.caps = caps
         self._run = None if caps.run is None else _Pot("the run", caps.run)
         self._models = {glob: _Pot(f"models {glob!r}", usd) for glob, usd in caps.models.items()}
         self._use_cases = {name: _Pot(f"the use case {name!r}", usd) for name, usd in caps.use_cases.items()}

@@ -9,7 +9,6 @@ import asyncio
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,8 @@ from sqlalchemy import Connection
 from pytest_llmbench import http
 from pytest_llmbench.asker import cassette
 from pytest_llmbench.asker.batch_questions import pending, still_pending
-from pytest_llmbench.asker.budget import Budget, Caps
+from pytest_llmbench.asker.budget import Budget
+from pytest_llmbench.asker.caps import caps_of
 from pytest_llmbench.asker.fitting import fitted
 from pytest_llmbench.asker.local import LocalAsker
 from pytest_llmbench.asker.means import Means, OnHeaders, OnText
@@ -121,13 +121,7 @@ def _rules(resolved: Resolved) -> Rules:
 
 def budget_of(resolved: Resolved, store: Store, run_id: str) -> Budget | None:
     """What is left of the run's, where anything is capped."""
-    declared = resolved.config.budget
-    most = resolved.settings.max_cost or declared.run
-    caps = Caps(
-        Decimal(most) if most else None,
-        {glob: Decimal(usd) for glob, usd in declared.models.items()},
-        {name: Decimal(usd) for name, usd in declared.use_cases.items()},
-    )
+    caps = caps_of(resolved)
     if not caps:
         return None
     return Budget(caps, save=partial(store.order_spending, run_id), earlier=store.spent(run_id))

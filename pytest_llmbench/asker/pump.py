@@ -163,7 +163,7 @@ class Pump:
             lane.waking = self._loop.call_later(wait_s, self._look, lane)
             return False
         reserved = None
-        if self._budget is not None:
+        if self._budget is not None and self._budget.caps.hold(ticket.question):
             try:
                 reserved = self._reserve(self._budget, ticket)
             except LlmbenchError as error:

@@ -3,7 +3,7 @@
 from pytest_llmbench.chunking.counting import count_messages, count_tokens, counter_for
 from pytest_llmbench.chunking.cutting import chunks
 from pytest_llmbench.chunking.fitting import Fit, Room, fit
-from pytest_llmbench.chunking.merging import Merged, merged
+from pytest_llmbench.chunking.merging import Merged, calls_after_first, merged
 from pytest_llmbench.chunking.schema import ChunkingDef, of
 from pytest_llmbench.chunking.shapes import Chunk, Chunking, Count
 
@@ -15,6 +15,7 @@ __all__ = [
     "Fit",
     "Merged",
     "Room",
+    "calls_after_first",
     "chunks",
     "count_messages",
     "count_tokens",

@@ -68,6 +68,18 @@ class _Work:
         return list(self.ask([self.messages(each) for each in samples]))
 
 
+def calls_after_first(fit: Fit, chunking: Chunking) -> int:
+    """How many calls, at least, wait for the answers to others before they can be asked.
+
+    Args:
+        fit: how a sample is cut.
+        chunking: what the use case declares.
+    """
+    if fit.is_whole or chunking.merge == "concat":
+        return 0
+    return len(fit.chunks) - 1 if chunking.merge == "refine" else 1
+
+
 def merged(sample: Sample, fit: Fit, chunking: Chunking, *, messages: Messages, ask: Ask, counter: Counter) -> Merged:
     """Ask a sample, in pieces where it has to be, and merge the answers.
 

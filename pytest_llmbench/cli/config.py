@@ -172,4 +172,6 @@ def _at(data: Any, path: KeyPath) -> Any:
 
 
 def _text(value: Any) -> str:
+    if value is None:
+        return "–"
     return str(value).lower() if isinstance(value, bool) else as_text(value) or "–"

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pytest_llmbench.cli import project, run, screen
+from pytest_llmbench.cli import conftests, project, run, screen
 from pytest_llmbench.errors import ExitCode, UsageError
 from pytest_llmbench.prompts.differing import difference
 from pytest_llmbench.prompts.history import History, Result, Version
@@ -14,16 +14,16 @@ from pytest_llmbench.prompts.messages import Message
 from pytest_llmbench.prompts.template import shown
 from pytest_llmbench.records import Sample
 from pytest_llmbench.sampling import Sampling
-from pytest_llmbench.usecases import UseCase, load
+from pytest_llmbench.usecases import UseCase, folder_of
 
 
 def test(arguments: argparse.Namespace) -> int:
     """See that every sample can be asked, and print what one is asked; with --ask have all variants compared."""
-    usecase = load(Path(arguments.folder))
-    count = sum(1 for _ in usecase.samples())
     if arguments.ask:
         limit = ["--limit", arguments.llmbench_limit] if arguments.llmbench_limit else []
-        return run.run([str(usecase.folder), "--prompt-variant", "each", *limit])
+        return run.run([str(folder_of(Path(arguments.folder))), "--prompt-variant", "each", *limit])
+    usecase = conftests.use_case(Path(arguments.folder))
+    count = sum(1 for _ in usecase.samples())
     sample = _sample(usecase, arguments.id)
     prompt = usecase.prompt.named(arguments.variant) if arguments.variant else usecase.prompt
     messages = prompt.messages(sample, arguments.model)
@@ -73,7 +73,7 @@ def diff(arguments: argparse.Namespace) -> int:
 
 
 def _opened(arguments: argparse.Namespace) -> tuple[UseCase, History]:
-    usecase = load(Path(arguments.folder))
+    usecase = conftests.use_case(Path(arguments.folder))
     return usecase, History(project.resolved(arguments).results_dir, usecase.name)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_llmbench import stories, usecases
-from pytest_llmbench.cli import screen
+from pytest_llmbench.cli import conftests, screen
 from pytest_llmbench.config.strict_yaml import shown
 from pytest_llmbench.errors import ConfigError, ExitCode, UsageError, did_you_mean
 from pytest_llmbench.usecases import PAGE, Placed, UseCase
@@ -60,7 +60,7 @@ def new(arguments: argparse.Namespace) -> int:
 
 def check(arguments: argparse.Namespace) -> int:
     """Print what is wrong with use cases."""
-    findings = [finding for folder in arguments.folders for finding in _findings(Path(folder))]
+    findings = _findings(list(map(Path, arguments.folders)))
     _tell_twins(findings)
     if arguments.json:
         screen.show_json([asdict(finding) for finding in findings])
@@ -92,13 +92,20 @@ def _show_finding(finding: Finding) -> None:
     screen.show_line(f"{finding.name} ({finding.folder}): {counted}{about}{found}")
 
 
-def _findings(folder: Path) -> list[Finding]:
+def _findings(folders: list[Path]) -> list[Finding]:
+    found = [_held(folder) for folder in folders]
+    conftests.load(page.parent for pages, _ in found for page in pages)
+    return [each for pages, told in found for each in (*map(_checked, pages), *map(_checked_story, told))]
+
+
+def _held(folder: Path) -> tuple[list[Path], list[Path]]:
+    """As `_below`, of a folder that holds something."""
     pages, told = _below(folder)
     if not pages and not told:
         raise UsageError(
             f"there is no {PAGE} and no story in {folder}", hint="`llmbench usecase new FOLDER` begins a use case"
         )
-    return [*map(_checked, pages), *map(_checked_story, told)]
+    return pages, told
 
 
 def _below(folder: Path) -> tuple[list[Path], list[Path]]:
@@ -136,7 +143,7 @@ def _checked_story(file: Path) -> Finding:
 
 def show(arguments: argparse.Namespace) -> int:
     """Print a use case, or one of its samples."""
-    case = usecases.load(Path(arguments.folder))
+    case = conftests.use_case(Path(arguments.folder))
     if arguments.id:
         return _show_sample(case, arguments)
     placed = list(case.placed() if arguments.all or arguments.json else islice(case.placed(), _LISTED + 1))
@@ -163,7 +170,7 @@ def schema(_arguments: argparse.Namespace) -> int:
 def _row(case: UseCase, one: Placed) -> tuple[str, str, str, str]:
     expected = "–" if one.sample.expected is None else _text(one.sample.expected)
     told = [*case.tags_of(one.sample), *(f"{name}={value}" for name, value in case.slices_of(one.sample).items())]
-    return one.sample.id, f"{shown(one.place.file)}:{one.place.line}", " ".join(told), expected
+    return one.sample.id, one.place.named(shown(one.place.file)), " ".join(told), expected
 
 
 def _facts(case: UseCase) -> Iterator[tuple[str, Any]]:

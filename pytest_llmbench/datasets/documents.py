@@ -48,12 +48,12 @@ def _text(path: Path) -> str:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise UsageError(
-            f"{path}, line {line}: not UTF-8: {error.reason}",
+            f"{path}:{line}: not UTF-8: {error.reason}",
             hint=f"save it as UTF-8; what is no text is one of {', '.join(sorted(FILE_KINDS - _TEXTS))}",
         ) from None
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
-        raise UsageError(f"{path}, line {line}: there is a NUL character; is this a text file?")
+        raise UsageError(f"{path}:{line}: there is a NUL character; is this a text file?")
     if not text.strip():
         raise UsageError(f"{path} holds no text")
     if path.suffix.lower() == ".json":
@@ -65,6 +65,6 @@ def _check_json(text: str, path: Path) -> None:
     try:
         json.loads(text)
     except json.JSONDecodeError as error:
-        raise UsageError(f"{path}, line {error.lineno}: not JSON: {error.msg}") from None
+        raise UsageError(f"{path}:{error.lineno}: not JSON: {error.msg}") from None
     except RecursionError:
         raise UsageError(f"{path}: the JSON is nested too deeply") from None

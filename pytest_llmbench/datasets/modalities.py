@@ -25,7 +25,7 @@ def refuse_media(needs: Iterable[str], model: str, capabilities: Capabilities, p
         needs: as from `media_needs`.
         model: its name.
         capabilities: of the model.
-        place: where the sample stands: `data/cat.png`, `data.jsonl, line 3`.
+        place: where the sample stands: `data/cat.png`, `data.jsonl:3`.
 
     Raises:
         UsageError: it does not take one of them.

@@ -94,6 +94,10 @@ class Asking:
             asked[place] += 1
         return found
 
+    def later(self, sample: Sample) -> int:
+        """How many calls it takes, at least, besides those that are `foreseen`."""
+        return chunking.calls_after_first(self._fit(sample), self.prepared.case.chunking) * self.prepared.case.repeats
+
     def answers(
         self, sample: Sample, planned: Sequence[Question], repeats: int | None = None
     ) -> tuple[list[Answer], str]:

@@ -14,7 +14,7 @@ from pytest_llmbench.display import terminal_safe
 from pytest_llmbench.errors import GroundTruthWarning, NoUseCaseWarning, UsageError
 from pytest_llmbench.evaluations.asking import Asking
 from pytest_llmbench.evaluations.items import EvaluationTest, SampleTest, StoryTest
-from pytest_llmbench.evaluations.prepared import Prepared, models_of, relative_to_root
+from pytest_llmbench.evaluations.prepared import LOOK, Prepared, models_of, refuse_doubtful, relative_to_root
 from pytest_llmbench.own_tests import PAGE
 from pytest_llmbench.session import Session
 
@@ -41,12 +41,20 @@ class OwnFile(pytest.File):
     def tests(self) -> Iterator[EvaluationTest]:
         """The tests; what `collect` raises is a `UsageError` here."""
 
-    def warn_of(self, find: Callable[[], Sequence[object]]) -> None:
-        """Warn of what is wrong here, once a session, whatever number of processes it has.
+    def tell(self, find: Callable[[], Sequence[object]]) -> None:
+        """Tell what the lint finds, as the setting `lint` says; a warning once, whatever number of processes there are.
 
         Args:
             find: gives the problems, each with its place.
+
+        Raises:
+            UsageError: there are some, and they are to be errors.
         """
+        refuse_doubtful(self.session_of_ours, find)
+        if self.session_of_ours.settings.lint == "warn":
+            self._warn_of(find)
+
+    def _warn_of(self, find: Callable[[], Sequence[object]]) -> None:
         is_first = getattr(self.config, "workerinput", {}).get("workerid", "gw0") == "gw0"
         if not is_first or not (problems := find()):
             return
@@ -54,7 +62,7 @@ class OwnFile(pytest.File):
         if len(problems) > len(lines):
             folder = PurePath(relative_to_root(self.session_of_ours, self.path)).parent
             lines.append(f"and {len(problems) - len(lines)} more: llmbench usecase check {folder}")
-        self.say(GroundTruthWarning("\n  ".join(["look at what is expected:", *lines])))
+        self.say(GroundTruthWarning("\n  ".join([LOOK, *lines])))
 
     def say(self, warning: UserWarning) -> None:
         """Warn of something in this file."""
@@ -76,7 +84,7 @@ class UseCaseFile(OwnFile):
         samples = prepared.samples
         for asking in askings:
             asking.refuse(samples)
-        self.warn_of(prepared.problems)
+        self.tell(prepared.problems)
         for asking in askings:
             for sample in samples:
                 yield SampleTest.of(self, asking, sample)
@@ -91,7 +99,7 @@ class StoryFile(OwnFile):
         own = usecases.load(beside).models if beside.is_file() and not session.settings.models else ()
         models = models_of(session, own, self.path)
         told = stories.read(self.path)
-        self.warn_of(lambda: stories.lint(told))
+        self.tell(lambda: stories.lint(told))
         for model in models:
             for story in told:
                 yield StoryTest.telling(self, session, model, story)

@@ -15,7 +15,7 @@ from pytest_llmbench.clients.request import Message
 from pytest_llmbench.errors import UsageError
 from pytest_llmbench.evaluations.asking import Answer, Asking
 from pytest_llmbench.evaluations.items import key_of
-from pytest_llmbench.evaluations.prepared import Prepared, models_of
+from pytest_llmbench.evaluations.prepared import Prepared, models_of, refuse_doubtful
 from pytest_llmbench.evaluations.telling import blank, evaluated, explained
 from pytest_llmbench.records import Evaluation, Reply, Sample, Score
 from pytest_llmbench.session import Session
@@ -56,7 +56,9 @@ def prepared_of(item: pytest.Item, session: Session) -> Prepared:
     known = item.config.stash.setdefault(_PREPARED, {})
     if (page, own) not in known:
         case = usecases.load(page)
-        known[page, own] = Prepared(session, case, own or models_of(session, case.models, page))
+        prepared = Prepared(session, case, own or models_of(session, case.models, page))
+        refuse_doubtful(session, prepared.problems)  # the page's own file may not be collected
+        known[page, own] = prepared
     return known[page, own]
 
 
@@ -72,8 +74,11 @@ def asking_of(item: pytest.Item, session: Session, model: str) -> Asking:
 
 
 def question_of(item: pytest.Item, session: Session, model: str, sample: Sample) -> Sequence[Question]:
-    """What a test that takes `reply` asks: the very questions of the page's own test, which are answered once."""
+    """What a test that takes `reply` asks: the very questions of the page's own test, which are answered once; none
+    where the sample has to be cut, since pieces are asked on the test's own behalf."""
     asking = asking_of(item, session, model)
+    if not asking.is_whole(sample):
+        return ()
     return asking.foreseen(sample, key_of(asking, sample), repeats=1)
 
 

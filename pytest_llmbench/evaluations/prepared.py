@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +21,8 @@ from pytest_llmbench.usecases import Placed, Problem, UseCase
 
 EACH = "each"
 """Of the setting `prompt_variant`: all variants are compared."""
+LOOK = "look at what is expected:"
+"""How a list of doubtful answers begins."""
 
 
 class Prepared:
@@ -79,8 +81,7 @@ class Prepared:
 
     def place_of(self, sample: Sample) -> str:
         """File and line of a sample; all data are read again."""
-        place = next(one.place for one in self.case.placed() if one.sample.id == sample.id)
-        return f"{place.file}, {place.unit} {place.line}"
+        return str(next(one.place for one in self.case.placed() if one.sample.id == sample.id))
 
     def weight_of(self, sample: Sample) -> float:
         """For how many samples of the data it stands."""
@@ -103,10 +104,26 @@ class Prepared:
     def problems(self) -> list[Problem]:
         """What is wrong with the expected answers of the samples that are asked."""
         ids = {sample.id for sample in self.samples}
-        unknown = Place(self.case.page.file, 1)
-        if next(usecases.lint(self.case, (Placed(sample, unknown) for sample in self.samples)), None) is None:
+        complete = self.case.sampling.takes_all
+        placed = (Placed(sample, Place(self.case.page.file, 1)) for sample in self.samples)
+        if next(usecases.lint(self.case, placed, complete=complete), None) is None:
             return []  # most are, and reading all data again only to know their lines would be waste
-        return list(usecases.lint(self.case, (one for one in self.case.placed() if one.sample.id in ids)))
+        asked = (one for one in self.case.placed() if one.sample.id in ids)
+        return list(usecases.lint(self.case, asked, complete=complete))
+
+
+def refuse_doubtful(session: Session, find: Callable[[], Sequence[object]]) -> None:
+    """Where the setting `lint` says so, make an error of what the lint finds.
+
+    Args:
+        session: this process's.
+        find: gives the problems, each with its place.
+
+    Raises:
+        UsageError: there are some; all of them are told.
+    """
+    if session.settings.lint == "error" and (problems := find()):
+        raise UsageError("\n  ".join([LOOK, *map(str, problems)]), hint="--llmbench-lint warn asks all the same")
 
 
 def relative_to_root(session: Session, path: Path) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +17,8 @@ _EXPECTED_LIMIT = 4000
 _REPLY_SHOWN = 400
 _SHOWN = 5
 _REASON_SHOWN = 300
+CUT_SHORT = "the reply ended at its limit of tokens (request: {max_tokens: …}, or the model's context)"
+ONCE_MORE = "asked because it was not right before (--only-failing): these samples say nothing of all the data"
 
 
 def blank(asking: Asking, sample: Sample) -> Evaluation:
@@ -70,9 +72,18 @@ def evaluated(asking: Asking, sample: Sample, answers: Sequence[Answer], note: s
         expected=_bounded(sample.expected),
         executed=executed,
         disagreements=disagreements,
-        notes=(note,) if note else (),
+        notes=tuple(_notes(asking, answers, note)),
     )
     return found if asking.session.settings.keep_prompts else without_content(found)
+
+
+def _notes(asking: Asking, answers: Sequence[Answer], note: str) -> Iterator[str]:
+    if note:
+        yield note
+    if any(call.finish_reason == "length" for answer in answers for call in answer.calls):
+        yield CUT_SHORT
+    if asking.session.settings.only_failing:
+        yield ONCE_MORE
 
 
 def outcome_of(found: Evaluation) -> Outcome:
@@ -98,6 +109,8 @@ def explained(found: Evaluation, answer: str) -> str:
         lines.insert(0, _trials_told(found))
     if not lines:
         lines = ["nothing scored the reply"]
+    if CUT_SHORT in found.notes:
+        lines.append(CUT_SHORT)
     if answer:
         lines.append(f"the reply: {_shortened(answer, _REPLY_SHOWN)!r}")
     return "\n".join(lines)

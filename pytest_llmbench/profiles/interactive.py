@@ -93,10 +93,10 @@ def _of_json(path: Path, number: int, line: str) -> str:
     try:
         told = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path}, line {number}: no JSON ({error})") from error
+        raise UsageError(f"{path}:{number}: no JSON ({error})") from error
     prompt = told.get("prompt") if isinstance(told, dict) else told
     if not isinstance(prompt, str):
-        raise UsageError(f'{path}, line {number}: neither a text nor an object with a text under "prompt"')
+        raise UsageError(f'{path}:{number}: neither a text nor an object with a text under "prompt"')
     return prompt
 
 

@@ -69,7 +69,7 @@ def _json_lines(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue
-        where = f"{path}, line {number}"
+        where = f"{path}:{number}"
         try:
             told = json.loads(line)
         except (ValueError, RecursionError) as error:
@@ -83,9 +83,9 @@ def _csv_lines(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]
     reader = csv.DictReader(text.splitlines())
     try:
         for row in reader:
-            yield f"{path}, line {reader.line_num}", row
+            yield f"{path}:{reader.line_num}", row
     except csv.Error as error:
-        raise UsageError(f"{path}, line {reader.line_num}: no CSV ({error})", hint=_HINT) from error
+        raise UsageError(f"{path}:{reader.line_num}: no CSV ({error})", hint=_HINT) from error
 
 
 def _arrival(where: str, fields: Mapping[Any, Any]) -> Arrival:

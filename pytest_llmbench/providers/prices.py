@@ -24,6 +24,9 @@ ANY = "*"
 
 _SNAPSHOT = re.compile(r"-(\d{8}|\d{4}-\d{2}-\d{2}|latest)$")
 """How providers mark a dated form of a model; it costs what the model costs."""
+_DEMO = "demo"
+_TRAITS = re.compile(r"^demo/|\+.*", re.DOTALL)
+"""What in a demo model's name tells not who answers, by whom it is billed, but how (`careful+latency_s=0`)."""
 
 
 _DATE = r"^\d{4}-\d{2}-\d{2}$"
@@ -43,7 +46,8 @@ class _Table(Strict):
 def facts(provider: str, model_id: str) -> Facts:
     """What the table says of a model or of a dated form of it; nothing where it is not in it."""
     entries = _table().providers.get(provider, {})
-    entry = entries.get(model_id) or entries.get(_SNAPSHOT.sub("", model_id)) or entries.get(ANY)
+    named = _TRAITS.sub("", model_id) if provider == _DEMO else model_id
+    entry = entries.get(named) or entries.get(_SNAPSHOT.sub("", named)) or entries.get(ANY)
     return facts_of(entry, SOURCE, entry.as_of or as_of()) if entry else Facts()
 
 

@@ -34,7 +34,14 @@ class Place:
 
     def error(self, message: str, *, hint: str = "") -> UsageError:
         """A mistake in this row."""
-        return UsageError(f"{self.file}, {self.unit} {self.line}: {message}", hint=hint)
+        return UsageError(f"{self}: {message}", hint=hint)
+
+    def named(self, name: str) -> str:
+        """The place, its file called so: `a.jsonl:3`, to which editors jump, or `a.parquet, row 3`."""
+        return f"{name}:{self.line}" if self.unit == "line" else f"{name}, {self.unit} {self.line}"
+
+    def __str__(self) -> str:
+        return self.named(str(self.file))
 
 
 def json_rows(file: Path) -> Iterator[tuple[Place, Mapping[str, Any]]]:

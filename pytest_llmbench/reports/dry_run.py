@@ -15,7 +15,7 @@ _COLUMNS = (("calls", 8), ("prompt tok", 12), ("answer tok", 12), ("expected", 1
 _TABLE_WIDTH = sum(cells for _, cells in _COLUMNS)
 
 
-def lines(estimate: Estimate, *, width: int = 80, tests: int, unplanned: int) -> list[Line]:
+def lines(estimate: Estimate, *, width: int = 80, tests: int, unplanned: int, later: int = 0) -> list[Line]:
     """The estimate as styled lines; see `terminal.MARKUP`.
 
     Args:
@@ -23,12 +23,13 @@ def lines(estimate: Estimate, *, width: int = 80, tests: int, unplanned: int) ->
         width: columns of the terminal, at least 72.
         tests: how many tests of ours were selected.
         unplanned: how many of them may ask something that is only known once they run.
+        later: how many calls more the others make at least, which depend on answers.
     """
     width = max(width, _TABLE_WIDTH)
     return [
         [("dry run  ", "dim"), (f"nothing was asked; {_count(tests, 'test')} would run", "bold")],
         *_table(estimate, width),
-        *([(part, style)] for text, style in _remarks(estimate, unplanned) for part in wrapped(text, width)),
+        *([(part, style)] for text, style in _remarks(estimate, unplanned, later) for part in wrapped(text, width)),
     ]
 
 
@@ -82,17 +83,20 @@ def _known(model: ModelEstimate) -> str:
     return " · ".join(f"{count:,} {what}" for count, what in parts if count)
 
 
-def _remarks(estimate: Estimate, unplanned: int) -> Iterator[tuple[str, str]]:
+def _remarks(estimate: Estimate, unplanned: int, later: int) -> Iterator[tuple[str, str]]:
     if estimate.batch and estimate.calls:
         yield "batch APIs: half the price, and up to 24 hours instead of the time above", ""
     if unplanned:
         ask = "asks only while it runs" if unplanned == 1 else "ask only while they run"
         yield f"{_count(unplanned, 'test')} {ask} (`model`, `bench`, `judge`): not counted", "warn"
+    if later:
+        calls = _count(later, "call")
+        yield f"and at least {calls} more (later turns of stories, cut inputs put together): not counted", "warn"
     if estimate.cap_usd is not None:
-        yield from _against(estimate)
+        yield from _against(estimate, later)
 
 
-def _against(estimate: Estimate) -> Iterator[tuple[str, str]]:
+def _against(estimate: Estimate, later: int) -> Iterator[tuple[str, str]]:
     cap, expected, worst = estimate.cap_usd, estimate.expected_usd, estimate.worst_usd
     told = f"budget {money(cap)}: "
     if cap is None or expected is None:
@@ -101,6 +105,8 @@ def _against(estimate: Estimate) -> Iterator[tuple[str, str]]:
         yield told + "less than the expected cost; what is left over ends as over budget", "bad"
     elif worst is None or worst > cap:
         yield told + "enough for the expected cost, not for the longest answers", "warn"
+    elif later:
+        yield told + "enough for the longest answers to the calls that are counted", "warn"
     else:
         yield told + "enough for the longest answers", "good"
 

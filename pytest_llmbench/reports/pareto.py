@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -18,7 +19,13 @@ _PER = 1_000
 _MOST_POINTS = 40
 _LABEL_PX = 190
 _NEAR = 0.07
-"""Of the picture's height: labels of points that are closer stand on different sides."""
+"""Of the picture's height: labels of points that are closer stand at different heights."""
+_BESIDE = 0.35
+"""Of the picture's width: further apart, two labels do not meet."""
+_HEIGHTS = (-9, 16, -24, 31, -39)
+"""Where a label may stand, in px below its point."""
+_HEIGHTS_AT_THE_BOTTOM = (-9, -24, -39, -54)
+"""Below its point would be the axis."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +72,15 @@ def _chart(table: CaseTable, points: Sequence[_Point], factor: float, x_title: s
         "scale": {"zero": False, "nice": True},
         "axis": {**y_axis, "titleX": 0, "titleY": -14, "titleBaseline": "bottom"},
     }
+    labelled = _labelled(values, is_log=x["scale"]["type"] == "log")
     return {
         "width": "container",
         "height": _HEIGHT_PX,
         "autosize": {"type": "fit-x", "contains": "padding"},
         "padding": {"top": 20, "left": 2, "right": 12, "bottom": 2},
-        "data": {"values": _labelled(values)},
+        "data": {"values": labelled},
         "config": CONFIG,
-        "layer": list(_layers(x, y)),
+        "layer": list(_layers(x, y, labelled)),
     }
 
 
@@ -96,7 +104,7 @@ def _value(point: _Point, name: str, factor: float) -> Spec:
     }
 
 
-def _layers(x: Spec, y: Spec) -> Iterator[Spec]:
+def _layers(x: Spec, y: Spec, values: Sequence[Spec]) -> Iterator[Spec]:
     at = {"x": {"field": "x", **x}, "y": {"field": "y", **y}}
     front: list[Spec] = [{"filter": "datum.front"}]
     line = {"type": "line", "interpolate": "step-after", "color": ACCENT, "strokeDash": [4, 3], "strokeWidth": 1.25}
@@ -106,7 +114,7 @@ def _layers(x: Spec, y: Spec) -> Iterator[Spec]:
     yield {"mark": thin, "encoding": {"x": at["x"], "y": {"field": "y0", **y}, "y2": {"field": "y1"}}}
     yield {"mark": thin, "encoding": {"x": {"field": "x0", **x}, "x2": {"field": "x1"}, "y": at["y"]}}
     yield {"mark": {"type": "circle", "size": 90, "opacity": 1}, "encoding": {**at, **colour}}
-    for side, down in (("left", -9), ("left", 16), ("right", -9), ("right", 16)):
+    for side, down in sorted({(value["side"], value["down"]) for value in values}):
         text = {"type": "text", "align": side, "dx": 7 if side == "left" else -7, "dy": down, "color": INK}
         yield {
             "transform": [{"filter": f"datum.side === '{side}' && datum.down === {down}"}],
@@ -115,18 +123,31 @@ def _layers(x: Spec, y: Spec) -> Iterator[Spec]:
         }
 
 
-def _labelled(values: list[Spec]) -> list[Spec]:
-    """Each with the side on which its name stands: towards the middle, and above unless its neighbour's is there."""
-    low, high = min(value["x0"] for value in values), max(value["x1"] for value in values)
+def _labelled(values: list[Spec], *, is_log: bool) -> list[Spec]:
+    """Each with where its name stands: towards the middle, and at a height that no neighbour's name has."""
     bottom, top = min(value["y0"] for value in values), max(value["y1"] for value in values)
-    above: list[float] = []
-    for value in sorted(values, key=lambda value: value["y"], reverse=True):
-        value["side"] = "left" if value["x"] <= (low * high) ** 0.5 or value["x"] <= (low + high) / 4 else "right"
-        is_taken = any(abs(value["y"] - other) < _NEAR * ((top - bottom) or 1) for other in above)
-        value["down"] = 16 if is_taken else -9
-        if not is_taken:
-            above.append(value["y"])
+    across = _across([value["x"] for value in values], is_log=is_log)
+    placed: list[tuple[float, Spec]] = []
+    for place, value in sorted(zip(across, values, strict=True), key=lambda pair: pair[1]["y"], reverse=True):
+        height = (top - bottom) or 1
+        near = [
+            other["down"]
+            for where, other in placed
+            if abs(value["y"] - other["y"]) < _NEAR * height and abs(place - where) < _BESIDE
+        ]
+        heights = _HEIGHTS_AT_THE_BOTTOM if value["y"] - bottom < _NEAR * height else _HEIGHTS
+        value["side"] = "left" if place <= 0.5 else "right"
+        value["down"] = next((down for down in heights if down not in near), heights[0])
+        placed.append((place, value))
     return values
+
+
+def _across(values: Sequence[float], *, is_log: bool) -> list[float]:
+    """Where each stands in the picture, from 0 to 1."""
+    if not is_log:
+        return [value / (max(values) or 1) for value in values]
+    low, high = math.log(min(values)), math.log(max(values))
+    return [(math.log(value) - low) / (high - low) for value in values]
 
 
 def _x_axis(values: Sequence[Spec]) -> Spec:
@@ -138,4 +159,7 @@ def _x_axis(values: Sequence[Spec]) -> Spec:
             value["x0"] = max(value["x0"], steps[0])  # 0 is infinitely far away
         scale = {"type": "log", "nice": False, "domain": [steps[0], steps[-1]]}
         return {"scale": scale, "axis": {"values": steps, "format": NUMBERS, "grid": False}}
-    return {"scale": {"zero": True, "nice": True}, "axis": {"tickCount": 5, "format": NUMBERS, "grid": False}}
+    return {
+        "scale": {"type": "linear", "zero": True, "nice": True},
+        "axis": {"tickCount": 5, "format": NUMBERS, "grid": False},
+    }

@@ -137,7 +137,8 @@ class _Writer:
         if asked.outcome == Outcome.RIGHT:
             return ""
         told = next((result for result in asked.results if str(result.outcome) == asked.outcome), asked.results[0])
-        return display_safe(" ".join(f"{told.category} {told.message}".split())[:_WHY], keep="")
+        words = " ".join(f"{told.category} {told.message}".split())
+        return display_safe(words if len(words) <= _WHY else f"{words[: _WHY - 1].rstrip()}…", keep="")
 
     def _trial(self, trial: Trial) -> Json:
         replies = [self._reply(reply) for id_ in trial.reply_ids if (reply := self._replies.get(id_)) is not None]

@@ -70,6 +70,11 @@ class Sampling:
     failing: Collection[str] | None = None
     """Only samples with these ids: those that failed before. None: all."""
 
+    @property
+    def takes_all(self) -> bool:
+        """Whether every sample is asked, whatever the data are."""
+        return self.limit is None and not self.ids and self.failing is None
+
     def chosen(self, samples: Iterable[Sample]) -> Iterator[Sample]:
         """The samples that are asked, in the order of the data; a stream where there is no limit.
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from pytest_llmbench.config.strict import Strict, problem
+from pytest_llmbench.errors import UsageError
 from pytest_llmbench.records import Outcome, TestResult
 from pytest_llmbench.sampling.choosing import Sampling
 from pytest_llmbench.settings import Settings
@@ -47,14 +48,21 @@ def told(sampling: Sampling, settings: Settings, failing: Collection[str] | None
 
     Args:
         sampling: of the use case.
-        settings: `limit`, `seed`, `stratify` and `ids`.
+        settings: `limit`, `seed`, `stratify`, `weights` and `ids`.
         failing: the ids that failed before, for `only_failing`; see `failing_ids`.
+
+    Raises:
+        UsageError: there are weights, and nobody says of which field.
     """
+    stratify = settings.stratify or sampling.stratify
+    if settings.weights and not stratify:
+        raise UsageError("weights belong to values of a field", hint="say which: --llmbench-stratify FIELD")
+    is_other = stratify != sampling.stratify
     return sampling.narrowed(
-        limit=settings.limit or None,
-        seed=settings.seed or None,
-        stratify=settings.stratify or None,
-        weights={} if settings.stratify and settings.stratify != sampling.stratify else None,
+        limit=settings.limit,
+        seed=settings.seed,
+        stratify=stratify,
+        weights={} if is_other and settings.weights is None else settings.weights,
         ids=settings.ids or None,
         failing=failing,
     )

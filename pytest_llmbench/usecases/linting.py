@@ -11,9 +11,11 @@ from typing import Any
 from pytest_llmbench.config.strict_yaml import shown
 from pytest_llmbench.questions.rows import Place
 from pytest_llmbench.usecases.data import Placed
+from pytest_llmbench.usecases.field_paths import FieldPaths
 from pytest_llmbench.usecases.usecase import UseCase
 from pytest_llmbench.validators.contradictions import contradictions
 from pytest_llmbench.validators.json_text import truth_of
+from pytest_llmbench.validators.material import Material
 from pytest_llmbench.validators.schemas import Schema
 
 _BY_SCHEMA = "json-schema"
@@ -29,7 +31,7 @@ class Problem:
     """What is wrong with one expected answer, or with the use case as a whole."""
 
     place: str
-    """`file:line`."""
+    """`file:line`, see `Place.named`."""
     sample: str
     """Its id; empty where it is about none."""
     source: str
@@ -41,32 +43,43 @@ class Problem:
         return f"{self.place}:{of} {self.source}: {self.text}"
 
 
-def lint(case: UseCase, placed: Iterable[Placed] | None = None) -> Iterator[Problem]:
+def lint(case: UseCase, placed: Iterable[Placed] | None = None, *, complete: bool = True) -> Iterator[Problem]:
     """The problems of a use case, in the order of its samples; nothing is asked.
 
     Args:
         case: the use case.
         placed: those of its samples that are looked at; None: all.
+        complete: these are all: what none of them has, no sample has.
 
     Raises:
         UsageError: a sample cannot be read at all; with file and line.
     """
     if not case.validators and not case.judges:
         yield Problem(f"{case.page.name}:1", "", "page", "nothing scores a reply: there is no validator and no judge")
-    faults_of, twins = _schema_faults(case), _Twins()
+    faults_of, twins, paths = _schema_faults(case), _Twins(), FieldPaths(case.validators)
     for one in case.placed() if placed is None else placed:
         expected = one.sample.expected
         for text in faults_of(expected) if expected is not None else ():
             yield _problem(one, "schema", text)
         if text := twins.contradiction(one):
             yield _problem(one, "twins", text)
-        for name, text in _by_validators(case, one):
+        material = replace(case.material(one.sample), schema=case.output.truth_schema)
+        paths.look_at(material)
+        for name, text in _by_validators(case, material):
             yield _problem(one, name, text)
+    for name, path, text in paths.unmatched() if complete else ():
+        yield Problem(f"{case.page.name}:{_line_of_field(case, path)}", "", name, text)
 
 
-def _by_validators(case: UseCase, one: Placed) -> Iterator[tuple[str, str]]:
+def _line_of_field(case: UseCase, path: str) -> int:
+    """Where a path stands below `fields:` of a validator; the validators' line where it cannot be told."""
+    lines = case.page.front.lines if case.page.front else {}
+    named = (line for keys, line in lines.items() if keys[0:1] == ("validators",) and keys[-2:] == ("fields", path))
+    return next(named, case.page.line(("validators",)))
+
+
+def _by_validators(case: UseCase, material: Material) -> Iterator[tuple[str, str]]:
     """What validators have against the expected answer: by itself, and as if it were a reply."""
-    material = replace(case.material(one.sample), schema=case.output.truth_schema)
     defects = [(each.name, text) for each in case.validators for text in each.defects(material)]
     yield from defects
     if not _has_the_form_of_a_reply(case.output.kind, material.expected):
@@ -88,7 +101,7 @@ def _has_the_form_of_a_reply(kind: str, expected: Any) -> bool:
 
 def _problem(one: Placed, source: str, text: str) -> Problem:
     place = one.truth or one.place
-    return Problem(f"{shown(place.file)}:{place.line}", one.sample.id, source, text)
+    return Problem(place.named(shown(place.file)), one.sample.id, source, text)
 
 
 def _schema_faults(case: UseCase) -> SchemaFaults:
@@ -114,7 +127,7 @@ class _Twins:
         earlier, place, id_ = self._seen.setdefault(asked, (answer, one.truth or one.place, sample.id))
         if earlier == answer:
             return ""
-        return f"{id_} ({shown(place.file)}:{place.line}) asks the same and expects something else"
+        return f"{id_} ({place.named(shown(place.file))}) asks the same and expects something else"
 
 
 def _digest(value: Any) -> bytes:

@@ -36,8 +36,21 @@ def load(path: Path) -> UseCase:
     Raises:
         ConfigError: the page cannot be read, or says something that cannot be; every mistake with file and line.
     """
-    found = page.read(path if path.name == PAGE and not path.is_dir() else path / PAGE)
+    found = page.read(_page_at(path))
     return older.use_case(found) if found.front is None else _declared(found)
+
+
+def folder_of(path: Path) -> Path:
+    """The folder of a use case that is named by it or by its page; what its page says is not looked at.
+
+    Raises:
+        ConfigError: there is no page that can be read.
+    """
+    return page.read(_page_at(path)).file.parent
+
+
+def _page_at(path: Path) -> Path:
+    return path if path.name == PAGE and not path.is_dir() else path / PAGE
 
 
 def is_page(file: Path) -> bool:

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pytest_llmbench.errors import MissingExtraError, did_you_mean
+from pytest_llmbench.errors import MissingExtraError
 from pytest_llmbench.records.score import Score
+from pytest_llmbench.validators.foreign_names import or_rather, written_here
 from pytest_llmbench.validators.json_reply import NotThereError, at_path, reply_json
 from pytest_llmbench.validators.material import Material, as_text
 from pytest_llmbench.validators.registry import VALIDATORS
@@ -77,7 +78,7 @@ class Declared:
     def defects(self, material: Material) -> list[str]:
         """What is wrong with the expected answer itself; never raises."""
         try:
-            return self.scorer.defects(self._narrowed_truth(material))
+            return self.scorer.defects(self.narrowed_truth(material))
         except NotThereError as error:
             return [f"the expected answer {error}"]
         except Exception as error:  # noqa: BLE001  as above
@@ -85,7 +86,7 @@ class Declared:
 
     def _judged(self, material: Material) -> Score:
         if self.field:
-            truth = self._narrowed_truth(material)
+            truth = self.narrowed_truth(material)
             try:
                 given = at_path(reply_json(material.answer), self.field)
             except (ValueError, NotThereError) as error:
@@ -96,8 +97,13 @@ class Declared:
             found = self.threshold.applied(found)
         return _opposite(found) if self.inverted else found
 
-    def _narrowed_truth(self, material: Material) -> Material:
-        """What stands in the field of an expected answer that has fields; one that has none is the field's own."""
+    def narrowed_truth(self, material: Material) -> Material:
+        """What stands in the field of an expected answer that has fields; one that has none is the field's own.
+
+        Raises:
+            NotThereError: it has no such field.
+            ValueError: it looks like JSON and is none.
+        """
         expected = material.expected
         if self.field and isinstance(expected, str) and expected.lstrip()[:1] in {"{", "["}:
             expected = reply_json(expected)
@@ -174,7 +180,9 @@ def _taken_apart(spec: Any, where: Where) -> tuple[str, Any, Mapping[str, Any]]:
     named = [key for key in spec if key not in COMMON]
     if len(named) != 1:
         found = f"there are {', '.join(map(repr, named))}" if named else "there is none"
-        raise where.error(f"names one validator: {found}", hint=f"beside it may stand {', '.join(COMMON)}")
+        raise where.error(
+            f"names one validator: {found}", hint=written_here(spec) or f"beside it may stand {', '.join(COMMON)}"
+        )
     common = {key: spec[key] for key in COMMON if key in spec}
     _check_common(common, where)
     return named[0], spec[named[0]], common
@@ -194,9 +202,8 @@ def _kind(name: str, where: Where) -> Validator:
     if name not in VALIDATORS:
         known = sorted(VALIDATORS)
         raise where.error(
-            f"there is no validator {name!r}{did_you_mean(name, known)}",
-            hint=f"validators: {', '.join(known)}; one of your own is registered in a conftest.py, which pytest and "
-            "`llmbench run` load and other commands do not",
+            f"there is no validator {name!r}{or_rather(name, known)}",
+            hint=f"validators: {', '.join(known)}; one of your own is registered in a conftest.py of the project",
         )
     return VALIDATORS[name]
 

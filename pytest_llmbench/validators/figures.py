@@ -6,12 +6,14 @@ citation or a part of a date or time is no number here; a code (`INV-2041`, `GPT
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from pytest_llmbench.validators.reply_text import one_form
+from pytest_llmbench.validators.signs import sign
 
 _TOKEN = re.compile(
     r"""(?<![\w.,])
@@ -50,31 +52,49 @@ class Figure:
     """None for a code, which stands for itself."""
     unit: Decimal = Decimal(1)
     """What the last digit shown is worth: 0.1 of `12.3`, 100 000 of `1.2 million`."""
+    sign: int = 1
+    """-1 below zero, 0 where nobody can tell."""
+    text: str = field(default="", compare=False, repr=False)
+    """Where it stands, from `start`."""
+    start: int = field(default=0, compare=False)
+
+
+def plain(text: str) -> str:
+    """The text in one form; a long dash stands between words and makes no code of them: `cheap—5 euros`."""
+    return one_form(text.replace("—", " - "))
 
 
 def figures(text: str) -> Iterator[Figure]:
     """The numbers and codes of a text, in order."""
-    text = _CITATION.sub(" ", _LIST_NUMBER.sub(" ", one_form(text)))
+    text = _CITATION.sub(" ", _LIST_NUMBER.sub(" ", plain(text)))
     for token in _TOKEN.finditer(text):
         if token["code"]:
             yield Figure(token["code"].rstrip("-/"))
-        elif token["letters"] and token["letters"].lower() not in _ORDINALS | _SCALES.keys():
-            yield from _measured(token)
         else:
-            yield from _plain(token)
+            is_measured = token["letters"] and token["letters"].lower() not in _ORDINALS | _SCALES.keys()
+            yield from _placed(_measured(token) if is_measured else _plain(token), text, token)
 
 
 def spelled(text: str) -> Iterator[Figure]:
     """The numbers that English words of a text spell: `twelve`, `twenty-five`, `three hundred`."""
     for found in _SPELLED.finditer(text):
         value = Decimal(_WORDS[found[1].lower()] + _WORDS.get((found[2] or "").lower(), 0))
-        yield Figure(found[0], (value.scaleb(_SCALES.get((found[3] or "").lower(), 0)),))
+        figure = Figure(found[0], (value.scaleb(_SCALES.get((found[3] or "").lower(), 0)),))
+        yield from _placed([figure], text, found)
 
 
 def spaced(text: str) -> Iterator[Decimal]:
     """The numbers of a text with spaces between their thousands: `4 312,50`. They may be two numbers just as well."""
     for found in _SPACED.finditer(one_form(text)):
         yield Decimal(f"{found[1].replace(' ', '')}.{found[2] or 0}")
+
+
+def _placed(read: Iterable[Figure], text: str, found: re.Match[str]) -> Iterator[Figure]:
+    """With where they stand; a sign goes with the first of a list written without spaces: `-1,2,3`."""
+    for place, figure in enumerate(read):
+        signed = 1 if place or not figure.readings else sign(text, found.start(), found.end())
+        shown = f"-{figure.shown}" if signed < 0 else figure.shown
+        yield dataclasses.replace(figure, shown=shown, sign=signed, text=text, start=found.start())
 
 
 def _measured(token: re.Match[str]) -> Iterator[Figure]:

@@ -6,14 +6,14 @@ what they find is put together rightly.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from pytest_llmbench.records.score import Score
 from pytest_llmbench.validators import calendar_dates, figures, names, time_marks
+from pytest_llmbench.validators.known_numbers import KnownNumbers, without_times
 from pytest_llmbench.validators.material import Material
 from pytest_llmbench.validators.reply_text import one_form
 from pytest_llmbench.validators.scorer import Plain, Scorer, Validator, Where, keys_of, rated, unscored
@@ -33,23 +33,29 @@ class Claims:
     invented: tuple[str, ...]
     unknown: str = ""
     """Why nobody can tell; empty where one can."""
+    turned: frozenset[str] = frozenset()
+    """Those of the invented that the source has with the other sign."""
+    aside: str = ""
+    """What else nobody looked at, and why."""
 
 
 Guard = Callable[[str, str], Claims]
 """Of a reply and its source."""
 
 
-def numbers(reply: str, source: str, *, exact: bool = False) -> Claims:
-    """Numbers and codes; a rounded number is the number it was rounded from, unless `exact`."""
-    told = {value for read in (figures.figures, figures.spelled) for each in read(source) for value in each.readings}
-    known = sorted(told.union(figures.spaced(source)))
-    literal = one_form(source).casefold()
-    rest = time_marks.without_marks(calendar_dates.without_dates(one_form(reply)))
+def numbers(reply: str, source: str, *, exact: bool = False, sums: bool = False) -> Claims:
+    """Numbers and codes.
+
+    A rounded number is the number it was rounded from, unless `exact`. One whose sign is another than the source's is
+    made up, where both are certain. With `sums` so may be computed: two of the source's numbers, or all of them.
+    """
+    known = KnownNumbers(source, exact=exact, sums=sums)
+    rest = without_times(reply)
     spelled = (each for each in figures.spelled(rest) if each.readings[0] >= _LARGE)
     claimed = [*figures.figures(rest), *spelled]
-    years = {Decimal(year) for year in calendar_dates.years(source)}
-    invented = [figure.shown for figure in claimed if not _is_known(figure, known, years, literal, exact=exact)]
-    return Claims(len(claimed), tuple(dict.fromkeys(invented)))
+    invented = [figure for figure in claimed if not known.has(figure)]
+    turned = frozenset(figure.shown for figure in invented if known.has_opposite(figure))
+    return Claims(len(claimed), tuple(dict.fromkeys(figure.shown for figure in invented)), turned=turned)
 
 
 def dates(reply: str, source: str) -> Claims:
@@ -82,19 +88,6 @@ def time_stamps(reply: str, source: str, *, tolerance_s: float = 1.0) -> Claims:
     return Claims(len(claimed), tuple(dict.fromkeys(invented)))
 
 
-def _is_known(
-    figure: figures.Figure, known: Sequence[Decimal], years: set[Decimal], literal: str, *, exact: bool
-) -> bool:
-    if not figure.readings:
-        return figure.shown.casefold() in literal
-    for value in figure.readings:
-        slack = Decimal(0) if exact or not value else figure.unit / 2
-        place = bisect_left(known, value - slack)
-        if value in years or (place < len(known) and known[place] <= value + slack):
-            return True
-    return False
-
-
 def _guard(kind: str, count: Guard, allowed: Sequence[str]) -> Scorer:
     """A scorer: the share of what the reply mentions that the source mentions, too; passes where that is all."""
     free = frozenset(each.casefold() for each in allowed)
@@ -118,15 +111,20 @@ def _guard(kind: str, count: Guard, allowed: Sequence[str]) -> Scorer:
 
 
 def _score(kind: str, claims: Claims, invented: Sequence[str]) -> Score:
+    aside = f"; {claims.aside}" if claims.aside else ""
+    details = {"not_looked_at": claims.aside} if aside else {}
     if not claims.mentioned:
-        return rated(1.0, True, f"the reply mentions no {kind}")
+        return rated(1.0, True, f"the reply mentions no {kind}{aside}", **details)
     if not invented:
-        return rated(1.0, True, f"the source has every {kind} of the reply ({claims.mentioned})", invented=[])
+        told = f"the source has every {kind} of the reply ({claims.mentioned})"
+        return rated(1.0, True, f"{told}{aside}", invented=[], **details)
     share = 1 - min(len(invented), claims.mentioned) / claims.mentioned
     named = [each if len(each) <= _LONG else f"{each[:_LONG]}…" for each in invented[:_SHOWN]]
     more = f" and {len(invented) - _SHOWN} more" if len(invented) > _SHOWN else ""
-    reason = f"not in the source: {', '.join(map(repr, named))}{more}"
-    return rated(share, False, reason, invented=named, mentioned=claims.mentioned)
+    turned = [each for each in invented if each in claims.turned][:_SHOWN]
+    other = f"; with another sign there: {', '.join(map(repr, turned))}" if turned else ""
+    reason = f"not in the source: {', '.join(map(repr, named))}{more}{other}{aside}"
+    return rated(share, False, reason, invented=named, mentioned=claims.mentioned, **details)
 
 
 def _parser(kind: str, count: Callable[..., Claims], options: Mapping[str, type]) -> Callable[[Any, Where], Scorer]:
@@ -149,18 +147,27 @@ _KINDS: Mapping[str, tuple[str, Callable[..., Claims]]] = {
 
 
 def _parse_all(argument: Any, where: Where) -> Scorer:
-    given = keys_of(argument, where, {"allow": list, "only": list})
+    given = keys_of(argument, where, {"allow": list, "only": list, "sums": bool})
     chosen = given.get("only", list(_KINDS))
     if not chosen or any(kind not in _KINDS for kind in chosen):
         raise where.at("only").error(f"must be a list of some of {', '.join(_KINDS)}")
     allowed = [str(each) for each in given.get("allow", [])]
-    return _guard("number, name, date and time stamp", lambda reply, source: _together(reply, source, chosen), allowed)
+    guards = dict(_KINDS) | {"numbers": ("number", partial(numbers, sums=given.get("sums", False)))}
+    *kinds, last = [guards[one][0] for one in chosen]
+    kind = " and ".join(filter(None, [", ".join(kinds), last]))
+    return _guard(kind, lambda reply, source: _together([guards[one][1](reply, source) for one in chosen]), allowed)
 
 
-def _together(reply: str, source: str, chosen: Sequence[str]) -> Claims:
-    found = [_KINDS[kind][1](reply, source) for kind in chosen]
-    invented = tuple(each for claims in found for each in claims.invented)
-    return Claims(sum(claims.mentioned for claims in found), invented)
+def _together(found: Sequence[Claims]) -> Claims:
+    """What all guards found; unknown where none of them can tell anything."""
+    unknown = "; ".join(dict.fromkeys(claims.unknown for claims in found if claims.unknown))
+    return Claims(
+        sum(claims.mentioned for claims in found),
+        tuple(each for claims in found for each in claims.invented),
+        unknown if all(claims.unknown for claims in found) else "",
+        frozenset().union(*(claims.turned for claims in found)),
+        unknown,
+    )
 
 
 TABLE: tuple[Validator, ...] = (
@@ -174,9 +181,10 @@ TABLE: tuple[Validator, ...] = (
     ),
     Validator(
         "grounded-numbers",
-        "no number or code that the source does not contain; rounding is allowed, unless `exact`",
-        _parser("number", numbers, {"exact": bool}),
-        {"exact": True, "allow": ["100"]},
+        "no number or code that the source does not contain; rounding is allowed, unless `exact`, and with `sums` the "
+        "sum or difference of two of its numbers, and the sum of all",
+        _parser("number", numbers, {"exact": bool, "sums": bool}),
+        {"exact": True, "sums": True, "allow": ["100"]},
         measure="value",
         settles=True,
     ),

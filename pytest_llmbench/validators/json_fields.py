@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -76,6 +76,23 @@ class Fields:
         if not isinstance(truth, dict | list) or not truth:
             return [f"the expected answer {as_text(truth)[:_SHOWN]!r} has no fields"]
         return list(self._misfits(truth, ""))
+
+    def paths_in(self, material: Material) -> set[str]:
+        """The paths of all that an expected answer holds, with `*` for places in lists."""
+        return set(map(pattern_of, _paths(truth_of(material.expected), "")))
+
+    def unmatched(self, seen: Collection[str]) -> Iterator[tuple[str, str]]:
+        """Paths that are named here and that no expected answer has, each with a sentence.
+
+        A field that is ignored may be one that only replies have: it is told where it resembles another.
+
+        Args:
+            seen: the paths of all expected answers.
+        """
+        for path in [*self.comparisons, *self.keyed, *self.ignored] if seen else ():
+            near = "" if path in seen else did_you_mean(path, seen)
+            if path not in seen and (near or path not in self.ignored):
+                yield path, f"no expected answer has the field {path!r}{near}"
 
     def _misfits(self, value: Any, path: str) -> Iterator[str]:
         """Values that their comparison cannot compare, and items of a list that its key does not tell apart."""
@@ -189,6 +206,14 @@ def _children(value: Any) -> Iterator[tuple[Any, Any]]:
         yield from value.items()
     elif isinstance(value, list):
         yield from enumerate(value)
+
+
+def _paths(value: Any, path: str) -> Iterator[str]:
+    """The path of each thing below a value."""
+    for key, each in _children(value):
+        here = f"{path}.{key}".lstrip(".")
+        yield here
+        yield from _paths(each, here)
 
 
 def _name_of(item: Any, key: str) -> str:
