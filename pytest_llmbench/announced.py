@@ -18,6 +18,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from pytest_llmbench.records import Record
@@ -59,6 +60,21 @@ def forget(meeting_place: Path) -> None:
     """Remove what workers wrote: it was read."""
     for path in _files(meeting_place):
         path.unlink(missing_ok=True)
+
+
+def forget_left(meeting_place: Path, controller_pid: int) -> None:
+    """Remove what the workers wrote, and those of controllers that were killed before they had read it.
+
+    Args:
+        meeting_place: the run's, whose name has the controller's process id in it.
+        controller_pid: that id.
+    """
+    forget(meeting_place)
+    before, mark, _ = meeting_place.name.rpartition(f"-{controller_pid}-")
+    for path in meeting_place.parent.glob(f"{before}-*.tests") if mark else ():
+        pid = path.name.removeprefix(f"{before}-").partition("-")[0]
+        if pid.isdecimal() and not psutil.pid_exists(int(pid)):
+            path.unlink(missing_ok=True)
 
 
 def _files(meeting_place: Path) -> Iterator[Path]:

@@ -22,7 +22,7 @@ import pytest
 
 from pytest_llmbench import garbage
 from pytest_llmbench.ahead import ask_ahead, check_priced, may_not_run, share_of
-from pytest_llmbench.announced import announce, announced, forget
+from pytest_llmbench.announced import announce, announced, forget, forget_left
 from pytest_llmbench.contexts import Identity, TestContext
 from pytest_llmbench.display import terminal_safe
 from pytest_llmbench.errors import ExitCode, InfraError, LlmbenchError, StoreError, UsageError
@@ -311,8 +311,7 @@ class Recorder:
         self._end_progress()
         if not self.is_worker:
             self.session.stop_servers()
-            if self._announced:
-                forget(self.session.meeting_place)
+            forget_left(self.session.meeting_place, self.session.identity.controller_pid)
         self.session.close()
         if "pytest_llmbench.http" in sys.modules:
             from pytest_llmbench import http

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from pytest_llmbench.announced import announce, announced, forget
+from pytest_llmbench.announced import announce, announced, forget, forget_left
 from pytest_llmbench.testitems import stable_key
 
 
@@ -35,3 +38,16 @@ def test_a_worker_that_cannot_write_leaves_no_half_file(pytester: pytest.Pyteste
     with pytest.raises(OSError, match="No such file"):
         announce(tmp_path / "gone" / "llmbench-0-1-secret", items)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_the_workers_of_a_killed_controller_wrote_is_removed_by_the_next_run(tmp_path: Path) -> None:
+    """What those of a living one wrote stays, and so does what is named otherwise."""
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        ended.wait()
+    own, living, dead = (tmp_path / f"llmbench-0-{pid}-abc" for pid in (os.getpid(), os.getppid(), ended.pid))
+    files = {path: path.with_name(f"{path.name}.0123.tests") for path in (own, living, dead)}
+    other = tmp_path / f"llmbench-1-{ended.pid}-abc.0123.tests"
+    for file in (*files.values(), other):
+        file.write_text("{}")
+    forget_left(own, os.getpid())
+    assert sorted(tmp_path.iterdir()) == sorted([files[living], other])
