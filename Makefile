@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
 .DEFAULT_GOAL := help
-.PHONY: help demo profiles-demo usecases-demo test test-full coverage lint format docs benchmarks clean
+.PHONY: help demo profiles-demo usecases-demo judge-demo test test-full coverage lint format docs benchmarks clean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -28,6 +28,10 @@ profiles-demo: $(VENV)/.installed-local  ## all six profiles on two small models
 usecases-demo: $(VENV)/.installed-usecases  ## ten use cases, asked of two demo models and a small local one (some 5 minutes)
 	@$(BIN)/llmbench models pull $(MODEL)
 	@$(BIN)/llmbench run example_suites/usecases --results-dir .llmbench
+
+judge-demo: $(VENV)/.installed-local  ## six scripted judges and two small local ones, held against what people said (some 2 minutes)
+	@$(BIN)/llmbench models pull $(MODEL) $(GEMMA)
+	@$(BIN)/llmbench judge calibrate example_suites/judges --results-dir .llmbench --calibrations .llmbench/judges
 
 test: $(VENV)/.installed-dev  ## the tests that take minutes; what needs a missing browser skips and says so
 	@$(BIN)/python -m pytest -m "not slow" -n 2 $(PYTEST_ARGS)

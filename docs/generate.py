@@ -24,7 +24,8 @@ from pytest_llmbench.cli.verb import Argument, Verb
 from pytest_llmbench.cli.verbs import DESCRIPTION, GROUPS, VERBS
 from pytest_llmbench.errors import Category, ExitCode
 from pytest_llmbench.metrics import METRICS, Direction, Metric
-from pytest_llmbench.options import BY_NAME, OPTIONS, Option
+from pytest_llmbench.option_kinds import Option
+from pytest_llmbench.options import BY_NAME, OPTIONS
 from pytest_llmbench.profiles import PROFILES
 from pytest_llmbench.profiles.demo_form import DEMO
 from pytest_llmbench.profiles.ratings import BETTER_BY, mark_for
@@ -33,6 +34,8 @@ from pytest_llmbench.reports.figures import quantity
 from pytest_llmbench.usecases.json_schema import json_schema as usecase_schema
 
 sys.path.insert(0, str(Path(__file__).parent))  # the tests load this file by its path
+from generating.corruptions_page import corruptions_page
+from generating.rubrics_page import rubrics_page
 from generating.tables import schema_sections, table
 from generating.use_case_page import use_case_page
 from generating.validators_page import validators_page
@@ -48,6 +51,8 @@ def pages() -> dict[str, str]:
         "configuration.md": _NOTE + configuration_page(),
         "use-case.md": _NOTE + use_case_page(),
         "validators.md": _NOTE + validators_page(),
+        "corruptions.md": _NOTE + corruptions_page(),
+        "rubrics.md": _NOTE + rubrics_page(),
         "cli.md": _NOTE + cli_page(),
         "metrics.md": _NOTE + metrics_page(),
         "profiles.md": _NOTE + profiles_page(),
@@ -274,7 +279,7 @@ def exit_codes_page() -> str:
         "0 to 5 are pytest's own; 6 (too many warnings) is passed on where pytest gives it. When no test failed\n"
         "plainly, the first that applies of 12, 11, 10 and 13 is the status.\n\n"
         + table(("code", "name", "meaning"), codes)
-        + "\nVerbs other than `llmbench run` end with 0, 1, 2 "
+        + "\nVerbs other than `run`, `rejudge` and `regate` end with 0, 1, 2 "
         "or 4. A reader that closes the pipe early (`| head`) is no error.\n\n"
         "2 is also how pytest ends when a file cannot be collected; a name that no model has, in\n"
         "`@pytest.mark.models(...)`, is such a case, and nothing was run.\n\n"

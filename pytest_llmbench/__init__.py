@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pytest_llmbench.errors import GroundTruthWarning, InfraError, LlmbenchError, ReplyFormatError, UsageError
     from pytest_llmbench.records import Measurement, Reply, Score, Series
+    from pytest_llmbench.results.pass_rates import pass_rate
+    from pytest_llmbench.results.rankings import ranking
     from pytest_llmbench.validators.own import validator
 
 __version__ = "0.1.0"
@@ -28,11 +30,15 @@ __all__ = [
     "Series",
     "UsageError",
     "__version__",
+    "pass_rate",
+    "ranking",
     "validator",
 ]
 
 _HOMES = {
     **dict.fromkeys(("Measurement", "Reply", "Score", "Series"), "records"),
+    "pass_rate": "results.pass_rates",
+    "ranking": "results.rankings",
     "validator": "validators.own",
 }
 

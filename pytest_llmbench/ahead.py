@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from typing import TYPE_CHECKING, TypeGuard
 
 import pytest
 
@@ -11,12 +12,18 @@ from pytest_llmbench.asker.caps import caps_of
 from pytest_llmbench.asker.question import Question
 from pytest_llmbench.asker.worst_case import worst_case_of
 from pytest_llmbench.bookings import place_hash
+from pytest_llmbench.display import terminal_safe
+from pytest_llmbench.errors import UsageError
 from pytest_llmbench.fixtures import asked_of_us
 from pytest_llmbench.own_tests import OwnTest
 from pytest_llmbench.samples import PLANNED, declared, request_for
 from pytest_llmbench.serving import subject_of
 from pytest_llmbench.session import Session
-from pytest_llmbench.testitems import model_of, sample_of, stable_key
+from pytest_llmbench.testitems import judges_of, model_of, sample_of, stable_key
+
+if TYPE_CHECKING:
+    from pytest_llmbench.evaluations.following import Follower
+    from pytest_llmbench.evaluations.items import SampleTest
 
 WINDOW = 8
 """How many replies are asked for ahead of the tests where the first failure may end the session."""
@@ -33,10 +40,13 @@ def ask_ahead(
     Args:
         session: this process's.
         items: the tests, in the order in which they run.
-        may_stop: whether a failure may end the session (`-x`, `--maxfail`): then little is asked ahead.
+        may_stop: whether a failure may end the session (`-x`, `--maxfail`), or tests may be left out: then little is
+            asked ahead.
         share: the part of the tests that is this process's to see to, where several have the same: (which, of how
             many). A test whose question another one planned finds it by its id.
     """
+    if share[0] == 0:
+        tell_further(session, items)
     window = session.settings.look_ahead or (WINDOW if may_stop else None)
     if window is not None:
         if all_of_them := list(questions(session, items)):
@@ -48,6 +58,58 @@ def ask_ahead(
         session.asker.plan(some)
 
 
+def follow(
+    session: Session, items: Sequence[pytest.Item], *, may_stop: bool, share: tuple[int, int] = (0, 1)
+) -> Follower | None:
+    """Have judges asked as replies come; arguments as for `ask_ahead`. None where there is nothing to follow."""
+    settings = session.settings
+    if may_stop or settings.look_ahead or settings.batch or not any(map(_is_followed, items)):
+        return None
+    from pytest_llmbench.evaluations.following import Follower  # noqa: PLC0415 - only where somebody judges
+
+    follower = Follower(session)
+    follower.begin(item for item in items[share[0] :: share[1]] if _is_followed(item))
+    return follower
+
+
+def group_local(session: Session, items: Sequence[pytest.Item], *, may_stop: bool, is_worker: bool) -> None:
+    """Have the models of this machine, where one answers and another judges, asked one after the other.
+
+    Args:
+        session: this process's.
+        items: the tests, in the order in which they run.
+        may_stop: whether a failure may end the session: then few are asked ahead.
+        is_worker: whether others run some of these tests; then each test asks by itself.
+    """
+    judged = [item for item in items if _is_followed(item) and not session.is_remote(item.model_name)]
+    if is_worker or not session.settings.keep_prompts or not judged:
+        return
+    from pytest_llmbench.evaluations.grouping import group  # noqa: PLC0415 - only where somebody judges
+
+    group(session, items, most=session.settings.look_ahead or (WINDOW if may_stop else None))
+
+
+def _is_followed(item: pytest.Item) -> TypeGuard[SampleTest]:
+    return isinstance(item, OwnTest) and bool(item.judges)
+
+
+def stop_early(session: Session, items: Sequence[pytest.Item], *, is_worker: bool) -> bool:
+    """As `evaluations.leaving_out.stop_early`; False where no test is made of a file."""
+    if not any(isinstance(item, OwnTest) for item in items):
+        return False
+    from pytest_llmbench.evaluations import leaving_out  # noqa: PLC0415 - not in sessions without use cases
+
+    return leaving_out.stop_early(session, items, is_worker=is_worker)
+
+
+def tell_further(session: Session, items: Sequence[pytest.Item]) -> None:
+    """Tell what asking again with damaged inputs costs, where tests do: whoever reads it can still interrupt."""
+    if not session.rejudges and any(getattr(item, "damaged", None) for item in items):
+        from pytest_llmbench.evaluations.further import further_calls  # noqa: PLC0415 - not in sessions without
+
+        session.say(further_calls(session, items))
+
+
 def share_of(config: pytest.Config) -> tuple[int, int]:
     """Which of how many processes with the same tests this is; one that takes a dead one's place sees to all."""
     worker = getattr(config, "workerinput", {})
@@ -55,11 +117,17 @@ def share_of(config: pytest.Config) -> tuple[int, int]:
     return (int(number), count) if number.isdecimal() and int(number) < count else (0, 1)
 
 
-def questions(session: Session, items: Sequence[pytest.Item]) -> Iterator[Question]:
-    """What the tests that take `reply` will ask of API models, each noted with its test."""
+def questions(session: Session, items: Sequence[pytest.Item], *, at_most: bool = False) -> Iterator[Question]:
+    """What the tests that take `reply` will ask of API models, each noted with its test.
+
+    Args:
+        session: this process's.
+        items: the tests.
+        at_most: with what is only asked where the answers before it leave something open.
+    """
     for item in items:
         if isinstance(item, OwnTest):
-            yield from item.questions(session)
+            yield from item.at_most(session) if at_most else item.questions(session)
             continue
         if item.get_closest_marker("usecase") is not None:
             yield from _of_use_case(session, item)
@@ -93,6 +161,44 @@ def _question(session: Session, item: pytest.Item) -> Question | None:
     return Question(fitting, request, stable_key(item), place_hash(request, subject_of(target)))
 
 
+def judge_questions(items: Sequence[pytest.Item]) -> Iterator[Question]:
+    """What judges are expected to be asked of the replies of these tests."""
+    for item in items:
+        if isinstance(item, OwnTest):
+            yield from item.judge_questions()
+
+
+def check_models(session: Session, items: Sequence[pytest.Item]) -> None:
+    """Refuse a session one of whose tests cannot ask its model. Not at collection: listing tests needs no key.
+
+    Raises:
+        pytest.UsageError: the key or the address of a provider is missing.
+    """
+    askers: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        for model in asked_models(session, item):
+            askers.setdefault(model, []).append(item)
+    for model, tests in askers.items():
+        try:
+            session.providers.check(model)
+        except UsageError as error:
+            if not all(map(may_not_run, tests)):
+                raise pytest.UsageError(terminal_safe(str(error))) from error
+
+
+def asked_models(session: Session, item: pytest.Item) -> tuple[str, ...]:
+    """The models that a test asks, judges among them.
+
+    Raises:
+        pytest.UsageError: nothing says who judges, or by what.
+    """
+    try:
+        judges = judges_of(item, session)
+        return judges if session.rejudges else (model_of(item), *judges)
+    except UsageError as error:
+        raise pytest.UsageError(terminal_safe(str(error))) from error
+
+
 def check_priced(session: Session, items: Sequence[pytest.Item]) -> None:
     """Refuse what a cap could not hold, by the first sample of each dataset, before anything is spent.
 
@@ -103,7 +209,9 @@ def check_priced(session: Session, items: Sequence[pytest.Item]) -> None:
     if session.settings.replay or not caps:
         return
     firsts = {(model_of(item), _data_of(item)): item for item in reversed(items)}
-    for question in filter(caps.hold, questions(session, list(firsts.values()))):
+    some = list(firsts.values())
+    subjects = () if session.rejudges else questions(session, some)
+    for question in filter(caps.hold, (*subjects, *judge_questions(some))):
         worst_case_of(question)
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pytest_llmbench.asker.question import Question
@@ -15,6 +17,7 @@ from pytest_llmbench.errors import ServerError
 from pytest_llmbench.records import Reply
 
 if TYPE_CHECKING:
+    from pytest_llmbench.asker.taken_over import TakenOver
     from pytest_llmbench.bench import Book
 
 Subject = Mapping[str, Any]
@@ -33,41 +36,92 @@ class Bookings:
     Args:
         book: where they are kept.
         asking: the test that runs now.
+        source: the run whose replies are taken over; empty where models are asked.
     """
 
-    def __init__(self, book: Callable[[], Book], asking: Callable[[], TestContext]) -> None:
+    def __init__(
+        self,
+        book: Callable[[], Book],
+        asking: Callable[[], TestContext],
+        source: Callable[[], str] = str,
+    ) -> None:
         self._book = book
         self._asking = asking
+        self._source = source
         self._asked: Counter[tuple[str, str]] = Counter()
+        self._is_ahead = False
+        self._asked_for: set[str] = set()
+        """Keys of tests that were asked for before they ran: what they want may stand in the store."""
         self._pending: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
 
     def book(self, request: ChatRequest, subject: Subject) -> tuple[str, str, int]:
         """The place of a request that is made now: who asks, its hash, how often the same was asked before."""
         place = self._asking().asker(), place_hash(request, subject)
-        ordinal = self._asked[place]
-        self._asked[place] += 1
-        return *place, ordinal
+        return *place, self._next(place)
 
     def book_planned(self, planned: Question) -> Question:
         """A question that was asked ahead, now that its test wants it; a test that is run once more asks anew."""
-        place = planned.test_key, planned.request_hash
-        ordinal = self._asked[place]
-        self._asked[place] += 1
+        ordinal = self._next((planned.test_key, planned.request_hash))
         return dataclasses.replace(planned, ordinal=ordinal) if ordinal else planned
 
+    def _next(self, place: tuple[str, str]) -> int:
+        """How often the same was asked before; of another run's replies a test that is run once more gets the same."""
+        asked = self._asking().taken if self._source() and not self._is_ahead else self._asked
+        asked[place] += 1
+        return asked[place] - 1
+
+    @contextmanager
+    def ahead_of(self, key: str) -> Iterator[None]:
+        """What is asked within is what the test of this key is going to ask when it runs, and finds then."""
+        own, self._asked, self._is_ahead = self._asked, Counter(), True
+        self._asked_for.add(key)
+        try:
+            yield
+        finally:
+            self._asked, self._is_ahead = own, False
+
     def recall(self, request: ChatRequest, subject: Subject) -> Reply | None:
-        """On `--resume`, the stored reply to this request of this test, if there is one."""
+        """The stored reply to this request of this test, if any: on `--resume`, or where it was asked ahead."""
         *place, ordinal = self.book(request, subject)
         book = self._book()
-        if book.resuming:
+        if book.resuming or place[0] in self._asked_for:
             from pytest_llmbench.store.replies import is_whole  # noqa: PLC0415 - xdist's workers may need no database
 
             reply = book.store.find_reply(book.run_id, place[0], place[1], ordinal)
             if reply is not None and is_whole(reply):
                 self.note(reply)
                 return reply
+        if self._source() and (said := self._taken.at((place[0], place[1], ordinal))) is not None:
+            return self._kept(book, place[0], ordinal, said)
         self._pending[place[0], place[1]].append(ordinal)
         return None
+
+    def take(self, request: ChatRequest) -> Reply:
+        """What a model of this machine answered to this request of this test in the run that replies are taken from.
+
+        Raises:
+            NotAskedError: it was not asked this.
+        """
+        key = self._asking().asker()
+        ordinal = self._next((key, request.hash()))
+        return self._kept(self._book(), key, ordinal, self._taken.of_subject(key, request, ordinal))
+
+    def was_asked(self, request: ChatRequest) -> bool:
+        """Whether the run that replies are taken from holds one to this request of the test that runs now."""
+        return self._taken.has(self._asking().asker(), request)
+
+    @cached_property
+    def _taken(self) -> TakenOver:
+        from pytest_llmbench.asker.taken_over import TakenOver  # noqa: PLC0415 - xdist's workers may need no database
+
+        return TakenOver(self._book().store, self._source())
+
+    def _kept(self, book: Book, key: str, ordinal: int, said: Reply) -> Reply:
+        """A reply of another run as this one's."""
+        body, shown = (said, said.request) if book.keep_prompts else (_bare(said), {})
+        kept = book.store.save_reply(book.run_id, key, ordinal, shown, body)
+        self.note(kept)
+        return dataclasses.replace(said, id=kept.id)
 
     def keep(self, request: ChatRequest, reply: Reply, subject: Subject) -> Reply:
         """Store a reply the moment it completes."""
@@ -75,23 +129,27 @@ class Bookings:
         ordinal = self._pending[place].pop(0)
         stored = dataclasses.replace(reply, request_hash=place[1])
         shown = request.as_dict() if book.keep_prompts else {}
-        body = (
-            stored
-            if book.keep_prompts
-            else dataclasses.replace(stored, text="", reasoning="", tool_calls=(), events=())
-        )
+        body = stored if book.keep_prompts else _bare(stored)
         kept = book.store.save_reply(book.run_id, place[0], ordinal, shown, body)
         self.note(kept)
         return dataclasses.replace(stored, id=kept.id)
 
-    def keep_failed(self, request: ChatRequest, number: int, error: ServerError, subject: Subject) -> None:
+    def keep_failed(
+        self, request: ChatRequest, number: int, error: ServerError, subject: Subject, role: str = "subject"
+    ) -> None:
         """Store an attempt whose server died, with what had come of the reply; the request is asked once more."""
         from pytest_llmbench.bench import failed_attempt  # noqa: PLC0415 - slow to import, and seldom needed
 
         book, request_hash = self._book(), place_hash(request, subject)
         attempt = failed_attempt(error, request.model, request_hash, number, keep_text=book.keep_prompts)
+        attempt = dataclasses.replace(attempt, role=role)
         book.store.save_failed_attempt(book.run_id, self._asking().asker(), attempt)
 
     def note(self, reply: Reply) -> None:
         """Put a reply on the account of the test that runs now."""
         self._asking().reply_ids.append(reply.id)
+
+
+def _bare(reply: Reply) -> Reply:
+    """Without what was said: for runs that keep no texts."""
+    return dataclasses.replace(reply, text="", reasoning="", tool_calls=(), events=())

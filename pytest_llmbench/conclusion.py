@@ -72,6 +72,8 @@ class Conclusion:
             inconclusive=settings.inconclusive,
         )
         store.finish_run(run_id, code)
+        if settings.keep_calibrations and not interrupted:
+            self._keep_calibrations(run)
         self._write_reports(store.as_ended(run))
         return code
 
@@ -82,6 +84,15 @@ class Conclusion:
         from pytest_llmbench.evaluations.ending import ended  # noqa: PLC0415 - not in sessions without use cases
 
         return ended(self._session, run)
+
+    def _keep_calibrations(self, run: Run) -> None:
+        from pytest_llmbench.evaluations.calibrations import keep  # noqa: PLC0415 - only where it was asked for
+
+        try:
+            for path in keep(self._session.resolved, run):
+                self._say(f"kept {relative(path)}")
+        except LlmbenchError as error:
+            self._say(str(error))
 
     def summarize(self, reporter: pytest.TerminalReporter) -> None:
         """Print the summary, between pytest's own sections."""

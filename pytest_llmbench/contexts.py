@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -18,6 +19,8 @@ class Identity(Record):
     """Where the processes of the run meet: private, and nobody can guess its name."""
     command: Sequence[str] = ()
     resuming: bool = False
+    source: str = ""
+    """The run whose replies are judged anew; empty: models are asked."""
 
 
 @dataclass(slots=True)
@@ -36,10 +39,16 @@ class TestContext:
     """The id of the sample it is about; empty where it is about none."""
     use_case: str = ""
     """The use case it belongs to, as budgets call it."""
+    judges: tuple[str, ...] = ()
+    """The names of the models that judge what comes back."""
+    claims_in_turn: bool = False
+    """Whether its models of this machine run one after the other, so that none is claimed beforehand."""
     evaluation: Evaluation | None = None
     """What has become known of its sample so far."""
     measurement_ids: list[str] = field(default_factory=list)
     reply_ids: list[str] = field(default_factory=list)
+    taken: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """(who asks, what) → how often, where replies are another run's."""
     owners: list[tuple[str, str]] = field(default_factory=list)
     """(scope, name) of the fixtures being set up, outermost first."""
 

@@ -6,16 +6,18 @@ from collections.abc import Sequence
 
 import pytest
 
-from pytest_llmbench.ahead import questions
+from pytest_llmbench.ahead import judge_questions, questions, tell_further
 from pytest_llmbench.asker import cassette
 from pytest_llmbench.asker.estimates import Estimate, estimate
 from pytest_llmbench.asker.question import Question
+from pytest_llmbench.asker.taken_over import TakenOver
 from pytest_llmbench.own_tests import OwnTest
 from pytest_llmbench.reports import dry_run as shown
 from pytest_llmbench.reports.terminal_lines import Line
 from pytest_llmbench.samples import PLANNED
 from pytest_llmbench.session import Session
 from pytest_llmbench.store import Store
+from pytest_llmbench.store.replies import Place
 from pytest_llmbench.testitems import model_of
 
 
@@ -30,7 +32,8 @@ def foreseen(session: Session, items: Sequence[pytest.Item], *, width: int) -> l
     Raises:
         UsageError: the cassette or the results database cannot be read.
     """
-    planned = list(questions(session, items))
+    tell_further(session, items)
+    planned = [*questions(session, items, at_most=True), *judge_questions(items)]
     remote = [item for item in items if (model := model_of(item)) and session.is_remote(model)]
     unplanned = sum(1 for item in remote if not _is_planned(session, item))
     later = sum(item.later(session) for item in remote if isinstance(item, OwnTest))
@@ -48,5 +51,9 @@ def _estimated(session: Session, planned: Sequence[Question]) -> Estimate:
     if not path.exists():
         return estimate(planned, settings=session.settings, replay=replay)
     with Store.open(path) as store:
-        stored = store.stored_replies(session.run_id) if session.identity.resuming else {}
-        return estimate(planned, settings=session.settings, store=store, stored=stored.keys(), replay=replay)
+        stored = set(store.stored_replies(session.run_id)) if session.identity.resuming else set[Place]()
+        if session.rejudges:
+            taken = TakenOver(store, session.identity.source)
+            planned = [question for question in planned if taken.answers(question) is not None]
+            stored |= {question.place for question in planned if taken.answers(question)}
+        return estimate(planned, settings=session.settings, store=store, stored=stored, replay=replay)

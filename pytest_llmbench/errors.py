@@ -249,6 +249,10 @@ class PendingError(LlmbenchError):
     """The reply is still with the provider's batch API."""
 
 
+class NotAskedError(LlmbenchError):
+    """A run that takes its replies from another does not ask what that one did not; its test is skipped."""
+
+
 class UnscoredError(LlmbenchError):
     """Nobody can tell whether a reply is right: nothing could be scored, or a validator failed."""
 

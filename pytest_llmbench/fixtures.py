@@ -15,6 +15,7 @@ from pytest_llmbench.own_tests import OwnTest
 if TYPE_CHECKING:
     from pytest_llmbench.clients import Model
     from pytest_llmbench.datasets import Dataset
+    from pytest_llmbench.evaluations.judge_in_test import JudgeInTest
     from pytest_llmbench.evaluations.marked import CaseInTest
     from pytest_llmbench.records import Measurement, Reply, Sample, Score
     from pytest_llmbench.serving import ServedModel
@@ -26,7 +27,7 @@ SESSION: pytest.StashKey[Callable[[], Session]] = pytest.StashKey()
 ITEM: pytest.StashKey[pytest.Item] = pytest.StashKey()
 """In `config.stash`: the test of ours that runs now. For fixtures of each test: `request` costs pytest 20 µs a use."""
 
-NAMES = frozenset({"model", "llama_server", "bench", "sample", "reply", "dataset", "usecase", "score"})
+NAMES = frozenset({"model", "llama_server", "bench", "sample", "reply", "dataset", "usecase", "score", "judge"})
 """What tests may ask us for."""
 
 _ASKED: pytest.StashKey[frozenset[str]] = pytest.StashKey()
@@ -145,13 +146,29 @@ def usecase(pytestconfig: pytest.Config, model: Model) -> CaseInTest:
 
 @pytest.fixture
 def score(pytestconfig: pytest.Config, model: Model, sample: Sample, reply: Reply) -> Score:
-    """What the use case's validators say of `reply`: `.passed`, `.value` (0 to 1), `.reason`, `.parts` (a score each).
+    """What the use case's validators and judges say of `reply`: `.passed`, `.value` (0 to 1), `.reason`, `.parts`.
 
-    The test is marked with `@pytest.mark.usecase`.
+    Each part is the score of one of them. The test is marked with `@pytest.mark.usecase`.
     """
     from pytest_llmbench.evaluations.marked import score_of  # noqa: PLC0415 - loaded only where a test asks
 
     return score_of(pytestconfig.stash[ITEM], pytestconfig.stash[SESSION](), model.name, sample, reply)
+
+
+@pytest.fixture
+def judge(pytestconfig: pytest.Config) -> JudgeInTest:
+    """Let models judge replies: `judge(reply, sample)` gives a score, `judge.all(replies)` one each, asked at once.
+
+    Who judges and by what: `@pytest.mark.judge("provider/model", rubric="politeness")`, several models are a panel
+    (`vote="majority"`, `mean` or `veto`); else the use case of `@pytest.mark.usecase` says it. `score.passed`,
+    `.value` (0 to 1), `.reason`, `.parts`; a verdict that cannot be used is unscored (`score.state`), never a number.
+    `pass_rate(judge.all(...)).low > 0.7` asks for 95 % certainty. `judge.compare(reply_a, reply_b, sample).winner` is
+    `a`, `b` or `tie`.
+    """
+    from pytest_llmbench.evaluations.judge_in_test import judge_of  # noqa: PLC0415 - loaded only where a test asks
+
+    session, item = pytestconfig.stash[SESSION](), pytestconfig.stash[ITEM]
+    return judge_of(item, session, session.asking().model)
 
 
 @pytest.fixture

@@ -11,168 +11,21 @@ stands in settings.py.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
-
-class Kind(NamedTuple):
-    """What values an option takes: how they are read, and how that is told to people and to editors."""
-
-    allowed: str
-    """Completes the sentence "it must be …"."""
-    read: Callable[[str], Any]
-    schema: Mapping[str, Any]
-    """JSON Schema of the value in llmbench.yaml."""
-    choices: tuple[str, ...] = ()
-
-    def __call__(self, text: str) -> Any:
-        """The value of `text`.
-
-        Raises:
-            ValueError: `text` is not such a value; the message says what is allowed.
-        """
-        try:
-            return self.read(text)
-        except (ValueError, KeyError) as error:
-            from pytest_llmbench.errors import did_you_mean  # noqa: PLC0415 - only a wrong value pays for it
-
-            raise ValueError(f"must be {self.allowed}{did_you_mean(text, self.choices)}") from error
-
-
-class Option(NamedTuple):
-    """One row: how a choice is named, read and explained.
-
-    `name` gives `--llmbench-NAME`, `LLMBENCH_NAME`, the ini key `llmbench_name` and `defaults: name:`.
-    """
-
-    name: str
-    default: Any
-    parse: Kind
-    metavar: str
-    help: str
-    unit: str = ""
-    personal: bool = False
-    """Never read from a project's files (ini, pyproject, llmbench.yaml)."""
-    cli_only: bool = False
-    """A choice for one run, not a habit."""
-    in_yaml: bool = True
-    """May stand under `defaults:`; what says where that file is cannot."""
-
-    @property
-    def flag(self) -> str:
-        return "--llmbench-" + self.name.replace("_", "-")
-
-    @property
-    def short_flag(self) -> str:
-        return "--" + self.name.replace("_", "-")
-
-    @property
-    def env(self) -> str:
-        return "LLMBENCH_" + self.name.upper()
-
-    @property
-    def ini(self) -> str:
-        return "llmbench_" + self.name
-
-    @property
-    def in_project_files(self) -> bool:
-        """Whether ini and pyproject may set it."""
-        return not (self.personal or self.cli_only)
-
-    @property
-    def default_text(self) -> str:
-        """The default as one would type it; empty where there is none."""
-        if self.default is None:
-            return ""
-        if isinstance(self.default, bool):
-            return str(self.default).lower()
-        return ",".join(self.default) if isinstance(self.default, tuple) else str(self.default)
-
-
-_LARGEST = 2**31 - 1
-"""Whole numbers end up in C integers."""
-
-
-def _whole(minimum: int) -> Kind:
-    def read(text: str) -> int:
-        number = int(text)
-        if not minimum <= number <= _LARGEST:
-            raise ValueError(text)
-        return number
-
-    schema = {"type": "integer", "minimum": minimum, "maximum": _LARGEST}
-    return Kind(f"a whole number, {minimum} or more", read, schema)
-
-
-def _read_seconds(text: str) -> float:
-    number = float(text)
-    if not 0 < number < 1e7:
-        raise ValueError(text)
-    return number
-
-
-def _read_fraction(text: str) -> float:
-    number = float(text)
-    if not 0 <= number <= 1:
-        raise ValueError(text)
-    return number
-
-
-def _read_usd(text: str) -> str:
-    """As text: money is counted in decimals, and Decimal is not for a module that every project loads."""
-    if not 0 < float(text) < 1e9:
-        raise ValueError(text)
-    return text
-
-
-_TRUTH_WORDS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
-
-USD = Kind("an amount in US dollars above 0, like 1.50", _read_usd, {"type": ["number", "string"]})
-TEXT = Kind("text", str, {"type": "string"})
-SECONDS = Kind("a number of seconds above 0", _read_seconds, {"type": "number", "exclusiveMinimum": 0})
-FRACTION = Kind("a number from 0 to 1", _read_fraction, {"type": "number", "minimum": 0, "maximum": 1})
-TRUTH = Kind("true or false", lambda text: _TRUTH_WORDS[text.lower()], {"type": "boolean"}, ("true", "false"))
-
-
-def _read_list(text: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(item.strip() for item in text.split(",") if item.strip()))
-
-
-LIST = Kind("a comma separated list", _read_list, {"type": "array", "items": {"type": "string"}})
-
-
-def _read_weights(text: str) -> str | dict[str, float]:
-    if text == "equal":
-        return text
-    named = (item.rpartition("=") for item in _read_list(text))
-    found = {name.strip(): float(weight) for name, _, weight in named}
-    if not found or "" in found or not all(0 < weight < 1e9 for weight in found.values()):
-        raise ValueError(text)
-    return found
-
-
-WEIGHTS = Kind("weights above 0 by value, like gold=2,silver=0.5; or equal", _read_weights, {"type": "string"})
-
-
-def _one_of(*choices: str) -> Kind:
-    def read(text: str) -> str:
-        if text not in choices:
-            raise ValueError(text)
-        return text
-
-    return Kind(f"one of {', '.join(choices)}", read, {"enum": list(choices)}, choices)
-
-
-def _formats(*choices: str) -> Kind:
-    def read(text: str) -> tuple[str, ...]:
-        items = tuple(dict.fromkeys(item.strip() for item in text.split(",") if item.strip()))
-        if items != ("none",) and (not items or not set(items) <= set(choices)):
-            raise ValueError(text)
-        return items
-
-    one = {"enum": [*choices, "none"]}
-    schema = {"anyOf": [{"type": "array", "items": one, "minItems": 1}, {"type": "string"}]}
-    return Kind(f"a comma separated list of {', '.join(choices)}; or none", read, schema, (*choices, "none"))
-
+from pytest_llmbench.option_kinds import (
+    FRACTION,
+    LIST,
+    SECONDS,
+    TEXT,
+    TRUTH,
+    USD,
+    WEIGHTS,
+    Option,
+    formats,
+    one_of,
+    whole,
+)
 
 OPTIONS: tuple[Option, ...] = (
     Option("results_dir", ".llmbench", TEXT, "DIR", "where results.db, logs and reports are kept"),
@@ -188,19 +41,27 @@ OPTIONS: tuple[Option, ...] = (
         "resume", "", TEXT, "RUN", "continue this run: what is finished and unchanged is not done again", cli_only=True
     ),
     Option(
+        "rejudge",
+        "",
+        TEXT,
+        "RUN",
+        "judge the replies of this run anew: models under test are asked nothing, only judges are",
+        cli_only=True,
+    ),
+    Option(
         "report",
         ("html", "json", "csv"),
-        _formats("html", "json", "csv", "md", "samples.csv"),
+        formats("html", "json", "csv", "md", "samples.csv"),
         "FORMATS",
         "reports written at the end, comma separated: html, json, csv, md (Markdown), samples.csv or none",
     ),
-    Option("rounds", 4, _whole(1), "N", "rounds of a measurement; every round sends each prompt once"),
-    Option("output_tokens", 64, _whole(1), "N", "tokens generated by each request of a speed measurement", "tokens"),
+    Option("rounds", 4, whole(1), "N", "rounds of a measurement; every round sends each prompt once"),
+    Option("output_tokens", 64, whole(1), "N", "tokens generated by each request of a speed measurement", "tokens"),
     Option("demo_form", False, TRUTH, "BOOL", "measure with the profiles' small sizes, for demonstrations and CI"),
     Option(
         "retakes",
         2,
-        _whole(0),
+        whole(0),
         "N",
         "how often a repetition is taken again that was timed while others used the machine",
     ),
@@ -212,22 +73,22 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "inconclusive",
         "warn",
-        _one_of("fail", "warn", "pass"),
+        one_of("fail", "warn", "pass"),
         "WHAT",
         "what an inconclusive gate does: fail (exit code 13), warn or pass",
     ),
     Option(
         "engine",
         "auto",
-        _one_of("auto", "llama-server", "embedded"),
+        one_of("auto", "llama-server", "embedded"),
         "ENGINE",
         "what serves local models: auto (a configured binary, else llama-server on PATH, else embedded), "
         "llama-server or embedded",
     ),
     Option("llama_server", "", TEXT, "PATH", "the llama-server binary to use", personal=True),
-    Option("threads", 0, _whole(0), "N", "threads of a local server; 0: physical cores − 1, at least 1"),
-    Option("context", 4096, _whole(1), "N", "context of a local server", "tokens"),
-    Option("gpu_layers", 0, _whole(0), "N", "layers a local server keeps on the GPU"),
+    Option("threads", 0, whole(0), "N", "threads of a local server; 0: physical cores − 1, at least 1"),
+    Option("context", 4096, whole(1), "N", "context of a local server", "tokens"),
+    Option("gpu_layers", 0, whole(0), "N", "layers a local server keeps on the GPU"),
     Option("load_timeout_s", 300.0, SECONDS, "SECONDS", "how long a local server may take to load", "s"),
     Option("connect_timeout_s", 5.0, SECONDS, "SECONDS", "deadline of a connection", "s"),
     Option("ttft_timeout_s", 120.0, SECONDS, "SECONDS", "deadline of the first generated token", "s"),
@@ -239,19 +100,19 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "max_cost", "", USD, "USD", "the most that API calls of the run may cost; nothing is asked beyond it", "USD"
     ),
-    Option("max_concurrency", 100, _whole(1), "N", "how many requests may be under way at once to one API model"),
-    Option("attempts", 5, _whole(1), "N", "how often a request to an API is tried, where trying again may help"),
+    Option("max_concurrency", 100, whole(1), "N", "how many requests may be under way at once to one API model"),
+    Option("attempts", 5, whole(1), "N", "how often a request to an API is tried, where trying again may help"),
     Option(
         "look_ahead",
         0,
-        _whole(0),
+        whole(0),
         "N",
         "how many replies are asked for ahead of the tests; 0: all of them, or 8 with -x and --maxfail",
     ),
     Option(
         "prefer",
         "speed",
-        _one_of("speed", "cost"),
+        one_of("speed", "cost"),
         "WHAT",
         "speed, or cost: one request of a common beginning first, so that providers' prompt caches serve the others",
     ),
@@ -271,7 +132,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "progress",
         "auto",
-        _one_of("auto", "live", "lines", "off"),
+        one_of("auto", "live", "lines", "off"),
         "HOW",
         "progress of asking: a live line on a terminal, else a line a step",
     ),
@@ -283,18 +144,41 @@ OPTIONS: tuple[Option, ...] = (
         "ask these models, comma separated, in place of those that use cases and stories name",
     ),
     Option(
+        "judge",
+        (),
+        LIST,
+        "NAMES",
+        "let these models judge, comma separated (several are a panel), in place of those that use cases with a rubric "
+        "name",
+    ),
+    Option(
+        "calibrations",
+        "llmbench-judges",
+        TEXT,
+        "DIR",
+        "where calibrations of judges are kept, to be committed (default: beside llmbench.yaml)",
+    ),
+    Option(
+        "keep_calibrations",
+        False,
+        TRUTH,
+        "BOOL",
+        "keep what the run's calibrations of judges show, for later runs to go by",
+        cli_only=True,
+    ),
+    Option(
         "lint",
         "warn",
-        _one_of("warn", "error", "off"),
+        one_of("warn", "error", "off"),
         "WHAT",
         "what a doubtful expected answer or story does: warn; off; or error, which ends the collection, so that "
         "nothing is asked",
     ),
-    Option("limit", None, _whole(1), "N", "ask at most so many samples of each use case (default: as it says itself)"),
+    Option("limit", None, whole(1), "N", "ask at most so many samples of each use case (default: as it says itself)"),
     Option(
         "seed",
         None,
-        _whole(0),
+        whole(0),
         "N",
         "another seed chooses other samples within a limit (default: as the use case says itself)",
     ),
@@ -315,11 +199,27 @@ OPTIONS: tuple[Option, ...] = (
         cli_only=True,
     ),
     Option("ids", (), LIST, "IDS", "ask only these samples, comma separated", cli_only=True),
+    Option(
+        "corrupt",
+        (),
+        LIST,
+        "NAMES",
+        "ask samples again with their inputs damaged these ways (typos-10,casing), in place of those that use cases "
+        "declare; none: not at all",
+    ),
     Option("only_failing", False, TRUTH, "BOOL", "ask only samples that were not right in the last run", cli_only=True),
+    Option(
+        "stop_early",
+        False,
+        TRUTH,
+        "BOOL",
+        "ask a model no more samples of a use case once its gates of pass_rate are decided whatever those would say "
+        "(not under -n)",
+    ),
     Option(
         "prompt_mode",
         "declared",
-        _one_of("declared", "fair", "optimized"),
+        one_of("declared", "fair", "optimized"),
         "MODE",
         "fair: the same prompt for all models; optimized: each model's best variant; declared: as the use case says",
     ),

@@ -1,4 +1,4 @@
-"""Tests that are made of files: use cases and stories. Imports pytest alone, every project loads this module."""
+"""Tests that are made of files: use cases, stories, calibrations. Imports pytest alone, every project loads this."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 PAGE = "USE-CASE.md"
 STORY = ".story.txt"
+CALIBRATION = ".calibration.yaml"
 
 
 class OwnTest(pytest.Item):
@@ -24,16 +25,31 @@ class OwnTest(pytest.Item):
     model_name: str
     sample: Sample
     use_case: str
+    judges: Sequence[str] = ()
+    """The names of the models that judge what comes back."""
     key: str
     """Stable identity for history, see `testitems.stable_key`."""
+
+    @property
+    def claims_in_turn(self) -> bool:
+        """Whether its models of this machine run one after the other: then none is claimed before it asks."""
+        return False
 
     @abstractmethod
     def questions(self, session: Session) -> Sequence[Question]:
         """What it is known to ask of an API model before it runs."""
 
-    @abstractmethod
-    def later(self, session: Session) -> int:
+    def at_most(self, session: Session) -> Sequence[Question]:
+        """As `questions`, with all that answers may make it ask besides; they may make it ask less."""
+        return self.questions(session)
+
+    def later(self, session: Session) -> int:  # noqa: ARG002 - for tests that go on by what they were answered
         """How many calls more of an API model it is going to take, at least: what they ask depends on answers."""
+        return 0
+
+    def judge_questions(self) -> Sequence[Question]:
+        """What judges behind an API are expected to be asked of it; of replies that nobody knows yet."""
+        return ()
 
     @abstractmethod
     def blank(self) -> Evaluation:
@@ -46,4 +62,4 @@ class OwnTest(pytest.Item):
 
 def is_own_file(name: str) -> bool:
     """Whether tests are made of a file of this name."""
-    return name == PAGE or name.endswith(STORY)
+    return name == PAGE or name.endswith((STORY, CALIBRATION))

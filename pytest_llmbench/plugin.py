@@ -39,6 +39,7 @@ MARKERS = (
     "models(*names): run the test once per model: `name:QUANT`, a GGUF path, `provider/model` or `server/model`",
     "dataset(path, *, input, expected, id, prompt, media, limit, **options): once per row of a file of samples",
     "usecase(path): once per sample of a use case: the folder of the test's file, or that of the path",
+    "judge(*names, rubric, vote): who judges in a test that takes `judge`, and by what; several are a panel",
     "exclusive: the test has this machine to itself; every test that uses `bench` is exclusive by itself",
 )
 

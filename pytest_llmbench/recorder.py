@@ -21,22 +21,32 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_llmbench import garbage
-from pytest_llmbench.ahead import ask_ahead, check_priced, may_not_run, share_of
+from pytest_llmbench.ahead import (
+    ask_ahead,
+    asked_models,
+    check_models,
+    check_priced,
+    follow,
+    group_local,
+    share_of,
+    stop_early,
+)
 from pytest_llmbench.announced import announce, announced, forget, forget_left
 from pytest_llmbench.contexts import Identity, TestContext
 from pytest_llmbench.display import terminal_safe
-from pytest_llmbench.errors import ExitCode, InfraError, LlmbenchError, StoreError, UsageError
-from pytest_llmbench.fixtures import fixtures_of
+from pytest_llmbench.errors import ExitCode, InfraError, LlmbenchError, NotAskedError, StoreError, UsageError
+from pytest_llmbench.fixtures import ITEM, fixtures_of
 from pytest_llmbench.launch import die_with_parent
 from pytest_llmbench.own_tests import OwnTest
 from pytest_llmbench.records import ServerSpec, TestResult
 from pytest_llmbench.resolving import resolve
 from pytest_llmbench.results.outcomes import classify
 from pytest_llmbench.session import Session
-from pytest_llmbench.testitems import context_of, message_of, model_of, needs_machine
+from pytest_llmbench.testitems import context_of, judges_of, local_models, message_of, needs_machine, skip
 
 if TYPE_CHECKING:
     from pytest_llmbench.conclusion import Conclusion
+    from pytest_llmbench.evaluations.following import Follower
     from pytest_llmbench.kept_results import KeptResults
     from pytest_llmbench.reports.live import Display
 
@@ -66,6 +76,7 @@ class Recorder:
         """Of the test that ran last in this process."""
         self._begun: Future[None] | None = None
         """The last note of a test that began, on its way into the store."""
+        self._follower: Follower | None = None
         self._shows_progress = False
         self._display: Display | None = None
         try:
@@ -75,8 +86,8 @@ class Recorder:
 
                 cassette.check(resolved)
             self.session = Session(resolved, Identity.from_dict(identity), self._say, is_worker=is_worker)
-            if resolved.settings.resume and not is_worker:
-                self.session.resume(resolved.settings.resume)
+            if not is_worker and (resolved.settings.resume or resolved.settings.rejudge):
+                self.session.choose_run()
         except LlmbenchError as error:
             raise pytest.UsageError(terminal_safe(str(error))) from error
         if is_worker and os.getppid() == self.session.identity.controller_pid:
@@ -97,17 +108,8 @@ class Recorder:
         return self.session.identity.as_dict()
 
     def check_models(self, items: Sequence[pytest.Item]) -> None:
-        """Refuse a session one of whose tests cannot ask its model. Not at collection: listing tests needs no key.
-
-        Raises:
-            pytest.UsageError: the key or the address of a provider is missing.
-        """
-        for model in dict.fromkeys(map(model_of, items)):
-            try:
-                self.session.providers.check(model)
-            except UsageError as error:
-                if not all(may_not_run(item) for item in items if model_of(item) == model):
-                    raise pytest.UsageError(terminal_safe(str(error))) from error
+        """As `ahead.check_models`."""
+        check_models(self.session, items)
 
     def open_store(self) -> None:
         """Open the results database before any test of ours runs; under xdist on the controller alone.
@@ -159,15 +161,19 @@ class Recorder:
             check_priced(self.session, items)
         except UsageError as error:
             raise pytest.UsageError(terminal_safe(str(error))) from error
-        self.session.asks = any(self.session.is_remote(model) for model in set(map(model_of, items)) if model)
-        if not self.is_worker and any(model.startswith("demo/") for model in map(model_of, items)):
+        models = {model for item in items for model in asked_models(self.session, item) if model}
+        self.session.asks = any(map(self.session.is_remote, models))
+        if not self.is_worker and any(model.startswith("demo/") for model in models):
             # Here, before another thread does: pytest rewrites our modules, which Python 3.11 cannot in two threads.
             import pytest_llmbench.demo  # noqa: F401
         chosen = self._config.option
-        may_stop = bool(chosen.maxfail) or bool(getattr(chosen, "stepwise", False))
+        leaves_out = stop_early(self.session, items, is_worker=self.is_worker)
+        may_stop = leaves_out or bool(chosen.maxfail) or bool(getattr(chosen, "stepwise", False))
         if self.session.asks:
             self.show_progress()
         ask_ahead(self.session, items, may_stop=may_stop, share=share_of(self._config))
+        group_local(self.session, items, may_stop=may_stop, is_worker=self.is_worker)
+        self._follower = follow(self.session, items, may_stop=may_stop, share=share_of(self._config))
         if not self.is_worker:
             self._conclusion  # noqa: B018 - as in `begins`
         garbage.spare()
@@ -207,6 +213,7 @@ class Recorder:
         """Note that the test starts, and get it what it declared. Comes after skip marks, before its fixtures."""
         context = self.session.context
         if context is not None:
+            context.judges = judges_of(self._config.stash[ITEM], self.session)
             self.session.grant(needs_machine(context, self.session), lambda: self._declared(context))
 
     def end(self) -> None:
@@ -237,6 +244,8 @@ class Recorder:
         if context is None or context.nodeid != report.nodeid or not self._tells(report):
             return
         error = call.excinfo.value if call.excinfo else None
+        if isinstance(error, NotAskedError):
+            skip(report, item.path, error.message)
         outcome, category = classify(error, skipped=report.outcome == "skipped", failed=report.failed)
         message = message_of(error, report)
         if error is None and isinstance(item, OwnTest):
@@ -286,6 +295,8 @@ class Recorder:
             The exit code.
         """
         self._end_progress()
+        if self._follower is not None:
+            self._follower.stop()
         if self.is_worker or not self.session.has_store:
             return pytest_code
         try:
@@ -313,6 +324,9 @@ class Recorder:
             self.session.stop_servers()
             forget_left(self.session.meeting_place, self.session.identity.controller_pid)
         self.session.close()
+        if self._follower is not None:
+            self._follower.stop()
+            self._follower.join()
         if "pytest_llmbench.http" in sys.modules:
             from pytest_llmbench import http
 
@@ -348,9 +362,8 @@ class Recorder:
         return self._config.pluginmanager.get_plugin("capturemanager")
 
     def _declared(self, context: TestContext) -> list[ServerSpec]:
-        if not context.model or self.session.is_remote(context.model):
-            return []
-        return [self.session.spec(context.model)]
+        names = () if context.claims_in_turn else local_models(context, self.session)
+        return [self.session.spec(name) for name in names]
 
     def _attach_crash(self, report: pytest.TestReport) -> None:
         """A worker died: the test it was on, or was about to begin, is an infra error, if it was ours."""

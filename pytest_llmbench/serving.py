@@ -14,7 +14,7 @@ from pytest_llmbench.clients import ChatRequest, Endpoint, Model
 from pytest_llmbench.clients.live import Live
 from pytest_llmbench.clients.model import Prompt, requests_of
 from pytest_llmbench.clients.rounds import GONE
-from pytest_llmbench.errors import Category, InfraError, ServerError, UsageError, WireError, did_you_mean
+from pytest_llmbench.errors import Category, InfraError, NotAskedError, ServerError, UsageError, WireError, did_you_mean
 from pytest_llmbench.providers.table import DEMO_URL
 from pytest_llmbench.records import Measurement, Reply, ServerInfo, ServerSpec, Target
 from pytest_llmbench.secret import Secret
@@ -28,15 +28,18 @@ _WAITED = frozenset({Category.TIMEOUT_CONNECT, Category.TIMEOUT_TTFT, Category.T
 class ServedModel(Model, ABC):
     """A model behind an address that this session knows; its server is claimed at each use."""
 
-    def __init__(self, session: Session, name: str) -> None:
+    def __init__(self, session: Session, name: str, role: str) -> None:
         self.session = session
         self.deadlines = session.deadlines
+        self.role = role
         super().__init__(
             name,
             endpoint=self.endpoint,
             deadlines=session.deadlines,
             recall=lambda request: session.bookings.recall(request, self.identity()),
-            keep=lambda request, reply: session.bookings.keep(request, reply, self.identity()),
+            keep=lambda request, reply: session.bookings.keep(
+                request, dataclasses.replace(reply, role=role), self.identity()
+            ),
             lost=self._lost,
         )
 
@@ -72,7 +75,7 @@ class ServedModel(Model, ABC):
 
     def _lost(self, request: ChatRequest, number: int, error: WireError) -> InfraError | None:
         if (reason := self.gone(error)) is not None:
-            self.session.bookings.keep_failed(request, number, reason, self.identity())
+            self.session.bookings.keep_failed(request, number, reason, self.identity(), self.role)
         return reason
 
     def server_spec(self) -> ServerSpec | None:
@@ -116,8 +119,8 @@ class ServedModel(Model, ABC):
 class LocalModel(ServedModel):
     """A GGUF file behind a llama.cpp server that the supervisor owns."""
 
-    def __init__(self, session: Session, spec: ServerSpec) -> None:
-        super().__init__(session, spec.model.label)
+    def __init__(self, session: Session, spec: ServerSpec, role: str = "subject") -> None:
+        super().__init__(session, spec.model.label, role)
         self.spec = spec
 
     def server_spec(self) -> ServerSpec:
@@ -126,7 +129,7 @@ class LocalModel(ServedModel):
     def served_with(self, **settings: Any) -> LocalModel:
         from pytest_llmbench.servers.choices import with_choices  # noqa: PLC0415 - API models need no server of ours
 
-        return LocalModel(self.session, with_choices(self.spec, settings))
+        return LocalModel(self.session, with_choices(self.spec, settings), self.role)
 
     def let_go(self) -> None:
         self.session.let_go(self.spec)
@@ -171,8 +174,8 @@ class ApiModel(ServedModel):
     Tests ask it through the session's asker, which keeps to limits and budget; measurements of speed do not.
     """
 
-    def __init__(self, session: Session, target: Target) -> None:
-        super().__init__(session, target.name)
+    def __init__(self, session: Session, target: Target, role: str = "subject") -> None:
+        super().__init__(session, target.name, role)
         self.target = target
 
     def answers(self, requests: Sequence[ChatRequest], *, concurrency: int | None = None) -> list[Reply]:
@@ -215,9 +218,9 @@ class ApiModel(ServedModel):
 
     def _question(self, request: ChatRequest) -> Question:
         __tracebackhide__ = True
-        target = self.session.fit(self.target, request)
+        target = self.session.fit(self.target, request, self.role)
         place = self.session.bookings.book(request, self.identity())
-        return Question(target, request, *place, use_case=self.session.asking().use_case)
+        return Question(target, request, *place, use_case=self.session.asking().use_case, role=self.role)
 
     def _noted(self, replies: list[Reply]) -> list[Reply]:
         for reply in replies:
@@ -252,14 +255,47 @@ def _is_more(value: Any, than: Any) -> bool:
     return bool(value > than if isinstance(value, int) else value != than)
 
 
-def open_model(session: Session, name: str) -> ServedModel:
-    """The model of a name as tests write it: local, `provider/model`, or `server/model`."""
+class TakenModel(ServedModel):
+    """A model of this machine in a run that takes its replies from another: it is asked nothing, no server starts, and
+    its file need not be here.
+    """
+
+    def __init__(self, session: Session, name: str) -> None:
+        super().__init__(session, name, "subject")
+        self._recall = session.bookings.take
+
+    def server(self) -> ServerInfo:
+        source = self.session.identity.source
+        raise NotAskedError(
+            f"{self.name} is not served: this run takes its replies from run {source}, and starts no server",
+            hint="`llmbench run` asks it",
+        )
+
+    def identity(self) -> Mapping[str, Any]:
+        return {}
+
+    def served_with(self, **settings: Any) -> TakenModel:  # noqa: ARG002 - how it was served is a matter of that run
+        return self
+
+
+def open_model(session: Session, name: str, *, role: str = "subject") -> ServedModel:
+    """The model of a name as tests write it: local, `provider/model`, or `server/model`.
+
+    Args:
+        session: this process's.
+        name: it.
+        role: what its replies are kept as: `subject` or `judge`.
+    """
     target = session.target(name)
-    return ApiModel(session, target) if target else local_model(session, name)
+    if target is None and session.rejudges and role == "subject":
+        return TakenModel(session, name)
+    return ApiModel(session, target, role) if target else LocalModel(session, session.spec(name), role)
 
 
-def local_model(session: Session, name: str, **settings: Any) -> LocalModel:
+def local_model(session: Session, name: str, **settings: Any) -> LocalModel | TakenModel:
     """A local model with a server of these settings."""
+    if session.rejudges:
+        return TakenModel(session, session.local_name(name))
     return LocalModel(session, session.spec(name, **settings))
 
 
@@ -287,11 +323,17 @@ def run_bench(
     from pytest_llmbench.profiles import PROFILES  # noqa: PLC0415 - as above
     from pytest_llmbench.profiles.grading import graded  # noqa: PLC0415 - as above
 
+    if session.rejudges:
+        raise NotAskedError("not measured: a run that takes its replies from another measures nothing")
     if profile not in PROFILES:
         raise UsageError(
             f"no profile {profile!r}{did_you_mean(profile, PROFILES)}", hint=f"profiles: {', '.join(PROFILES)}"
         )
-    session.require_exclusive()
+    if not session.asking().exclusive:
+        raise UsageError(
+            "`bench` was asked for without the machine",
+            hint="name `bench` in the test's or fixture's arguments, or mark the test with pytest.mark.exclusive",
+        )
     chosen = PROFILES[profile]
     load = chosen.planned({**_defaults(session, profile, demo), **chosen.given(choices)})
     if isinstance(model, str):

@@ -9,7 +9,6 @@ of its own; the database, the machine lock and the supervisor join them.
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -56,9 +55,9 @@ class Session:
         self.resolved = resolved
         self.settings = resolved.settings
         self.config = resolved.config
-        self.identity = identity
+        self._be(identity)
         self.context: TestContext | None = None
-        self.bookings = Bookings(lambda: self.book, self.asking)
+        self.bookings = Bookings(lambda: self.book, self.asking, lambda: self.identity.source)
         self.datasets = Datasets()
         self.asks = False
         """Whether a test of this session uses an API model."""
@@ -72,6 +71,11 @@ class Session:
     @property
     def run_id(self) -> str:
         return self.identity.run_id
+
+    @property
+    def rejudges(self) -> bool:
+        """Whether models under test are asked nothing: what they said stands in an earlier run."""
+        return bool(self.identity.source)
 
     @property
     def folder(self) -> Path:
@@ -176,21 +180,11 @@ class Session:
     @cached_property
     def asker(self) -> Asker:
         """What API models are asked through; under xdist all workers share one, in a process of its own."""
-        if self.settings.batch:
-            from pytest_llmbench.asker.batching import open_batch
+        from pytest_llmbench.asker.choosing import Worker, asker_of
 
-            return open_batch(self.resolved, self.store, self.run_id)
-        if self._is_worker:
-            from pytest_llmbench.asker.orders import Orders
-            from pytest_llmbench.asker.remote import RemoteAsker
-
-            pid = self.identity.controller_pid
-            orders = Orders.of(self.resolved, self.run_id, pid, resuming=self.identity.resuming)
-            orders = dataclasses.replace(orders, command=self.identity.command, settings=self.resolved.chosen)
-            return RemoteAsker(self.meeting_place, orders)
-        from pytest_llmbench.asker.opening import open_local
-
-        return open_local(self.resolved, self.store, self.run_id, resuming=self.identity.resuming)
+        who = self.identity
+        worker = Worker(self.meeting_place, who.controller_pid, who.command) if self._is_worker else None
+        return asker_of(self.resolved, lambda: self.store, self.run_id, resuming=who.resuming, worker=worker)
 
     def collect(self) -> None:
         """On a run that goes on: fetch what has come of its batches, before anything is asked."""
@@ -228,10 +222,11 @@ class Session:
     def _probes(self) -> Probes:
         return Probes(self.asker.get)
 
-    def fit(self, target: Target, request: ChatRequest) -> Target:
+    def fit(self, target: Target, request: ChatRequest, role: str = "subject") -> Target:
         """The target, once what the request needs is known of it: tried where nobody tells, where anything is asked."""
         s = self.settings
-        return target if s.replay or s.batch or s.dry_run else self._probes.known(target, request)
+        is_asked = not (s.replay or s.batch or s.dry_run or (self.rejudges and role == "subject"))
+        return self._probes.known(target, request) if is_asked else target
 
     def spec(self, name: str, **choices: Any) -> ServerSpec:
         """The server for a local model: the run's settings, overridden by `choices`.
@@ -269,6 +264,7 @@ class Session:
     def grant(self, needs_machine: bool, specs: Callable[[], Sequence[ServerSpec]]) -> None:
         """Note that the test of the context starts, and get it the machine and its declared servers, all or nothing."""
         context = self.asking()
+        context.taken.clear()  # a test that is run once more begins anew
         if not needs_machine:
             if not self._is_worker:  # the controller notes what its workers begin: they may do without the database
                 self.store.order_start(self.run_id, context.nodeid, context.key)
@@ -311,14 +307,6 @@ class Session:
         if ours:
             self.supervisor.release(ours)
 
-    def require_exclusive(self) -> None:
-        """Refuse to measure while others may use the machine."""
-        if not self.asking().exclusive:
-            raise UsageError(
-                "`bench` was asked for without the machine",
-                hint="name `bench` in the test's or fixture's arguments, or mark the test with pytest.mark.exclusive",
-            )
-
     def measurement_owner(self) -> str:
         """Distinguishes measurements that a test makes for itself; "" for those of a shared fixture."""
         owner = self.context.owner() if self.context else ""
@@ -327,16 +315,21 @@ class Session:
         self._measured[owner] += 1
         return f"{owner}#{self._measured[owner]}"
 
-    def resume(self, name: str) -> None:
-        """Become the stored run of this id, prefix or "last".
+    def choose_run(self) -> None:
+        """Become the stored run that is to go on, take over the replies of the one that is judged anew: as was typed.
 
         Raises:
-            UsageError: there is no such run.
+            UsageError: there is no such run, or it cannot be used so.
         """
-        from pytest_llmbench.earlier import run_to_resume
+        from pytest_llmbench.earlier import chosen
 
-        run_id = run_to_resume(self.folder / "results.db", name)
-        self.identity = dataclasses.replace(self.identity, run_id=run_id, resuming=True)
+        self._be(chosen(self.identity, self.folder / "results.db", self.settings))
+
+    def _be(self, identity: Identity) -> None:
+        self.identity = identity
+        if identity.source:
+            self.resolved = self.resolved.with_value("rejudge", identity.source)
+            self.settings = self.resolved.settings
 
     def known(self, nodeid: str) -> TestResult | None:
         """What this run knows of a test, which may be none of ours; asks without making a run or a file."""

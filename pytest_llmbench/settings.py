@@ -10,7 +10,8 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from pytest_llmbench.errors import ConfigError
-from pytest_llmbench.options import OPTIONS, Option, as_text, refusal
+from pytest_llmbench.option_kinds import Option
+from pytest_llmbench.options import OPTIONS, as_text, refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,7 @@ class Settings:
     results_dir: str
     config: str
     resume: str
+    rejudge: str
     report: tuple[str, ...]
     rounds: int
     output_tokens: int
@@ -54,13 +56,18 @@ class Settings:
     replay: str
     progress: str
     models: tuple[str, ...]
+    judge: tuple[str, ...]
+    calibrations: str
+    keep_calibrations: bool
     lint: str
     limit: int | None
     seed: int | None
     stratify: str
     weights: Mapping[str, float] | str | None
     ids: tuple[str, ...]
+    corrupt: tuple[str, ...]
     only_failing: bool
+    stop_early: bool
     prompt_mode: str
     prompt_variant: str
     allow_execute: bool

@@ -29,6 +29,7 @@ def context_of(item: pytest.Item) -> TestContext:
         asked,
         sample=sample.id if sample else "",
         use_case=item.use_case if isinstance(item, OwnTest) else "",
+        claims_in_turn=isinstance(item, OwnTest) and item.claims_in_turn,
         evaluation=item.blank() if isinstance(item, OwnTest) else None,
     )
 
@@ -78,8 +79,35 @@ def _stable_key(item: pytest.Item) -> str:
 
 def needs_machine(context: TestContext, session: Session) -> bool:
     """Whether the test computes on this machine: it measures, or a model of it runs here."""
-    local_model = bool(context.model) and not session.is_remote(context.model)
-    return context.exclusive or "llama_server" in context.asked or local_model
+    return context.exclusive or "llama_server" in context.asked or bool(local_models(context, session))
+
+
+def local_models(context: TestContext, session: Session) -> tuple[str, ...]:
+    """The models of this machine that the test asks, judges among them; each once."""
+    subject = "" if session.rejudges else context.model
+    names = dict.fromkeys(name for name in (subject, *context.judges) if name)
+    return tuple(name for name in names if not session.is_remote(name))
+
+
+def judges_of(item: pytest.Item, session: Session) -> tuple[str, ...]:
+    """The names of the models that judge in a test.
+
+    Raises:
+        UsageError: it wants a judge, and nothing says whom, or by what.
+    """
+    if isinstance(item, OwnTest):
+        return tuple(item.judges)
+    if not {"judge", "score"} & asked_of_us(item):
+        return ()
+    from pytest_llmbench.evaluations.judge_in_test import judges_of  # noqa: PLC0415 - not in sessions without judges
+
+    return judges_of(item, session, judge="judge" in asked_of_us(item))
+
+
+def skip(report: pytest.TestReport, path: Path, why: str) -> None:
+    """Have pytest count a test as skipped."""
+    report.outcome = "skipped"
+    report.longrepr = (str(path), 0, f"Skipped: {why}")
 
 
 def message_of(error: BaseException | None, report: pytest.TestReport) -> str:

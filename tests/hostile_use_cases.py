@@ -27,15 +27,16 @@ def hostile_run(texts: Sequence[str] = hostile_text.ALL) -> Run:
         id=next(text),
         replies=tuple(dataclasses.replace(reply, role="subject") for reply in poisoned.replies),
         results=tuple(
-            _sliced(before, after, {next(text): next(text)})
-            for before, after in zip(results, poisoned.results, strict=True)
+            _sliced(before, after, {next(text): next(text)}, is_damaged=number % 4 == 3)
+            for number, (before, after) in enumerate(zip(results, poisoned.results, strict=True))
         ),
     )
 
 
-def _sliced(before: TestResult, after: TestResult, slices: dict[str, str]) -> TestResult:
-    """With the outcome of a real run, which decides what is shown, and hostile slices."""
+def _sliced(before: TestResult, after: TestResult, slices: dict[str, str], *, is_damaged: bool) -> TestResult:
+    """With the outcome of a real run, which decides what is shown, and hostile slices; some with hostile damage."""
     found: Evaluation | None = after.evaluation
     assert found is not None
-    found = dataclasses.replace(found, slices=slices, page="a page", use_case="one of few")
+    damage = found.corruption if is_damaged else ""
+    found = dataclasses.replace(found, slices=slices, page="a page", use_case="one of few", corruption=damage)
     return dataclasses.replace(after, evaluation=found, outcome=before.outcome)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
 
 import pytest
 from asked_models import Provider, number_of, question, questions, refused
@@ -35,6 +36,22 @@ def test_tests_get_what_was_planned_and_what_was_not(asker: Asker, provider: Pro
     asker.plan(questions(50))
     replies = [asker.get(asked) for asked in questions(60)]
     assert [reply.text for reply in replies] == [f"answer {number}" for number in range(60)]
+    assert set(provider.attempts.values()) == {1}
+
+
+def test_who_follows_a_question_is_told_once_and_hurries_nothing(asker: Asker, provider: Provider) -> None:
+    """The reply, or None where there will be none; while asking is paused nothing is asked for it."""
+    provider.answer = lambda asked, _attempt: refused(Category.AUTH, 401) if number_of(asked) == 2 else None
+    told: SimpleQueue[tuple[int, Reply | None]] = SimpleQueue()
+    asker.pause()
+    for number in range(3):
+        asker.follow(question(number), lambda reply, number=number: told.put((number, reply)))  # type: ignore[misc]
+    assert asker.get(question(7)).text == "answer 7"
+    assert set(provider.attempts) == {7}
+    asker.resume()
+    found = dict(told.get(timeout=20) for _ in range(3))
+    assert {number: reply and reply.text for number, reply in found.items()} == {0: "answer 0", 1: "answer 1", 2: None}
+    assert asker.get(question(1)).text == "answer 1"
     assert set(provider.attempts.values()) == {1}
 
 

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 from remote_askers import PATIENCE_S, Run, is_gone, question, run_in, soon
@@ -176,6 +177,18 @@ def test_a_pause_holds_up_the_others_until_it_ends(run: Run, workers: tuple[Remo
         assert waiting.result(PATIENCE_S).text == "WAITS"
     slow.join()
     assert soon(lambda: "planned" in run.asked())
+
+
+def test_who_follows_a_question_is_told_when_it_is_answered(run: Run, workers: tuple[RemoteAsker, RemoteAsker]) -> None:
+    """The reply, or None where there will be none; not before the end of a pause."""
+    told: SimpleQueue[str | None] = SimpleQueue()
+    workers[1].pause()
+    for text in ("followed", "broken followed"):
+        workers[0].follow(question(text), lambda reply: told.put(reply and reply.text))
+    workers[1].get(question("urgent"))
+    assert run.asked() == ["urgent"]
+    workers[1].resume()
+    assert {told.get(timeout=PATIENCE_S), told.get(timeout=PATIENCE_S)} == {"FOLLOWED", None}
 
 
 def test_a_pause_ends_with_its_worker(run: Run, workers: tuple[RemoteAsker, RemoteAsker]) -> None:

@@ -19,7 +19,10 @@ from pytest_llmbench.config import strict_yaml
 from pytest_llmbench.config.own import OwnConfig
 from pytest_llmbench.config.validating import validated
 from pytest_llmbench.errors import Category, ExitCode
+from pytest_llmbench.evaluations.calibration_file import CalibrationDef
 from pytest_llmbench.fixtures import NAMES
+from pytest_llmbench.judges.choosing import of_text
+from pytest_llmbench.judges.rubric_reading import read
 from pytest_llmbench.metrics import METRICS
 from pytest_llmbench.options import OPTIONS
 from pytest_llmbench.records import Outcome
@@ -144,9 +147,31 @@ def test_examples_of_use_cases_are_valid(page):
     """Each page of a use case in the documentation, and each part of its front matter, can be copied as it is."""
     others = {"name", *config.LlmbenchConfig.model_fields}  # a workflow of GitHub begins with a name, too
     keys = tuple(f"{name}:" for name in UseCaseDef.model_fields if name not in others)
-    fronts = [block.split("---\n")[1] for block in _blocks(page, "markdown") if block.startswith("---\n")]
+    pages = [block for block in _blocks(page, "markdown") if "\n## Criteria\n" not in block]
+    fronts = [block.split("---\n")[1] for block in pages if block.startswith("---\n")]
     for front in [*fronts, *(block for block in _blocks(page, "yaml") if block.startswith(keys))]:
         assert isinstance(validated(UseCaseDef, strict_yaml.parse(front, page_name(page))), UseCaseDef)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_examples_of_rubrics_are_valid(page):
+    """Each rubric in the documentation can be copied into a file of its own, or stands in a page as it is."""
+    for block in _blocks(page, "markdown"):
+        if "\n## Criteria\n" in block:
+            assert len(read(block, page_name(page)).criteria) > 1
+    for block in _blocks(page, "yaml"):
+        if block.startswith("rubric:"):
+            said = validated(UseCaseDef, strict_yaml.parse(block, page_name(page))).rubric
+            assert said
+            assert said.file or said.criteria or of_text(said.text, page_name(page)).criteria
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_examples_of_calibrations_are_valid(page):
+    """Each calibration file in the documentation can be copied as it is."""
+    for block in _blocks(page, "yaml"):
+        if block.startswith("labels:"):
+            assert validated(CalibrationDef, strict_yaml.parse(block, page_name(page))).labels
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_name)

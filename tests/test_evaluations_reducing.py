@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, product
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import hypergeom
 
 from pytest_llmbench.evaluations.reducing import reduced
 from pytest_llmbench.evaluations.scoring import disagreeing, is_scored, value_of, verdict_of
@@ -81,3 +82,22 @@ def test_what_was_executed_outranks_a_judge_and_is_held_against_it() -> None:
     strict = Score("judge", value=0.0, passed=False, judged=True)
     assert (verdict_of([right, strict]), value_of([right, strict])) == (True, 1.0)
     assert (verdict_of([program, strict]), value_of([program, strict])) == (False, 0.5)
+
+
+@given(st.lists(st.sampled_from([True, False, None]), min_size=1, max_size=9))
+def test_a_majority_passes_whatever_the_silent_trials_would_have_said(verdicts: list[bool | None]) -> None:
+    """Every way to fill in what could not be scored has more passes than failures; and one such way is not enough."""
+    trials = [Trial(None if verdict is None else float(verdict), verdict) for verdict in verdicts]
+    known, silent = [verdict for verdict in verdicts if verdict is not None], verdicts.count(None)
+    filled = [[*known, *rest] for rest in product([True, False], repeat=silent)]
+    passed = all(sum(each) > len(each) - sum(each) for each in filled)
+    assert reduced(trials, "majority") == ((float(passed), passed) if known else (None, None))
+
+
+@given(st.integers(1, 30).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n), st.integers(1, n))))
+def test_pass_at_k_is_the_hypergeometric_distribution(counts: tuple[int, int, int]) -> None:
+    """SciPy's: drawing k of n trials without putting them back."""
+    n, good, k = counts
+    trials = [GOOD] * good + [BAD] * (n - good)
+    assert reduced(trials, f"pass@{k}")[0] == pytest.approx(hypergeom.sf(0, n, good, k))
+    assert reduced(trials, f"pass^{k}")[0] == pytest.approx(hypergeom.pmf(k, n, good, k))

@@ -93,7 +93,7 @@ def test_the_metadata_tells_licence_python_and_extras(metadata):
     assert metadata["Requires-Python"] == ">=3.11"
     assert set(metadata.get_all("Provides-Extra")) == {
         *("local", "fast", "gpu", "dev"),
-        *("text", "embeddings", "schemas", "tokens", "documents", "video", "hub"),
+        *("text", "embeddings", "schemas", "tokens", "documents", "video", "hub", "hypothesis"),
     }
     assert {"LICENSE", "NOTICE"} <= set(metadata.get_all("License-File"))
 
@@ -122,7 +122,7 @@ def test_installing_gives_the_plugin_and_the_command(wheel):
 def test_make_alone_lists_its_targets():
     """A newcomer types `make` and sees what there is."""
     listed = _make().stdout
-    for target in ("demo", "usecases-demo", "test", "test-full", "lint", "docs", "benchmarks", "clean"):
+    for target in ("demo", "usecases-demo", "judge-demo", "test", "test-full", "lint", "docs", "benchmarks", "clean"):
         assert f"make {target} " in listed
 
 

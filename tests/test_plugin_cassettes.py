@@ -122,7 +122,7 @@ def test_a_dry_run_knows_what_was_answered_and_what_a_cassette_holds(
     assert pytester.runpytest_subprocess("--llmbench-record=c.jsonl", "-k", "s1 or s2").ret == 0
     calls = len(provider.chats())
     resumed = pytester.runpytest_subprocess("--llmbench-dry-run=true", "--llmbench-resume=last")
-    resumed.stdout.fnmatch_lines(["*  8  *", "*2 in the run that is resumed already*", "*as its last 2 replies*"])
+    resumed.stdout.fnmatch_lines(["*  8  *", "*2 stored already*", "*as its last 2 replies*"])
     replayed = pytester.runpytest_subprocess("--llmbench-dry-run=true", "--llmbench-replay=c.jsonl")
     replayed.stdout.fnmatch_lines(["*2 answered by the cassette*8 missing in the cassette*"])
     assert len(provider.chats()) == calls

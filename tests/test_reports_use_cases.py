@@ -154,7 +154,8 @@ def test_a_row_of_the_csv_report_tells_a_model_of_a_use_case() -> None:
     assert (mini["cost_per_sample_usd"], mini["calls_of_unknown_cost"]) == ("", "12")
     short = next(row for row in cases if row["prompt"] == "short")
     assert (short["prompt_mode"], short["pass_rate_share"], short["trials"]) == ("optimized", "", "1")
-    assert csv_report.COLUMNS[-14] == "use_case"
+    assert csv_report.COLUMNS[-25] == "use_case"
+    assert csv_report.COLUMNS[-11] == "corruption"
 
 
 def test_the_csv_of_samples_has_a_row_for_every_sample_and_model() -> None:

@@ -86,8 +86,11 @@ def test_an_older_page_is_a_use_case(tmp_path):
     assert case.tags == ("difficulty=moderate-to-hard", "capability=reasoning", "capability=structured-extraction")
     assert (case.output.kind, case.output.columns) == ("csv", ("chapter", "start", "end"))
     assert case.facts["Token Range"] == "1K-4K tokens per talk"
-    assert "All chapters are there." in case.rubric
-    assert "**What this tests:** boundaries" in case.rubric
+    assert case.rubric
+    assert [(one.id, one.text, one.kind) for one in case.rubric.criteria] == [
+        ("criterion-1", "All chapters are there.", "yes-no")
+    ]
+    assert case.rubric.text == "**What this tests:** boundaries"
     [sample] = case.samples()
     assert (sample.id, sample.expected) == ("talk-01-opening", CHAPTERS.rstrip())
     asked = case.prompt.messages(sample)[-1]["content"]
@@ -101,6 +104,26 @@ def test_an_older_page_is_a_use_case(tmp_path):
         assert told in asked
     for kept in ("boundaries", "All chapters", "never run", "Sample Data Files", "Difficulty"):
         assert kept not in asked
+
+
+@pytest.mark.parametrize(
+    ("criteria", "wanted"),
+    [
+        ("- All chapters are there.\n- Titles\n  are short.\n", ["All chapters are there.", "Titles are short."]),
+        ("1. One.\n2) Two.\n", ["One.", "Two."]),
+        ("Mind:\n\n- One.\n- Two.\n", ["Mind:\n\n- One.\n- Two."]),
+        ("", ["**What this tests:** boundaries"]),
+    ],
+)
+def test_each_item_of_the_quality_criteria_is_one_to_judge_by(tmp_path, criteria, wanted):
+    """Where there is more than a list, nobody can tell what belongs to which item: then all of it is one."""
+    page = PAGE.replace("All chapters are there.\n", criteria)
+    where = written(tmp_path, {"USE-CASE.md": page, "data/talk-01.txt": TALK, "ground-truth/talk-01.csv": CHAPTERS})
+    rubric = usecases.load(where).rubric
+    assert rubric
+    assert [one.text for one in rubric.criteria] == wanted
+    assert {one.kind for one in rubric.criteria} == {"yes-no"}
+    assert rubric.text == ("**What this tests:** boundaries" if criteria else "")
 
 
 def test_a_reply_is_held_against_the_expected_table(tmp_path):

@@ -7,6 +7,7 @@ from usecase_folders import ROW, folder, refusal, written
 
 from pytest_llmbench import usecases
 from pytest_llmbench.errors import ConfigError
+from pytest_llmbench.judges.shipped import shipped
 from pytest_llmbench.prompts import DEFAULT_SYSTEM
 
 FULL = """\
@@ -80,7 +81,19 @@ def test_a_folder_with_any_name_is_a_use_case_with_a_plain_one(tmp_path):
         ("judge: demo/perfect", 2, "judge: needs a rubric to go by"),
         ("rubric: x\njudge: a/b\npanel: [a/b, a/c]", 4, "panel: there is a judge already"),
         ("rubric: x\npanel: [a/b]", 3, "panel: a panel is two models or more"),
-        ("rubric: {text: x, file: y}", 2, "rubric: needs exactly one of text and file"),
+        ("rubric: {text: x, file: y}", 2, "rubric.file: all is in the file: text cannot stand beside it"),
+        ("rubric: {name: x}", 2, "rubric.criteria: the rubric has no criteria"),
+        ("rubric: politness", 2, "rubric: there is no rubric 'politness'; did you mean 'politeness'?"),
+        ("rubric: rubric.md", 2, "rubric: 'rubric.md' is the name of a file"),
+        (
+            "rubric:\n  criteria:\n  - {id: a, text: b}\n  - {id: a, text: c}",
+            5,
+            "rubric.criteria[1].id: 'a' is the id of",
+        ),
+        ("rubric:\n  criteria:\n  - {id: a, text: b, kind: grade}", 4, "is a grade without anchors"),
+        ("rubric: |\n  # A\n  ## Criteria\n  - **a** (wait 2): b", 2, "rubric:3: 'wait 2' means nothing here"),
+        ("rubric: x\njudge: {model: a/b, bindng: true}", 3, "judge.bindng: unknown key; did you mean 'binding'?"),
+        ("rubric: x\npanel: {models: [a/b, c/d], vote: most}", 3, "panel.vote: 'most' is not allowed"),
         ("rubric: {file: ../secret.txt}", 2, "rubric.file: '../secret.txt' leads out of the folder"),
         ("models: [a/b, a/b]", 2, "models: 'a/b' is empty, not printable, or stands there twice"),
         ("output: {kind: text, schema: {}}", 2, "output.schema: a schema is for json, not for text"),
@@ -165,7 +178,10 @@ def test_a_schema_and_a_rubric_may_stand_in_files(tmp_path):
         tmp_path, front, {"data/a.jsonl": ROW, "answer.json": '{"type": "object"}', "rubric.md": "Be right.\n"}
     )
     case = usecases.load(where)
-    assert (case.output.schema, case.rubric) == ({"type": "object"}, "Be right.")
+    assert case.output.schema == {"type": "object"}
+    assert case.rubric
+    assert [(one.id, one.text, one.kind) for one in case.rubric.criteria] == [("rubric", "Be right.", "yes-no")]
+    assert case.rubric.name == "rubric"
     assert [validator.name for validator in case.validators] == ["json-schema"]
     (where / "answer.json").write_text('{"type": "objekt"}')
     assert "answer.json: type: is no JSON Schema" in refusal(where)
@@ -254,3 +270,52 @@ def test_a_schema_may_be_yaml_and_its_own_mistakes_are_told(tmp_path, name, cont
 def test_keys_that_do_not_go_together_are_told(tmp_path, front, said):
     """A form without its schema, a rubric without its file, a column that no row has."""
     assert said in refusal(folder(tmp_path, front))
+
+
+JUDGED = """\
+name: desk
+rubric: politeness
+judge: demo/perfect"""
+
+
+def test_a_rubric_may_be_a_shipped_one_or_stand_in_the_page(tmp_path):
+    """By its name; or written out, where it is called as the use case is."""
+    assert usecases.load(folder(tmp_path / "a", JUDGED)).rubric == shipped("politeness")
+    inline = "{pass_at: 0.7, scale: {1: bad, 2: good}, criteria: [{id: tone, text: Kind.}]}"
+    rubric = usecases.load(folder(tmp_path / "b", JUDGED.replace("politeness", inline))).rubric
+    assert rubric
+    assert (rubric.name, rubric.pass_at, rubric.criteria[0].scale) == ("desk", 0.7, {1: "bad", 2: "good"})
+    written_out = "|\n  # Desk\n  ## Criteria\n  - **tone** (must): Kind."
+    rubric = usecases.load(folder(tmp_path / "c", JUDGED.replace("politeness", written_out))).rubric
+    assert rubric
+    assert (rubric.name, rubric.title, rubric.criteria[0].must) == ("desk", "Desk", True)
+
+
+def test_a_mistake_in_the_file_of_a_rubric_is_told_with_its_own_line(tmp_path):
+    """The reader is sent to the file, not to the page that names it."""
+    front = JUDGED.replace("politeness", "{file: r.yaml}")
+    where = folder(tmp_path, front, {"data/a.jsonl": ROW, "r.yaml": "criteria:\n- {id: a, text: x, weight: -1}\n"})
+    assert "r.yaml:2: criteria[0].weight: must be a number above 0" in refusal(where)
+
+
+def test_a_judge_or_a_panel_says_how_it_is_asked(tmp_path):
+    """A name alone is asked at temperature 0, and binds nothing before it was calibrated."""
+    plain = usecases.load(folder(tmp_path / "a", JUDGED)).judging
+    assert plain
+    assert (plain.models, plain.vote, plain.binding) == (("demo/perfect",), "majority", False)
+    assert plain.request["temperature"] == 0
+    said = "judge: {model: demo/perfect, binding: true, request: {max_tokens: 300, body: {top_k: 1}}}"
+    judge = usecases.load(folder(tmp_path / "b", JUDGED.replace("judge: demo/perfect", said))).judging
+    assert judge
+    assert (judge.binding, judge.request["max_tokens"], judge.request["top_k"]) == (True, 300, 1)
+    said = "panel: {models: [demo/perfect, demo/echo], vote: veto}"
+    panel = usecases.load(folder(tmp_path / "c", JUDGED.replace("judge: demo/perfect", said))).judging
+    assert panel
+    assert (panel.models, panel.vote) == (("demo/perfect", "demo/echo"), "veto")
+
+
+def test_a_rubric_alone_judges_nobody_and_is_no_error(tmp_path):
+    """`--judge` may name one; until then the lint says that nothing scores a reply."""
+    case = usecases.load(folder(tmp_path, "rubric: politeness"))
+    assert (case.judging, case.judges, case.validators) == (None, (), ())
+    assert "there is a rubric and nobody judges by it" in str(next(usecases.lint(case)))

@@ -21,7 +21,16 @@ def checker() -> Draft202012Validator:
 
 @pytest.mark.parametrize(
     "front",
-    [FULL, "prompt: '{{input}}'\noutput: json\ndata: data/*.csv\nrubric: x", "validators: [exact, not-regex: a]"],
+    [
+        FULL,
+        "prompt: '{{input}}'\noutput: json\ndata: data/*.csv\nrubric: x",
+        "validators: [exact, not-regex: a]",
+        "repeats: 3\nstop: repeats",
+        "repeats: 3\nstop: [repeats, samples]",
+        "rubric: {file: r.md}\njudge: {model: a/b, binding: true, request: {max_tokens: 5}}",
+        "rubric: {pass_at: 1, criteria: [{id: a, text: b, weight: 40 %, kind: yes-no}, {id: c, text: d, weight: 60%}]}",
+        "rubric: {scale: {1: x, 5: y}, criteria: [{id: a, text: b}]}\npanel: {models: [a/b, c/d], vote: mean}",
+    ],
 )
 def test_what_the_loader_takes_is_of_the_schema(checker, front):
     """An editor does not underline what works."""
@@ -29,7 +38,20 @@ def test_what_the_loader_takes_is_of_the_schema(checker, front):
 
 
 @pytest.mark.parametrize(
-    "front", ["promt: x", "repeats: 0", "reducer: average", "output: {shema: x}", "validators: exact", "gates: [{}]"]
+    "front",
+    [
+        "promt: x",
+        "repeats: 0",
+        "reducer: average",
+        "output: {shema: x}",
+        "validators: exact",
+        "gates: [{}]",
+        "rubric: {criteria: [{id: A, text: b}]}",
+        "rubric: {criteria: [{id: a, text: b, weight: x}]}",
+        "panel: {models: [a/b, c/d], vote: most}",
+        "stop: always",
+        "rubric: {scale: {1: x}}",
+    ],
 )
 def test_what_the_loader_refuses_by_form_is_not(checker, front):
     """An editor underlines it before anything is run."""

@@ -35,7 +35,7 @@ def _older_layout() -> str:
         ("`## Goal`", "what models are told to do; it must be there"),
         ("`## LLM Evaluation Notes`", "for judges; models do not see it"),
         ("`## Expected Output Schema`", "the form of the answer; its first fence names `csv` or `json`"),
-        ("`## Quality Criteria`", "the rubric; models do not see it"),
+        ("`## Quality Criteria`", "the rubric: each item of a list is a yes-no criterion; models do not see it"),
         ("`## Duration Rules`", "told to models; a shortest and a longest duration in plain words are checked, too"),
         ("`## Evaluation Script`", "kept, shown and never run"),
         ("`## Sample Data Files`, `## Ground Truth`", "for people"),

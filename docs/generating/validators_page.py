@@ -32,6 +32,7 @@ _TITLES = {
     "refusing": "Refusals",
     "word_lists": "Lists of words",
     "personal_data": "Personal data",
+    "rating": "Imported ratings",
 }
 """Module → heading; one that is not here stands under its own name."""
 

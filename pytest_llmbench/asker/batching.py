@@ -103,6 +103,9 @@ class BatchAsker:
     def plan(self, questions: Sequence[Question], *, window: int | None = None) -> None:  # noqa: ARG002 - all or none
         self._planned |= {question.id: question for question in questions}
 
+    def follow(self, question: Question, tell: Callable[[Reply | None], None]) -> None:  # noqa: ARG002 - comes later
+        tell(None)
+
     def get(self, question: Question) -> Reply:
         __tracebackhide__ = True
         return self.get_all([question])[0]

@@ -107,6 +107,8 @@ class Desk:
                 self._bodies.arrived(client.unpacker.unpacked(message))
             case "get" | "stream" as op:
                 self._get(line, client, number, str(message["key"]), streamed=op == "stream")
+            case "follow":
+                self._follow(line, client, number, str(message["key"]))
             case "get_all":
                 keys, concurrency = messages.texts(message, "keys"), messages.number(message, "concurrency")
                 self._get_all(line, client, number, keys, concurrency)
@@ -158,6 +160,15 @@ class Desk:
 
         client.demands[number] = ()
         self._bodies.when_known(line, [key], lambda: self._unless_paused(client, begin))
+
+    def _follow(self, line: Line, client: Client, number: int, key: str) -> None:
+        def begin() -> None:
+            ticket = self._dispatcher.follow(self._bodies[key])
+            client.demands[number] = (ticket,)
+            ticket.on_done(partial(self._on_loop, self._tell_reply, line, number))
+
+        client.demands[number] = ()
+        self._bodies.when_known(line, [key], begin)
 
     def _get_all(self, line: Line, client: Client, number: int, keys: Sequence[str], concurrency: int | None) -> None:
         def begin() -> None:

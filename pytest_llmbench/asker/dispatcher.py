@@ -92,6 +92,12 @@ class Dispatcher:
             plan.fetched(question.id)
         return ticket
 
+    def follow(self, question: Question) -> Ticket:
+        """Somebody wants to hear of this one, who is in no hurry."""
+        ticket = self._wanted(question)
+        self._ask_ahead(ticket)
+        return ticket
+
     def demand_all(self, questions: Sequence[Question], concurrency: int | None = None) -> Group:
         """A test waits for all of these, `concurrency` of them at once at most."""
         each = {question.id: question for question in questions}

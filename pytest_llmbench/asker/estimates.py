@@ -47,7 +47,7 @@ class ModelEstimate:
     calls: int
     """To be made; without what is stored already and what a cassette answers."""
     stored: int
-    """Answered already in the run that is resumed."""
+    """Answered already in the run that is resumed, or that replies are taken from."""
     replayed: int
     """Answered by the cassette."""
     missed: int
@@ -142,7 +142,7 @@ def _of_model(
     asked = left if replay is None else []
     habits = _habits(store.recent_replies(target.name) if store and asked else ())
     usages = [_expected(question.request, habits) for question in asked]
-    worst, unknown = _worst(asked, batch=settings.batch)
+    worst, unknown = worst_of(asked, batch=settings.batch)
     expected = _sum([call_cost(target, usage, batch=settings.batch).amount for usage in usages])
     return ModelEstimate(
         model=target.name,
@@ -184,8 +184,8 @@ def _expected(request: ChatRequest, habits: _Habits) -> Usage:
     return Usage(prompt_tokens=prompt, completion_tokens=round(answer))
 
 
-def _worst(questions: Sequence[Question], *, batch: bool) -> tuple[Decimal | None, str]:
-    """(the most that these can cost, why that is not known)"""
+def worst_of(questions: Iterable[Question], *, batch: bool) -> tuple[Decimal | None, str]:
+    """(the most that these can cost in US dollars, why that is not known)"""
     total = Decimal(0)
     for question in questions:
         target, longest = question.target, question.request.max_tokens or question.target.max_output_tokens

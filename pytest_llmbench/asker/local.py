@@ -47,6 +47,12 @@ class LocalAsker:
     def plan(self, questions: Sequence[Question], *, window: int | None = None) -> None:
         self._tell(self.dispatcher.plan, questions, window)
 
+    def follow(self, question: Question, tell: Callable[[Reply | None], None]) -> None:
+        def over(ticket: Ticket) -> None:
+            tell(None if ticket.error else ticket.result())
+
+        self._tell(lambda: self.dispatcher.follow(question).on_done(over))
+
     def get(self, question: Question) -> Reply:
         __tracebackhide__ = True
         ticket = self.dispatcher.ticket(question.id)

@@ -35,6 +35,9 @@ class Means:
     recall: Callable[[Question], Reply | None] | None = None
     """The reply that an earlier session of this run stored, or None; asked before anything is sent. May raise
     `PendingError`."""
+    take: Callable[[Question], Reply | None] | None = None
+    """The reply that another run holds, or None where it may be asked; it is kept as this run's. May raise
+    `NotAskedError`."""
     replay: Callable[[Question], Reply | None] | None = None
     """Where given, nothing is ever sent: the recorded reply; None or `InfraError` where there is none."""
     record: Callable[[Question, Reply], None] | None = None

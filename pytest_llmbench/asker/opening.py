@@ -27,6 +27,7 @@ from pytest_llmbench.asker.means import Means, OnHeaders, OnText
 from pytest_llmbench.asker.question import Question
 from pytest_llmbench.asker.recording import Recording
 from pytest_llmbench.asker.rules import Rules
+from pytest_llmbench.asker.taken_over import TakenOver
 from pytest_llmbench.clients.formats import FORMATS
 from pytest_llmbench.clients.request import Endpoint
 from pytest_llmbench.config import Resolved
@@ -90,6 +91,7 @@ def open_local(resolved: Resolved, store: Store, run_id: str, *, resuming: bool)
         keep=keeper.keep,
         keep_failed=keeper.keep_failed,
         recall=_recall(store, run_id) if resuming else None,
+        take=TakenOver(store, settings.rejudge).reply if settings.rejudge else None,
         replay=replayed.reply if replayed else None,
         record=recording.add if recording else None,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -27,6 +27,11 @@ class Question(Record):
     role: str = "subject"
     """`subject` or `judge`."""
     id: str = field(init=False, default="")
+
+    @property
+    def place(self) -> tuple[str, str, int]:
+        """Of its reply in the store."""
+        return self.test_key, self.request_hash, self.ordinal
 
     def __post_init__(self) -> None:
         place = f"{self.test_key}\n{self.request_hash}\n{self.ordinal}"
@@ -88,6 +93,14 @@ class Asker(Protocol):
         Args:
             questions: what tests are going to want.
             window: how many may be asked beyond the last one that was fetched with `get`; None is no limit.
+        """
+
+    def follow(self, question: Question, tell: Callable[[Reply | None], None]) -> None:
+        """Ask ahead, and hear of it when it is answered; nothing is hurried by it.
+
+        Args:
+            question: planned or not.
+            tell: called once with the reply, in any thread, which it must not hold up; None: there will be none.
         """
 
     def get(self, question: Question) -> Reply:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
@@ -55,6 +56,16 @@ class RemoteAsker:
             line = self._reach()
             if connected:
                 line.tell("plan", keys=keys, window=window)
+
+    def follow(self, question: Question, tell: Callable[[Reply | None], None]) -> None:
+        def over(answer: Future[Any]) -> None:
+            tell(None if answer.exception() else reply_of(answer.result()))
+
+        self._questions[question.id] = question
+        try:
+            self._reach().request("follow", key=question.id).answer.add_done_callback(over)
+        except (LostError, InfraError):  # who waits for a reply is told
+            tell(None)
 
     def get(self, question: Question) -> Reply:
         self._questions[question.id] = question

@@ -27,11 +27,12 @@ class Shelf:
         self._means = means
 
     def answers(self, ticket: Ticket, lane: Lane) -> bool:
-        """Whether it is answered, or failed, without a call: by an earlier session of the run, or from a cassette."""
+        """Whether it is answered, or failed, without a call: by an earlier session of the run, by another run, or from
+        a cassette."""
         try:
             stored = self._means.recall(ticket.question) if self._means.recall else None
-            recorded = self._recorded(ticket.question) if stored is None and self._means.replay else None
-        except LlmbenchError as error:  # no such reply in the cassette, or it lies with a batch API
+            recorded = self._elsewhere(ticket.question) if stored is None else None
+        except LlmbenchError as error:  # no such reply in the cassette or the other run, or it lies with a batch API
             fail(ticket, lane, error)
             return True
         if stored is not None:
@@ -40,6 +41,10 @@ class Shelf:
         elif recorded is not None:
             self.keep(ticket, lane, recorded)
         return stored is not None or recorded is not None
+
+    def _elsewhere(self, question: Question) -> Reply | None:
+        taken = self._means.take(question) if self._means.take else None
+        return self._recorded(question) if taken is None and self._means.replay else taken
 
     def _recorded(self, question: Question) -> Reply:
         recorded = self._means.replay(question) if self._means.replay else None

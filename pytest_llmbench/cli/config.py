@@ -75,6 +75,9 @@ EXAMPLE = """\
 #     - {limit: 1.0, word: quick}
 #     - {word: slow}
 
+# When what judges say counts, and is not only told: labels that they were held against, and the lower end of kappa.
+# judges: {labels: 50, kappa: 0.4}
+
 # Options for every run in this project. Flags, LLMBENCH_* variables and pytest's ini file come first.
 # defaults:
 """

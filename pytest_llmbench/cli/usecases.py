@@ -177,7 +177,8 @@ def _facts(case: UseCase) -> Iterator[tuple[str, Any]]:
     yield from (("name", case.name), ("title", case.title), ("description", case.description))
     yield from (("folder", shown(case.folder)), ("content hash", case.content_hash[:12]))
     yield from (("prompt", case.prompt.version), ("output", case.output.kind), ("models", list(case.models)))
-    yield from (("validators", [each.spec for each in case.validators]), ("rubric", case.rubric))
+    rubric = case.rubric.as_mapping() if case.rubric else None
+    yield from (("validators", [each.spec for each in case.validators]), ("rubric", rubric))
     yield from (("judges", list(case.judges)), ("repeats", case.repeats), ("reducer", case.reducer))
     yield from (("gates", [gate.model_dump(exclude_defaults=True) for gate in case.gates]), ("tags", list(case.tags)))
     yield from (("request", dict(case.request)), *case.facts.items())

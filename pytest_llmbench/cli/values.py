@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from pytest_llmbench.errors import UsageError
-from pytest_llmbench.options import Option
+from pytest_llmbench.option_kinds import Option
 
 
 def check(option: Option, text: str) -> None:

@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from pytest_llmbench.cli.demo_flags import SERVING, TRAITS
+from pytest_llmbench.cli.judge_verbs import JUDGE_VERBS
 from pytest_llmbench.cli.usecase_verbs import USE_CASE_VERBS
 from pytest_llmbench.cli.values import at_least_one, check
 from pytest_llmbench.cli.verb import (
@@ -28,7 +29,8 @@ from pytest_llmbench.cli.verb import (
     Verb,
 )
 from pytest_llmbench.errors import UsageError, did_you_mean
-from pytest_llmbench.options import BY_NAME, OPTIONS, TRUTH, Option
+from pytest_llmbench.option_kinds import TRUTH, Option
+from pytest_llmbench.options import BY_NAME, OPTIONS
 
 DESCRIPTION = "Evaluate and benchmark language models with pytest: quality, speed and cost of the same call."
 
@@ -39,6 +41,33 @@ VERBS: tuple[Verb, ...] = (
         "run:run",
         (Argument(("arguments",), "paths of tests, and options of pytest", {"metavar": "PATHS", "nargs": "*"}),),
         tuple(option.name for option in OPTIONS),
+    ),
+    Verb(
+        ("rejudge",),
+        "judge the replies of a stored run anew, by validators, rubric and judges as they are now: a run of its own, "
+        "whose models under test are asked nothing; takes what `run` takes",
+        "rejudge:rejudge",
+        (
+            RUN,
+            Argument(("arguments",), "paths of tests, and options of pytest", {"metavar": "PATHS", "nargs": "*"}),
+        ),
+        tuple(option.name for option in OPTIONS if option.name not in {"rejudge", "batch"}),
+    ),
+    Verb(
+        ("regate",),
+        "hold the gates as they are now against a stored run, and end as it would have; nothing is asked or changed",
+        "regate:regate",
+        (
+            RUN,
+            Argument(("paths",), "only what lies in these files and folders", {"metavar": "PATHS", "nargs": "*"}),
+            Argument(
+                ("-o", "--output"),
+                "where to write the one report of --report (default: beside the run's other reports)",
+                {"metavar": "FILE", "default": ""},
+            ),
+            ROOTDIR,
+        ),
+        (*RESULT_SETTINGS, "report", "max_error_rate", "inconclusive"),
     ),
     Verb(
         ("config", "show"),
@@ -201,6 +230,7 @@ VERBS: tuple[Verb, ...] = (
         (SOURCE, JSON),
     ),
     *USE_CASE_VERBS,
+    *JUDGE_VERBS,
     Verb(
         ("report",),
         "write the report of a stored run",
@@ -236,8 +266,17 @@ GROUPS: Mapping[str, str] = {
     "db": "the results database as a file",
     "questions": "question sets of the quality profile",
     "usecase": "use-case folders: begin one, check it, look at it",
+    "judge": "judges: hold them against people, and see which of them count",
     "prompt": "the prompts of use cases: what they ask, asked before, and what came of it",
 }
+
+
+_LIKE_RUN: Mapping[tuple[str, ...], str] = {
+    ("run",): "run:run",
+    ("rejudge",): "rejudge:rejudge",
+    ("judge", "calibrate"): "judges:calibrate",
+}
+"""Verbs that hand their words on to pytest, and so to no parser here."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -254,8 +293,9 @@ def perform(words: Sequence[str]) -> int:
         UsageError: there is no such verb, or its arguments are wrong.
     """
     words = with_truth_values(words)
-    if words[:1] == ["run"] and not {"-h", "--help"} & set(words):
-        return _target("run:run")(words[1:])
+    like_run = next((verb for verb in _LIKE_RUN if tuple(words[: len(verb)]) == verb), ())
+    if like_run and not {"-h", "--help"} & set(words):
+        return _target(_LIKE_RUN[like_run])(words[len(like_run) :])
     _check_verb(words)
     arguments, unknown = parser().parse_known_args(words)
     if unknown:

@@ -92,6 +92,11 @@ class Resolved:
         """Option → its value."""
         return {name: origin.value for name, origin in self.origins.items()}
 
+    def with_value(self, name: str, value: Any) -> Resolved:
+        """With an option's value in place of what was given, from the same source."""
+        origins = {**self.origins, name: replace(self.origins[name], value=value)}
+        return replace(self, settings=settings.typed(origins), origins=origins)
+
     @property
     def results_dir(self) -> Path:
         return anchored(self.origins["results_dir"], self.rootdir)
@@ -100,6 +105,11 @@ class Resolved:
     def lock_path(self) -> Path | None:
         """llmbench.lock, beside llmbench.yaml; None without that file: the built-in models are pinned already."""
         return self.config_path.with_name(LOCK_NAME) if self.config_path else None
+
+    @property
+    def calibrations_dir(self) -> Path:
+        """Of judges; beside llmbench.yaml, unless said otherwise."""
+        return anchored(self.origins["calibrations"], self.config_path.parent if self.config_path else self.rootdir)
 
     @property
     def models_dir(self) -> Path | None:

@@ -161,6 +161,15 @@ def _defaults_schema() -> dict[str, Any]:
     return {"type": "object", "properties": rows, "additionalProperties": False}
 
 
+class JudgesDef(Strict):
+    """What a calibration has to show before what a judge says can fail anything."""
+
+    labels: int = Field(default=50, ge=2, description="labels of people that the judge was held against, at least")
+    kappa: float = Field(
+        default=0.4, ge=0, le=1, description="what the lower end of the interval of Cohen's kappa reaches, at least"
+    )
+
+
 class LlmbenchConfig(Strict):
     """The whole of llmbench.yaml."""
 
@@ -180,6 +189,7 @@ class LlmbenchConfig(Strict):
     grades: Annotated[dict[MetricName, GradeMarks], AfterValidator(_gradable)] = Field(
         default={}, description="your marks for the grade of a metric"
     )
+    judges: JudgesDef = Field(default=JudgesDef(), description="when judges count, and do not only advise")
     defaults: Annotated[
         dict[str, Any], BeforeValidator(_known_options), Field(json_schema_extra=lambda s: s.update(_defaults_schema()))
     ] = Field(default={}, description="options for every run here; flags, environment and ini come first")

@@ -40,6 +40,6 @@ class Strict(BaseModel):
         return data
 
 
-def problem(message: str, key: str) -> PydanticCustomError:
-    """An error at `key` of the mapping being validated."""
-    return PydanticCustomError("llmbench", "{message}", {"message": message, "key": key})
+def problem(message: str, *keys: str | int) -> PydanticCustomError:
+    """An error at a key of the mapping being validated, or at what stands below it: `"criteria", 2, "weight"`."""
+    return PydanticCustomError("llmbench", "{message}", {"message": message, "keys": keys})

@@ -53,7 +53,7 @@ def _sentence(problem: Any, document: Document) -> str:
     context = problem.get("ctx", {})
     path: KeyPath = tuple(part for part in problem["loc"] if part != "[key]")
     if problem["type"] == "llmbench":
-        path = (*path, context["key"])
+        path = (*path, *context["keys"])
     reason = _TYPE_MESSAGES.get(problem["type"]) or str(context.get("error") or problem["msg"])
     if problem["type"] == "literal_error":
         reason = f"{problem['input']!r:.80} is not allowed (allowed: {context['expected'].replace(' or ', ', ')})"

@@ -6,10 +6,12 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
 from pytest_llmbench.demo.conduct import Conduct
+from pytest_llmbench.demo.judging import DemoJudge
 from pytest_llmbench.demo.prices import DEAR, PRICE
 from pytest_llmbench.demo.readers import reply_of
 from pytest_llmbench.demo.schema_instance import instance_of
@@ -135,9 +137,18 @@ def _sentiment(body: ChatBody, conduct: Conduct) -> Answer:
 
 def _json(body: ChatBody, conduct: Conduct) -> Answer:
     fact = _known(body, conduct)
-    told = body.get("response_format") or {}
-    schema = (told.get("json_schema") or {}).get("schema")
+    schema = _schema(body)
     return Answer(json.dumps(instance_of(schema, fact) if schema else {"answer": fact}, ensure_ascii=False))
+
+
+def _judge(who: str, body: ChatBody, conduct: Conduct) -> Answer:
+    return Answer(DemoJudge(who, conduct.accuracy, draw).verdict(last_question(body), _schema(body)))
+
+
+def _schema(body: ChatBody) -> Mapping[str, Any]:
+    """The JSON schema that the answer has to fit; empty where there is none."""
+    told = body.get("response_format") or {}
+    return (told.get("json_schema") or {}).get("schema") or {}
 
 
 def _tool(body: ChatBody, conduct: Conduct) -> Answer:
@@ -178,6 +189,14 @@ def _hasty(body: ChatBody, _conduct: Conduct) -> Answer:
     return Answer(reply_of("hasty", last_question(body)) or _UNKNOWN)
 
 
+_JUDGES: Mapping[str, str] = {
+    "judge": "and errs on one reply of twenty",
+    "judge-twin": "and errs wherever `judge` errs",
+    "judge-lenient": "and finds nine of ten good, whatever they are",
+    "judge-long": "and takes long for good",
+    "judge-first": "and prefers the first of two replies",
+    "judge-silent": "and answers three requests of ten without a verdict",
+}
 PERSONAS: Mapping[str, Persona] = {
     "echo": Persona("repeats the last message; so does every model of a name that is not here", _echo),
     "facts": Persona("sums, differences and products of two numbers, and capitals; else `I do not know.`", _facts),
@@ -203,4 +222,5 @@ PERSONAS: Mapping[str, Persona] = {
         _hasty,
         {"latency_s": 0.08, "jitter_s": 0.08, "itl_s": 0.004},
     ),
+    **{who: Persona(f"judges by a rubric, {fault}", partial(_judge, who)) for who, fault in _JUDGES.items()},
 }

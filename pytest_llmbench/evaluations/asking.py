@@ -12,6 +12,7 @@ from pytest_llmbench.asker.question import Question
 from pytest_llmbench.bookings import place_hash
 from pytest_llmbench.chunking import Fit
 from pytest_llmbench.chunking.counters import Counter as TokenCounter
+from pytest_llmbench.chunking.fitting import WHOLE
 from pytest_llmbench.clients import ChatRequest
 from pytest_llmbench.clients.model import request_of
 from pytest_llmbench.clients.request import Message
@@ -21,7 +22,7 @@ from pytest_llmbench.evaluations.prepared import Prepared
 from pytest_llmbench.prompts import Prompt
 from pytest_llmbench.prompts.prompt import Label
 from pytest_llmbench.records import Reply, Sample
-from pytest_llmbench.serving import ApiModel, ServedModel, open_model, subject_of
+from pytest_llmbench.serving import ApiModel, ServedModel, TakenModel, open_model, subject_of
 from pytest_llmbench.session import Session
 
 _REFINE = "refine"
@@ -162,6 +163,10 @@ class Asking:
 
     def _fit(self, sample: Sample) -> Fit:
         case = self.prepared.case
+        if isinstance(self.served, TakenModel) and self.session.bookings.was_asked(
+            self._request(self.messages(sample))
+        ):
+            return WHOLE
         room = chunking.Room(self.model, self._context_tokens(), case.request.get("max_tokens") or 0)
         fit = chunking.fit(sample, case.chunking, self.messages, room, self._tokens)
         if fit.warning and not self._warned:
@@ -189,7 +194,7 @@ class Asking:
     def _refuse(self, messages: Sequence[Message]) -> None:
         """Before a model of this machine is asked: its server tells what it takes."""
         needs = media_needs(messages)
-        if needs and not isinstance(self.served, ApiModel):
+        if needs and not isinstance(self.served, ApiModel | TakenModel):
             refuse_media(needs, self.model, server_capabilities(self._props()))
 
     def _props(self) -> Any:

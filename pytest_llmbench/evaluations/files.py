@@ -13,9 +13,10 @@ from pytest_llmbench import stories, usecases
 from pytest_llmbench.display import terminal_safe
 from pytest_llmbench.errors import GroundTruthWarning, NoUseCaseWarning, UsageError
 from pytest_llmbench.evaluations.asking import Asking
+from pytest_llmbench.evaluations.calibrating import CalibrationTest, tests_of
 from pytest_llmbench.evaluations.items import EvaluationTest, SampleTest, StoryTest
 from pytest_llmbench.evaluations.prepared import LOOK, Prepared, models_of, refuse_doubtful, relative_to_root
-from pytest_llmbench.own_tests import PAGE
+from pytest_llmbench.own_tests import PAGE, STORY
 from pytest_llmbench.session import Session
 
 _PROBLEMS_SHOWN = 5
@@ -41,6 +42,11 @@ class OwnFile(pytest.File):
     def tests(self) -> Iterator[EvaluationTest]:
         """The tests; what `collect` raises is a `UsageError` here."""
 
+    @property
+    def is_first(self) -> bool:
+        """Whether this process tells what all that collect the same tests could tell."""
+        return bool(getattr(self.config, "workerinput", {}).get("workerid", "gw0") == "gw0")
+
     def tell(self, find: Callable[[], Sequence[object]]) -> None:
         """Tell what the lint finds, as the setting `lint` says; a warning once, whatever number of processes there are.
 
@@ -55,8 +61,7 @@ class OwnFile(pytest.File):
             self._warn_of(find)
 
     def _warn_of(self, find: Callable[[], Sequence[object]]) -> None:
-        is_first = getattr(self.config, "workerinput", {}).get("workerid", "gw0") == "gw0"
-        if not is_first or not (problems := find()):
+        if not self.is_first or not (problems := find()):
             return
         lines = [terminal_safe(str(problem)) for problem in problems[:_PROBLEMS_SHOWN]]
         if len(problems) > len(lines):
@@ -85,9 +90,21 @@ class UseCaseFile(OwnFile):
         for asking in askings:
             asking.refuse(samples)
         self.tell(prepared.problems)
+        self._tell_left_out(prepared)
         for asking in askings:
             for sample in samples:
                 yield SampleTest.of(self, asking, sample)
+            for done in prepared.damaged:
+                for one in done.samples:
+                    yield SampleTest.of(self, asking, one.scored, one)
+
+    def _tell_left_out(self, prepared: Prepared) -> None:
+        """Which samples corruptions can do nothing to: those are asked clean, and paired with nothing."""
+        for done in prepared.damaged if self.is_first else ():
+            if left := done.left_out:
+                some = ", ".join(left[:_PROBLEMS_SHOWN]) + (" …" if len(left) > _PROBLEMS_SHOWN else "")
+                count = f"{len(left):,} of {len(prepared.samples):,} samples"
+                self.session_of_ours.say(f"{prepared.case.name}: {done.label} cannot be done to {count}: {some}")
 
 
 class StoryFile(OwnFile):
@@ -105,9 +122,22 @@ class StoryFile(OwnFile):
                 yield StoryTest.telling(self, session, model, story)
 
 
+class CalibrationFile(OwnFile):
+    """A file of labels: a test a judge and label, and a judge and pair."""
+
+    def tests(self) -> Iterator[CalibrationTest]:
+        """As `OwnFile` says."""
+        yield from tests_of(self, self.session_of_ours)
+
+
+def _kind(name: str) -> type[OwnFile]:
+    if name == PAGE:
+        return UseCaseFile
+    return StoryFile if name.endswith(STORY) else CalibrationFile
+
+
 def collector_of(parent: pytest.Collector, path: Path, session: Session) -> pytest.File:
     """The collector of a file that `own_tests.is_own_file`."""
-    kind = UseCaseFile if path.name == PAGE else StoryFile
-    found: OwnFile = kind.from_parent(parent, path=path)
+    found: OwnFile = _kind(path.name).from_parent(parent, path=path)
     found.session_of_ours = session
     return found

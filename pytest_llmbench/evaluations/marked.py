@@ -15,6 +15,8 @@ from pytest_llmbench.clients.request import Message
 from pytest_llmbench.errors import UsageError
 from pytest_llmbench.evaluations.asking import Answer, Asking
 from pytest_llmbench.evaluations.items import key_of
+from pytest_llmbench.evaluations.judged import verdicts_on
+from pytest_llmbench.evaluations.jury import Behalf
 from pytest_llmbench.evaluations.prepared import Prepared, models_of, refuse_doubtful
 from pytest_llmbench.evaluations.telling import blank, evaluated, explained
 from pytest_llmbench.records import Evaluation, Reply, Sample, Score
@@ -91,10 +93,12 @@ def reply_of(item: pytest.Item, session: Session, model: str, sample: Sample) ->
 
 
 def score_of(item: pytest.Item, session: Session, model: str, sample: Sample, reply: Reply) -> Score:
-    """What the declared validators say of a reply, as one score with theirs as its parts."""
+    """What the declared validators and judges say of a reply, as one score with theirs as its parts."""
     asking = asking_of(item, session, model)
     context = session.asking()
-    found = evaluated(asking, sample, [Answer(reply, (reply,) if reply.id else ())])
+    answers = [Answer(reply, (reply,) if reply.id else ())]
+    behalf = Behalf(key_of(asking, sample), asking.prepared.case.name, shared=True)
+    found = evaluated(asking, sample, answers, verdicts=verdicts_on(asking, sample, answers, behalf))
     context.evaluation = found
     return whole(found, reply.text)
 
@@ -110,6 +114,7 @@ def whole(found: Evaluation, text: str) -> Score:
         passed=found.passed,
         reason=reason,
         executed=found.executed,
+        advisory=found.is_only_advised,
         parts=found.scores,
     )
 

@@ -8,14 +8,17 @@ from functools import cached_property
 from pathlib import Path
 
 from pytest_llmbench import sampling, usecases
+from pytest_llmbench.corruption.damage import Done
 from pytest_llmbench.earlier import results_before
 from pytest_llmbench.errors import UsageError
+from pytest_llmbench.evaluations.certainty import fewest
+from pytest_llmbench.evaluations.jury import Jury, judging_of
 from pytest_llmbench.prompts import Prompt
 from pytest_llmbench.prompts.best import best_variants
 from pytest_llmbench.prompts.history import History
 from pytest_llmbench.prompts.prompt import Label
 from pytest_llmbench.questions.rows import Place
-from pytest_llmbench.records import Sample
+from pytest_llmbench.records import DamagedSample, Sample
 from pytest_llmbench.session import Session
 from pytest_llmbench.usecases import Placed, Problem, UseCase
 
@@ -44,7 +47,14 @@ class Prepared:
         failing = _failing(session, case) if settings.only_failing else None
         self.declared = case
         """As its page says."""
-        self.case = replace(case, prompt=prompt, sampling=sampling.told(case.sampling, settings, failing))
+        damage = case.corruption.told(settings.corrupt, case.folder)
+        self.case = replace(
+            case,
+            prompt=prompt,
+            sampling=sampling.told(case.sampling, settings, failing),
+            corruption=damage,
+            judging=judging_of(session, case.judging) if case.rubric else case.judging,
+        )
         self._prompts: dict[tuple[str, str], tuple[Prompt, Label]] = {}
 
     @property
@@ -55,6 +65,12 @@ class Prepared:
     def page(self) -> str:
         """The path of its page, as short as it can be named from pytest's root."""
         return relative_to_root(self.session, self.case.page.file)
+
+    @cached_property
+    def jury(self) -> Jury | None:
+        """Who judges its replies; None where nobody does."""
+        case = self.case
+        return Jury(self.session, case.rubric, case.judging) if case.rubric and case.judging else None
 
     @cached_property
     def under_gates(self) -> bool:
@@ -79,6 +95,21 @@ class Prepared:
         """
         return self._drawn[0]
 
+    @cached_property
+    def damaged(self) -> tuple[Done, ...]:
+        """The samples once more for each corruption, as far as it can be done to them.
+
+        Raises:
+            UsageError: a corruption can be done to none.
+        """
+        return self.case.corruption.done(self.samples, self.page)
+
+    @cached_property
+    def first_trials(self) -> int:
+        """How many trials of a sample are asked at once, before anything is known of it; a batch asks all at once."""
+        case, stops = self.case, "repeats" in self.case.stop and not self.session.settings.batch
+        return fewest([], case.reducer, case.repeats) if stops else case.repeats
+
     def place_of(self, sample: Sample) -> str:
         """File and line of a sample; all data are read again."""
         return str(next(one.place for one in self.case.placed() if one.sample.id == sample.id))
@@ -86,6 +117,7 @@ class Prepared:
     def weight_of(self, sample: Sample) -> float:
         """For how many samples of the data it stands."""
         weights = self._drawn[1]
+        sample = sample.clean if isinstance(sample, DamagedSample) and sample.clean else sample
         return weights[sampling.value_of(sample, self.case.sampling.stratify)] if weights else 1.0
 
     def variants(self, model: str) -> Sequence[str]:

@@ -46,6 +46,16 @@ def disagreeing(scores: Sequence[Score]) -> tuple[bool, tuple[str, ...]]:
     return True, tuple(score.name for score in judged if score.passed is not right)
 
 
+def is_advised(scores: Iterable[Score]) -> bool:
+    """Whether one has a say who only advises."""
+    return any(score.advisory and score.state == "scored" for score in _deciding(scores))
+
+
+def bound(scores: Iterable[Score]) -> list[Score]:
+    """Without those who only advise."""
+    return [score for score in scores if not score.advisory]
+
+
 def _deciding(scores: Iterable[Score]) -> list[Score]:
     """Without those that have no weight, which only inform, and judges that something executed outranks."""
     weighing = [score for score in scores if score.weight > 0]

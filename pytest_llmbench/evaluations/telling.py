@@ -9,14 +9,20 @@ from typing import Any
 
 from pytest_llmbench.evaluations.asking import Answer, Asking
 from pytest_llmbench.evaluations.reducing import reduced
-from pytest_llmbench.evaluations.scoring import disagreeing, is_scored, value_of, verdict_of
+from pytest_llmbench.evaluations.scoring import bound, disagreeing, is_advised, is_scored, value_of, verdict_of
+from pytest_llmbench.judges import panel
 from pytest_llmbench.records import Evaluation, Outcome, Sample, Score, Trial
 from pytest_llmbench.redaction import redact, redact_values
+from pytest_llmbench.results.advice import advice_of
 
 _EXPECTED_LIMIT = 4000
 _REPLY_SHOWN = 400
 _SHOWN = 5
 _REASON_SHOWN = 300
+_OF_A_JUDGE = frozenset(
+    {"judge", "rubric", "rubric_hash", "retried", "reply_id", "not_calibrated", "calibration", "how"}
+)
+"""Details that quote nothing."""
 CUT_SHORT = "the reply ended at its limit of tokens (request: {max_tokens: …}, or the model's context)"
 ONCE_MORE = "asked because it was not right before (--only-failing): these samples say nothing of all the data"
 
@@ -44,7 +50,9 @@ def _known(asking: Asking, sample: Sample) -> dict[str, Any]:
     }
 
 
-def evaluated(asking: Asking, sample: Sample, answers: Sequence[Answer], note: str = "") -> Evaluation:
+def evaluated(
+    asking: Asking, sample: Sample, answers: Sequence[Answer], note: str = "", verdicts: Sequence[Score] = ()
+) -> Evaluation:
     """What all trials say of a sample.
 
     Args:
@@ -52,12 +60,16 @@ def evaluated(asking: Asking, sample: Sample, answers: Sequence[Answer], note: s
         sample: what.
         answers: of each trial.
         note: what has to be told of how they came.
+        verdicts: what judges say, a score a trial; none where nobody judges.
     """
+    return put_together(asking, sample, answers, scores_of(asking, sample, answers, verdicts), note)
+
+
+def put_together(
+    asking: Asking, sample: Sample, answers: Sequence[Answer], scores: Sequence[Sequence[Score]], note: str = ""
+) -> Evaluation:
+    """As `evaluated`, of trials that were scored: `scores` of each, see `scores_of`."""
     case = asking.prepared.case
-    may_execute = asking.session.settings.allow_execute
-    scores = [
-        [cleaned(score) for score in case.scores(sample, answer.reply, may_execute=may_execute)] for answer in answers
-    ]
     trials = [_trial(answer, each) for answer, each in zip(answers, scores, strict=True)]
     value, passed = reduced(trials, case.reducer)
     deciding = next((at for at, trial in enumerate(trials) if trial.passed is passed), 0)
@@ -72,9 +84,30 @@ def evaluated(asking: Asking, sample: Sample, answers: Sequence[Answer], note: s
         expected=_bounded(sample.expected),
         executed=executed,
         disagreements=disagreements,
+        **_without_advice(scores, case.reducer),
         notes=tuple(_notes(asking, answers, note)),
     )
     return found if asking.session.settings.keep_prompts else without_content(found)
+
+
+def scores_of(
+    asking: Asking, sample: Sample, answers: Sequence[Answer], verdicts: Sequence[Score]
+) -> list[list[Score]]:
+    """Of each trial what the validators say, and then the judges."""
+    case, may_execute = asking.prepared.case, asking.session.settings.allow_execute
+    found = [list(case.scores(sample, answer.reply, may_execute=may_execute)) for answer in answers]
+    for scores, verdict in zip(found, verdicts, strict=False):
+        scores.append(verdict)
+    return [list(map(cleaned, scores)) for scores in found]
+
+
+def _without_advice(scores: Sequence[Sequence[Score]], reducer: str) -> dict[str, Any]:
+    """What all trials come to without judges that only advise; nothing where none has a say."""
+    if not any(map(is_advised, scores)):
+        return {}
+    bare = [bound(each) for each in scores]
+    value, passed = reduced([Trial(value_of(each), verdict_of(each)) for each in bare], reducer)
+    return {"advised": True, "bound_value": value, "bound_passed": passed}
 
 
 def _notes(asking: Asking, answers: Sequence[Answer], note: str) -> Iterator[str]:
@@ -107,6 +140,8 @@ def explained(found: Evaluation, answer: str) -> str:
         lines.append(f"and {len(told) - _SHOWN} more")
     if len(found.trials) > 1:
         lines.insert(0, _trials_told(found))
+    if found.is_only_advised:
+        lines.insert(0, f"this fails nothing: {advice_of(found.scores)}")
     if not lines:
         lines = ["nothing scored the reply"]
     if CUT_SHORT in found.notes:
@@ -127,14 +162,17 @@ def without_content(found: Evaluation) -> Evaluation:
 
 
 def _bare(score: Score) -> Score:
-    return replace(score, reason="", details={}, parts=tuple(map(_bare, score.parts)))
+    kept = {name: told for name, told in score.details.items() if score.judged and name in _OF_A_JUDGE}
+    return replace(score, reason="", details=kept, parts=tuple(map(_bare, score.parts)))
 
 
 def _trial(answer: Answer, scores: Sequence[Score]) -> Trial:
     merged = len(answer.calls) > 1
     ids = tuple(call.id for call in answer.calls)
     text = redact_values(answer.reply.text) if merged else ""
-    return Trial(value_of(scores), verdict_of(scores), ids, text)
+    judged = {part.name: part.value for score in scores if score.name == panel.NAME for part in score.parts}
+    known = {name: value for name, value in judged.items() if value is not None}
+    return Trial(value_of(scores), verdict_of(scores), ids, text, known)
 
 
 def _trials_told(found: Evaluation) -> str:

@@ -22,6 +22,14 @@ OF_USE_CASES = (
         "Mean over a use case's samples of what its validators gave, each by its weight, 0 to 1.",
     ),
     Metric(
+        "robustness",
+        "share",
+        HIGHER,
+        "robustness",
+        "Samples of a use case that are right as they are and stay right with a damaged input / those that are right "
+        "as they are; of several corruptions the mean for each sample.",
+    ),
+    Metric(
         "unscored_rate",
         "share",
         LOWER,

@@ -9,7 +9,7 @@ from typing import Any
 from pytest_llmbench.errors import UsageError
 from pytest_llmbench.prompts.examples import Examples, text_of
 from pytest_llmbench.prompts.template import Template, shown
-from pytest_llmbench.records import Sample
+from pytest_llmbench.records import DamagedSample, Sample
 
 Message = dict[str, Any]
 """`{"role": "user", "content": "..."}`; the content is a text or a list of parts."""
@@ -43,7 +43,8 @@ def messages_of(part: Part, sample: Sample, variables: Mapping[str, Any], exampl
         UsageError: a variable has no value, nothing is asked, or a conversation stands inside other text; with the
             place of the template.
     """
-    chosen = examples.chosen_for(sample) if examples else ()
+    asked_clean = sample.clean if isinstance(sample, DamagedSample) and sample.clean else sample
+    chosen = examples.chosen_for(asked_clean) if examples else ()
     inline = "\n\n".join(map(_as_text, chosen)) if part.shows_examples else ""
     values = _values(sample, variables, inline)
     system = part.system.filled(values, _whom(sample)).strip()

@@ -37,6 +37,8 @@ class Providers:
         settings = resolved.settings
         self._is_asked = not (settings.replay or settings.dry_run)
         """Whether requests may go out: else nobody needs a key or an address."""
+        self._may_lack_keys = bool(settings.rejudge)
+        """Whether a model may be named that is not asked: who is, is checked by `check`."""
         self._offline = settings.offline or bool(settings.replay)
         self._environ = os.environ if environ is None else environ
         self._keys = Keyring(self._environ, resolved.rootdir)
@@ -76,7 +78,8 @@ class Providers:
             UsageError: its key or address is missing.
         """
         if name not in self._targets:
-            if not self.check(name):
+            is_known = self.is_remote(name) if self._may_lack_keys else self.check(name)
+            if not is_known:
                 return None
             self._targets[name] = self._made(name)
         return self._targets[name]
@@ -159,13 +162,21 @@ class Providers:
             format=self.format(provider),
             base_url=self.base_url(provider),
             headers=definition.headers,
-            account=fingerprint(self.key(provider)),
+            account=self._account(provider),
             limits=limits_of((model.limits if model else None) or definition.limits),
             price=facts.price,
             capabilities=facts.capabilities,
             context_tokens=facts.context_tokens,
             max_output_tokens=facts.max_output_tokens,
         )
+
+    def _account(self, provider: str) -> str:
+        try:
+            return fingerprint(self.key(provider))
+        except UsageError:
+            if not self._may_lack_keys:
+                raise
+            return ""
 
     def _price_by_pattern(self, name: str) -> Price:
         found = (price for pattern, price in self._config.prices.items() if fnmatchcase(name, pattern))

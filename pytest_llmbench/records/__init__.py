@@ -5,8 +5,10 @@ Everything here converts to builtin types with `as_dict` and back with the class
 process boundary or be stored as JSON.
 """
 
-from pytest_llmbench.records.asked import Capabilities, Cost, Limits, Price, Sample, Target
+from pytest_llmbench.records.asked import Capabilities, Cost, DamagedSample, Limits, Price, Sample, Target
 from pytest_llmbench.records.evaluation import Evaluation, Trial
+from pytest_llmbench.records.judge_calibration import JudgeCalibration
+from pytest_llmbench.records.labelled import Labelled
 from pytest_llmbench.records.machine import Gpu, Host, ModelFile, ServerInfo, ServerSpec
 from pytest_llmbench.records.measurement import Label, Measurement, MonitorSample, Repetition, Series, Table
 from pytest_llmbench.records.record import MalformedRecordError, Record
@@ -17,12 +19,15 @@ from pytest_llmbench.records.score import Score
 __all__ = [
     "Capabilities",
     "Cost",
+    "DamagedSample",
     "Evaluation",
     "FailedAttempt",
     "GateResult",
     "Gpu",
     "Host",
+    "JudgeCalibration",
     "Label",
+    "Labelled",
     "Limits",
     "MalformedRecordError",
     "Measurement",

@@ -24,6 +24,14 @@ class Sample(Record):
 
 
 @dataclass(frozen=True, slots=True)
+class DamagedSample(Sample):
+    """A sample whose input was changed on purpose, for how well models stand it."""
+
+    clean: Sample | None = None
+    """As it was: what its few-shot examples are chosen by."""
+
+
+@dataclass(frozen=True, slots=True)
 class Price(Record):
     """What a model costs, in US dollars a token, as decimal text (`"0.0000025"`); empty where nobody told."""
 
@@ -48,6 +56,9 @@ class Price(Record):
         return bool(self.input and self.output)
 
 
+_NOT_SPENT = frozenset({"replayed", "taken_over"})
+
+
 @dataclass(frozen=True, slots=True)
 class Cost(Record):
     """What one call cost."""
@@ -55,8 +66,9 @@ class Cost(Record):
     usd: str = ""
     """Decimal text; empty: unknown, which is not 0."""
     source: str = "unknown"
-    """`billed` (the provider told), `priced` (tokens × price), `replayed` (from a cassette, nothing was spent), `free`
-    (a model of this machine), `refused` (the provider refused it before anything was generated), or `unknown`."""
+    """`billed` (the provider told), `priced` (tokens × price), `replayed` (from a cassette, nothing was spent),
+    `taken_over` (from another run, which paid for it), `free` (a model of this machine), `refused` (the provider
+    refused it before anything was generated), or `unknown`."""
 
     @property
     def amount(self) -> Decimal | None:
@@ -65,8 +77,9 @@ class Cost(Record):
 
     @property
     def spent(self) -> Decimal:
-        """What this call took from a budget, in US dollars: nothing for a replayed one; 0 where unknown."""
-        return Decimal(0) if self.source == "replayed" or not self.usd else Decimal(self.usd)
+        """What this call took from a budget, in US dollars: nothing for one that was replayed or taken over; 0 where
+        unknown."""
+        return Decimal(0) if self.source in _NOT_SPENT or not self.usd else Decimal(self.usd)
 
 
 UNKNOWN_COST = Cost()

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pytest_llmbench.records.labelled import Labelled
 from pytest_llmbench.records.record import Record
 from pytest_llmbench.records.score import Score
 
@@ -22,6 +23,8 @@ class Trial(Record):
     """All calls of it; of an input that was cut: its pieces, then what merged them."""
     answer: str = ""
     """The text that was scored, where it is no single reply's: merged pieces, or a conversation's last answer."""
+    judged: Mapping[str, float] = field(default_factory=dict)
+    """Of a panel: what each judge gave it, 0 to 1; one that gave nothing is left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,9 @@ class Evaluation(Record):
     trials: Sequence[Trial] = ()
     deciding: int = 0
     """Which of the trials the scores are of."""
+    stopped_of: int = 0
+    """How many trials there would have been, where some were left out: nothing that they might say changes the
+    verdict, and all else is of the trials that were asked. 0: all were asked."""
     reducer: str = "mean"
     expected: Any = None
     """The expected answer as JSON; longer texts are cut. None where there is none, or prompts are not kept."""
@@ -62,7 +68,22 @@ class Evaluation(Record):
     """Names of judges that said otherwise than what was executed did."""
     executed: bool = False
     """Whether something was executed to find out that a judge's verdict can be held against."""
+    advised: bool = False
+    """Whether judges had a say whose trustworthiness nobody has shown."""
+    bound_value: float | None = None
+    """Where judges advised: the value without them; None: nothing else scored the reply."""
+    bound_passed: bool | None = None
+    """Where judges advised: the verdict without them; None: nothing else tells."""
     notes: Sequence[str] = ()
     """What a reader has to know: the input was cut into pieces, its tokens were estimated."""
     weight: float = 1
     """For how many samples of the whole it stands, where strata were drawn with weights."""
+    labelled: Labelled | None = None
+    """Of a judge that is held against people: what both say."""
+    corruption: str = ""
+    """How its input was damaged (`typos-10`); empty: it is the clean run, by which all rates go."""
+
+    @property
+    def is_only_advised(self) -> bool:
+        """Whether nothing but advice stands against it: then it fails nothing."""
+        return self.advised and self.passed is False and self.bound_passed is not False

@@ -60,7 +60,7 @@ class GateResult(Record):
     gate: str
     """The rule in words: `decode_tps p50 >= 5 tok/s`."""
     verdict: str
-    """`pass`, `fail` or `inconclusive`."""
+    """`pass`, `fail`, `inconclusive`, or `fail (advisory)`: only judges that advise fail it."""
     reason: str
     metric: str = ""
     model: str = ""

@@ -33,6 +33,8 @@ class Score(Record):
     """Whether something was run to find out (a pattern, a query, code), which outranks what a judge thinks."""
     judged: bool = False
     """Whether a model judged: opinion, not computation."""
+    advisory: bool = False
+    """Of a judge whose trustworthiness nobody has shown: it is told, and fails nothing."""
     parts: Sequence[Score] = ()
     """What it was put together from."""
 

@@ -55,7 +55,7 @@ def asked_rows(run: Run, ledger: Ledger) -> tuple[AskedRow, ...]:
 
     Empty where neither samples nor paid calls are in the run: the list of tests says it all.
     """
-    results = [result for result in run.results if result.model and _is_of_a_reply(result)]
+    results = [result for result in run.results if result.model and _is_of_a_reply(result) and not _is_damaged(result)]
     if not ledger.is_shown and not any(result.sample for result in results):
         return ()
     costs = ledger.by_model()
@@ -73,6 +73,11 @@ def asked_rows(run: Run, ledger: Ledger) -> tuple[AskedRow, ...]:
 
 def _is_of_a_reply(result: TestResult) -> bool:
     return bool(result.sample) or not result.measurement_ids
+
+
+def _is_damaged(result: TestResult) -> bool:
+    """Whether its input was damaged: no rate of the model's counts it."""
+    return result.evaluation is not None and bool(result.evaluation.corruption)
 
 
 def _is_only_measured(result: TestResult) -> bool:

@@ -11,6 +11,7 @@ from pytest_llmbench.results.money import money
 from pytest_llmbench.results.use_cases import TAG, CaseTable, SliceRow, ValidatorRow, named, quality_of
 from pytest_llmbench.stats import Estimate
 
+_MORE = {"sample": "samples", "generation": "repeats", "judge": "judges"}
 _MODES = {
     "fair": "all models were asked by the same prompt (fair)",
     "optimized": "each model was asked by its best prompt (optimized)",
@@ -63,7 +64,7 @@ def asked_words(table: CaseTable) -> str:
     if abs(table.stands_for - table.samples) >= 1:
         said.append(f"weighted, for {table.stands_for:,.0f} of the data")
     if (trials := max(row.trials for row in table.rows)) > 1:
-        said.append(f"each asked {trials} times")
+        said.append(f"each asked {'up to ' if any(row.stopped for row in table.rows) else ''}{trials} times")
     if len(table.rows) > 1 or table.prompt_mode != "fair":
         said.append(_MODES.get(table.prompt_mode, table.prompt_mode))
     return " · ".join(said)
@@ -80,6 +81,16 @@ def best_words(table: CaseTable) -> tuple[tuple[str, str], ...]:
         if names and len(names) < sum(one is not None for one in known):
             told.append((f"best for {'its' if len(names) == 1 else 'their'} {words}", ", ".join(names)))
     return tuple(told)
+
+
+def variance_words(table: CaseTable) -> Iterator[str]:
+    """Where the scores of each model vary, and what more of would help, where trials or a panel tell it."""
+    for row in table.rows:
+        if (found := row.variance) is not None:
+            known = {"sample": found.sample, "generation": found.generation, "judge": found.judge}
+            shares = ", ".join(f"{name} {value:.0%}" for name, value in known.items() if value is not None)
+            more = f"more {_MORE[found.dominant]} help most"
+            yield f"{row.name}: of the variance of scores: {shares.replace('%', ' %')}: {more}"
 
 
 def remarks(table: CaseTable) -> Iterator[str]:

@@ -17,6 +17,7 @@ from pytest_llmbench.reports.asked import AskedRow
 from pytest_llmbench.reports.rows import ModelRow
 from pytest_llmbench.reports.view import RunView, view
 from pytest_llmbench.results.costs import Spent
+from pytest_llmbench.results.robustness import RobustRow
 from pytest_llmbench.results.use_cases import CaseRow, CaseTable
 
 _TRIGGERS = frozenset("=+-@\t\r\n＝＋－＠")
@@ -99,6 +100,7 @@ _ASKED_COLUMNS: Mapping[str, Callable[[AskedRow], Any]] = {
     "cost_failed_usd": lambda row: _usd(row.costs.failed),
     "calls_of_unknown_cost": lambda row: row.costs.total.unknown,
     "replayed": lambda row: row.costs.total.replayed,
+    "taken_over": lambda row: row.costs.total.taken_over,
 }
 
 _CASE_COLUMNS: Mapping[str, Callable[[tuple[CaseTable, CaseRow]], Any]] = {
@@ -118,6 +120,20 @@ _CASE_COLUMNS: Mapping[str, Callable[[tuple[CaseTable, CaseRow]], Any]] = {
     "disagreement_share": lambda of: of[1].disagreed and of[1].disagreed.value,
 }
 
+_ROBUST_COLUMNS: Mapping[str, Callable[[RobustRow], Any]] = {
+    "corruption": lambda row: row.corruption,
+    "pairs": lambda row: row.n,
+    "clean_share": lambda row: row.clean and row.clean.value,
+    "damaged_share": lambda row: row.damaged and row.damaged.value,
+    "difference_share": lambda row: row.difference,
+    "difference_low_share": lambda row: row.low,
+    "difference_high_share": lambda row: row.high,
+    "p_value": lambda row: row.p_value,
+    "turned_wrong": lambda row: len(row.turned_wrong),
+    "turned_right": lambda row: len(row.turned_right),
+    "robustness_share": lambda row: row.robustness and row.robustness.value,
+}
+
 _OUTCOME_COLUMNS: Mapping[str, Outcome] = {
     "right": Outcome.RIGHT,
     "wrong": Outcome.WRONG,
@@ -129,16 +145,23 @@ _OUTCOME_COLUMNS: Mapping[str, Outcome] = {
     "skipped": Outcome.SKIPPED,
 }
 
-_TESTED, _USED = "tests", "use case"
-"""What stands in the profile's column of a row about tests of replies, and about a use case."""
+_TESTED, _USED, _DAMAGED = "tests", "use case", "damaged inputs"
+"""What stands in the profile's column of a row about tests of replies, a use case, and damaged inputs of one."""
 
-COLUMNS: tuple[str, ...] = (*_MODEL_COLUMNS, *_RUN_COLUMNS, *_PROFILE_COLUMNS, *_ASKED_COLUMNS, *_CASE_COLUMNS)
+COLUMNS: tuple[str, ...] = (
+    *_MODEL_COLUMNS,
+    *_RUN_COLUMNS,
+    *_PROFILE_COLUMNS,
+    *_ASKED_COLUMNS,
+    *_CASE_COLUMNS,
+    *_ROBUST_COLUMNS,
+)
 """The header, a contract: columns are only ever added at the end."""
 
 
 def render(run: Run, shown: RunView | None = None) -> str:
-    """The CSV report (RFC 4180), a header, a row per measurement, per model whose replies were tested, and per model of
-    each use case."""
+    """The CSV report (RFC 4180), a header, a row per measurement, per model whose replies were tested, per model of
+    each use case, and per corruption of its inputs."""
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(COLUMNS)
@@ -152,6 +175,8 @@ def render(run: Run, shown: RunView | None = None) -> str:
     for table in shown.use_cases:
         for case in table.rows:
             _write(writer, {**about, **_of_case(case), **_values(_CASE_COLUMNS, (table, case))})
+        for robust in table.robustness:
+            _write(writer, {**about, **_of_damaged(table, robust), **_values(_ROBUST_COLUMNS, robust)})
     return out.getvalue()
 
 
@@ -176,11 +201,28 @@ def _of_case(row: CaseRow) -> dict[str, Any]:
         "replies": calls.replies,
         "prompt_tokens": calls.prompt_tokens,
         "completion_tokens": calls.completion_tokens,
+        "robustness_share": row.robustness and row.robustness.value,
         "cost_subject_usd": _usd(calls.costs.subject),
         "cost_judge_usd": _usd(calls.costs.judge),
         "cost_failed_usd": _usd(calls.costs.failed),
         "calls_of_unknown_cost": calls.costs.total.unknown,
         "replayed": calls.costs.total.replayed,
+        "taken_over": calls.costs.total.taken_over,
+    }
+
+
+def _of_damaged(table: CaseTable, row: RobustRow) -> dict[str, Any]:
+    """Which model, use case and samples a row about damaged inputs is of."""
+    return {
+        "model": row.model,
+        "profile": _DAMAGED,
+        "use_case": table.name,
+        "use_case_page": table.page,
+        "prompt": row.prompt,
+        "tests": row.asked,
+        "cost_subject_usd": _usd(row.costs.subject),
+        "cost_judge_usd": _usd(row.costs.judge),
+        "cost_failed_usd": _usd(row.costs.failed),
     }
 
 

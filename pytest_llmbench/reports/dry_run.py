@@ -76,7 +76,7 @@ def _cells(*texts: str) -> str:
 
 def _known(model: ModelEstimate) -> str:
     parts = (
-        (model.stored, "in the run that is resumed already"),
+        (model.stored, "stored already"),
         (model.replayed, "answered by the cassette"),
         (model.missed, "missing in the cassette: each an infra error"),
     )

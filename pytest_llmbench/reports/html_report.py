@@ -21,10 +21,11 @@ from pytest_llmbench import __version__
 from pytest_llmbench.display import display_safe
 from pytest_llmbench.metrics import METRICS
 from pytest_llmbench.records import Run, TestResult
-from pytest_llmbench.reports import case_words, figures
+from pytest_llmbench.reports import case_words, figures, judge_words
 from pytest_llmbench.reports.charts import charts
 from pytest_llmbench.reports.pareto import pareto_charts
 from pytest_llmbench.reports.replies import ReplyGroup, reply_groups
+from pytest_llmbench.reports.robust_words import legend, robust_cells
 from pytest_llmbench.reports.samples import samples_data
 from pytest_llmbench.reports.view import OUTCOME_LEVELS, OUTCOME_MEANING, RunView, outcome_counts, outcome_words, view
 from pytest_llmbench.results.money import money
@@ -138,10 +139,19 @@ def _environment() -> Environment:
         "asked_words": case_words.asked_words,
         "best_words": case_words.best_words,
         "remarks": lambda table: list(case_words.remarks(table)),
+        "variance_words": case_words.variance_words,
         "slice_grids": case_words.slice_grids,
         "validator_grid": case_words.validator_grid,
         "price": case_words.price,
+        "robust_cells": robust_cells,
+        "robust_legend": legend,
         "overview": case_words.overview,
+        "held_cells": judge_words.held_cells,
+        "used_cells": judge_words.used_cells,
+        "held_heading": judge_words.heading,
+        "baseline_words": judge_words.baseline_words,
+        "together_words": lambda together: list(judge_words.together_words(together)) if together else [],
+        "panel_words": lambda panel: list(judge_words.panel_words(panel)),
     }
     return environment
 

@@ -23,6 +23,7 @@ from pytest_llmbench.reports.rows import ModelRow
 from pytest_llmbench.reports.verdict import Verdict
 from pytest_llmbench.reports.view import InfraGroup, OutcomeCount, RunView, view
 from pytest_llmbench.results.costs import Costs, TestCost
+from pytest_llmbench.results.judge_use import Judging
 from pytest_llmbench.results.use_cases import CaseTable
 
 FORMAT = "pytest-llmbench report"
@@ -37,6 +38,8 @@ class JsonReport:
     format_version: int
     generator: str
     verdict: Verdict
+    provenance: tuple[str, ...]
+    """Sentences about what comes from another run, or was decided later; mostly none."""
     models: tuple[ModelRow, ...]
     outcomes: tuple[OutcomeCount, ...]
     infra_errors: tuple[InfraGroup, ...]
@@ -48,6 +51,8 @@ class JsonReport:
     test_costs: tuple[TestCost, ...]
     use_cases: tuple[CaseTable, ...]
     """A table of models for each use case; what was found out of each sample is among the run's results."""
+    judging: Judging
+    """Judges: held against people, and at work in use cases."""
 
 
 def render(run: Run, shown: RunView | None = None) -> str:
@@ -63,6 +68,7 @@ def pieces(run: Run, shown: RunView | None = None) -> Iterator[str]:
         format_version=FORMAT_VERSION,
         generator=f"pytest-llmbench {__version__}",
         verdict=shown.verdict,
+        provenance=shown.provenance,
         models=shown.models,
         outcomes=shown.outcomes,
         infra_errors=shown.infra_errors,
@@ -71,6 +77,7 @@ def pieces(run: Run, shown: RunView | None = None) -> Iterator[str]:
         costs=shown.costs,
         test_costs=shown.test_costs,
         use_cases=shown.use_cases,
+        judging=shown.judging,
     )
     yield from _written(report, 1)
     yield "\n"

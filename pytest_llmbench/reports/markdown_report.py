@@ -22,12 +22,28 @@ from pytest_llmbench.reports.case_words import (
     remarks,
     slice_grids,
     validator_grid,
+    variance_words,
 )
 from pytest_llmbench.reports.cells import one_line
+from pytest_llmbench.reports.judge_words import (
+    HELD_FIELDS,
+    HELD_HEADS,
+    USED_FIELDS,
+    USED_HEADS,
+    baseline_words,
+    heading,
+    held_cells,
+    panel_words,
+    together_words,
+    used_cells,
+)
+from pytest_llmbench.reports.robust_words import HEADS, legend, robust_cells
 from pytest_llmbench.reports.rows import ModelRow
 from pytest_llmbench.reports.view import RunView, outcome_words, view
 from pytest_llmbench.results.asked_samples import Asked, by_case
 from pytest_llmbench.results.calls import Spread
+from pytest_llmbench.results.judge_use import Judging
+from pytest_llmbench.results.robustness import is_clean
 from pytest_llmbench.results.use_cases import CaseRow, CaseTable
 
 MOST_WRONG = 20
@@ -37,10 +53,10 @@ _MOST_ROWS = 100
 _LONGEST = 300
 """Characters of one cell."""
 _FEW_CASES = 2
-_TEXTS = frozenset({"why", "outcome", "verdict", "model"})
+_TEXTS = frozenset({"why", "outcome", "verdict", "model", "damage", "turned wrong", "judge", "standing", "use case"})
 """Heads of columns that begin at the left."""
 _MARKS = {"good": "✅", "warn": "⚠️", "bad": "❌"}
-_GATE_MARKS = {"pass": "✅ passed", "fail": "❌ failed"}
+_GATE_MARKS = {"pass": "✅ passed", "fail": "❌ failed", "fail (advisory)": "⚠️ failed (advisory)"}
 _SPECIAL = re.compile(r"[\\`*_\[\]<>|~!#$]")
 
 
@@ -66,10 +82,13 @@ def _lines(run: Run, shown: RunView) -> Iterator[str]:
     yield text(verdict.sentence)
     yield ""
     yield f"Run {text(shown.run_id)}, started {text(shown.started_at)}, on {text(shown.host_line)}."
+    for sentence in shown.provenance:
+        yield from ("", f"{text(sentence)}.")
     if len(shown.use_cases) > _FEW_CASES:
         yield from _section("Use cases", _grid(overview(shown.use_cases)))
     for table, asked in zip(shown.use_cases, by_case(run.results), strict=True):
         yield from _use_case(table, asked)
+    yield from _judges(shown.judging)
     if shown.asked and not shown.asked_is_told:
         yield from _section("Results by model", _table(_ASKED_HEADS, map(_asked, shown.asked)))
     if shown.models:
@@ -87,6 +106,24 @@ def _lines(run: Run, shown: RunView) -> Iterator[str]:
         yield from ("", f"Cost in all: {text(shown.costs.total.words or 'nothing was asked')}.")
 
 
+def _judges(judging: Judging) -> Iterator[str]:
+    if judging.is_empty:
+        return
+    yield from ("", "## Judges")
+    for held in judging.calibrated:
+        cells = list(map(held_cells, held.judges))
+        yield from ("", f"{text(heading(held)).capitalize()}.", "")
+        yield from _table(HELD_HEADS, ([text(getattr(row, name)) for name in HELD_FIELDS] for row in cells))
+        told = [f"{row.judge} {row.sentence}" for row in cells]
+        told += [baseline_words(held), *(together_words(held.together) if held.together else ())]
+        yield from ("", *(f"- {text(each)}" for each in told if each))
+    if judging.used:
+        used = list(map(used_cells, judging.used))
+        yield ""
+        yield from _table(USED_HEADS, ([text(getattr(row, name)) for name in USED_FIELDS] for row in used))
+        yield from ("", *(f"- {text(each)}" for panel in judging.panels for each in panel_words(panel)))
+
+
 def _section(title: str, lines: Iterable[str]) -> Iterator[str]:
     yield from ("", f"## {title}", "", *lines)
 
@@ -95,13 +132,29 @@ def _use_case(table: CaseTable, asked: Sequence[Asked]) -> Iterator[str]:
     yield from _section(text(table.label), [f"{text(asked_words(table))}.", ""])
     yield from _table(_CASE_HEADS, map(_case, table.rows))
     said = [f"- {words}: {text(names)}" for words, names in best_words(table)]
+    said += [f"- {text(told)}" for told in variance_words(table)]
     said += [f"- {text(remark)}" for remark in list(remarks(table))[:MOST_WRONG]]
     if said:
         yield from ("", *said)
     for grid in (*slice_grids(table), validator_grid(table)):
         if grid.rows:
             yield from ("", f"### By {text(grid.title)}", "", *_grid(grid))
-    yield from _wrong(asked)
+    yield from _robustness(table)
+    yield from _wrong([each for each in asked if is_clean(each)])
+
+
+def _robustness(table: CaseTable) -> Iterator[str]:
+    if not table.robustness:
+        return
+    yield from ("", "### Damaged inputs", "", f"{text(legend(table))}.", "")
+    rows = [
+        (
+            *(row.name, row.corruption, row.pairs, row.clean, row.damaged, row.difference),
+            *(row.stay_right, row.turned_wrong, row.cost or figures.NOT_MEASURED),
+        )
+        for row in robust_cells(table)
+    ]
+    yield from _table(HEADS, ([text(cell) for cell in row] for row in rows))
 
 
 def _wrong(asked: Sequence[Asked]) -> Iterator[str]:

@@ -174,6 +174,8 @@ class _Writer:
 
 def _labels(asked: Asked) -> Iterator[str]:
     yield from asked.found.tags
+    if asked.found.corruption:
+        yield f"damaged: {asked.found.corruption}"
     yield from (f"{column}: {value}" for column, value in asked.found.slices.items())
 
 

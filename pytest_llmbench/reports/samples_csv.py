@@ -77,6 +77,7 @@ _COLUMNS: Mapping[str, Callable[[_Row], Any]] = {
     "cost_usd": lambda row: _cost(row.replies),
     "notes": lambda row: "; ".join(row.asked.found.notes),
     "test": lambda row: ", ".join(dict.fromkeys(result.nodeid for result in row.asked.results)),
+    "corruption": lambda row: row.asked.found.corruption,
 }
 
 COLUMNS: tuple[str, ...] = tuple(_COLUMNS)

@@ -12,10 +12,12 @@ from pytest_llmbench.reports.cells import cell_width, clipped, glued, one_line, 
 from pytest_llmbench.reports.findings import GradeRow
 from pytest_llmbench.reports.rows import ModelRow
 from pytest_llmbench.reports.terminal_asked import asked_lines
+from pytest_llmbench.reports.terminal_judges import judge_lines
 from pytest_llmbench.reports.terminal_lines import MARKUP, TITLE_WIDTH, Line, Span
 from pytest_llmbench.reports.terminal_tables import is_over_time, table_lines
 from pytest_llmbench.reports.terminal_use_cases import use_case_lines
 from pytest_llmbench.reports.view import InfraGroup, OutcomeCount, RunView, view
+from pytest_llmbench.results.gates import ADVISORY
 
 __all__ = ["MARKUP", "Line", "servers", "summary"]
 
@@ -33,7 +35,7 @@ _COLUMNS = (
 _TABLE_WIDTH = sum(cells for _, cells in _COLUMNS)
 _MOST_TABLES = 3
 """Of one measurement."""
-_GATE_MARKS = {"pass": ("✓", "good"), "fail": ("✗", "bad"), "inconclusive": ("?", "warn")}
+_GATE_MARKS = {"pass": ("✓", "good"), "fail": ("✗", "bad"), "inconclusive": ("?", "warn"), ADVISORY: ("!", "warn")}
 _OUTCOME_STYLES = {"right": "good", "skipped": "dim", "unscored": "warn", "pending": "warn", "": "warn"}
 _NEXT = {
     "interrupted": "interrupted: the same command with --resume last asks only the rest",
@@ -56,10 +58,13 @@ def summary(run: Run, *, width: int = 80, report_path: str | None = None, shown:
         Lines of styled text without line ends or control characters; every style is a key of `MARKUP`.
     """
     shown, width = shown or view(run), max(width, _TABLE_WIDTH)
+    told = [(one_line(each), "warn") for each in shown.provenance]
     blocks = (
+        list(_titled("origin", told, width)),
         list(_titled("host", [(glued(one_line(shown.host_line)), "")], width)),
         list(_models(shown.models, width)),
         list(use_case_lines(shown.use_cases, width)),
+        list(judge_lines(shown.judging, width)),
         list(asked_lines(shown, width)),
         list(_gates(shown, width)),
         list(_ending(shown, width, report_path)),
@@ -68,6 +73,14 @@ def summary(run: Run, *, width: int = 80, report_path: str | None = None, shown:
     for block in filter(None, blocks):
         lines += [[], *block] if lines else block
     return lines
+
+
+def decision(run: Run, *, width: int = 80) -> list[Line]:
+    """What the gates of a run decided, and what it comes to; lines as those of `summary`."""
+    shown, width = view(run), max(width, _TABLE_WIDTH)
+    told = [(one_line(each), "warn") for each in shown.provenance]
+    ended = [("run".ljust(TITLE_WIDTH), "dim"), (shown.verdict.word, f"{shown.verdict.level} bold"), *_run_id(shown)]
+    return [*_titled("origin", told, width), [], *_gates(shown, width), [], ended]
 
 
 def servers(run: Run, *, width: int = 80) -> list[Line]:

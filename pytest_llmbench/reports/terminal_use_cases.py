@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from itertools import islice
 
 from pytest_llmbench.reports import figures
-from pytest_llmbench.reports.case_words import asked_words, best_words, price, rate, remarks
+from pytest_llmbench.reports.case_words import asked_words, best_words, price, rate, remarks, variance_words
 from pytest_llmbench.reports.cells import cell_width, clipped, glued, one_line, wrapped
+from pytest_llmbench.reports.robust_words import robust_cells
 from pytest_llmbench.reports.terminal_lines import TITLE_WIDTH, Line
 from pytest_llmbench.results.calls import Spread
 from pytest_llmbench.results.use_cases import CaseRow, CaseTable
@@ -22,6 +23,9 @@ _COLUMNS = (
 )
 """Heads of the table and the cells each takes; 72 in all."""
 _WIDTH = sum(cells for _, cells in _COLUMNS)
+_ROBUST_CELLS = (18, 11, 8, 9, 26)
+"""Cells of the columns about damaged inputs."""
+_MOST_ROBUST = 30
 _MOST_CASES, _MOST_MODELS, _MOST_REMARKS = 20, 30, 6
 
 
@@ -48,8 +52,31 @@ def _table(table: CaseTable, width: int) -> Iterator[Line]:
         yield [(f"  {more} more models are in the report", "dim")]
     for words, names in best_words(table):
         yield from ([("  " + part, "good")] for part in wrapped(one_line(f"{words}: {names}"), width - 2))
+    for told in islice(variance_words(table), _MOST_REMARKS):
+        yield from ([("  " + part, "dim")] for part in wrapped(one_line(told), width - 2))
+    yield from _robustness(table, margin)
     for remark in islice(remarks(table), _MOST_REMARKS):
         yield from ([("  " + part, "warn")] for part in wrapped(one_line(remark), width - 2))
+
+
+def _robustness(table: CaseTable, margin: str) -> Iterator[Line]:
+    """Each model with damaged inputs; the intervals of both rates and the samples are in the report."""
+    rows = robust_cells(table)
+    if rows:
+        yield [(margin + _damage("damaged inputs", "pairs", "clean", "damaged", "difference, points"), "dim")]
+    for place, row in enumerate(rows[:_MOST_ROBUST]):
+        if len(table.rows) > 1 and (not place or rows[place - 1].name != row.name):
+            yield [(clipped(one_line(row.name), len(margin) + _WIDTH), "bold")]
+        texts = _damage(row.corruption, row.pairs, row.clean, row.damaged, row.difference)
+        yield [(margin + texts, "warn" if row.is_worse else "")]
+    if (more := len(rows) - _MOST_ROBUST) > 0:
+        yield [(f"  {more} more rows of damaged inputs are in the report", "dim")]
+
+
+def _damage(label: str, *numbers: str) -> str:
+    first, *cells = _ROBUST_CELLS
+    shown = clipped(one_line(label), first - 1).ljust(first)
+    return shown + "".join(number.rjust(width) for number, width in zip(numbers, cells, strict=True))
 
 
 def _name_line(row: CaseRow, width: int) -> Line:

@@ -25,7 +25,12 @@ _WORDS: dict[int, tuple[str, str]] = {
 _NOT_RUN = {Outcome.SKIPPED: "skipped", Outcome.OVER_BUDGET: "over budget", Outcome.PENDING: "pending"}
 """Outcomes of tests that did not get their reply, and so could not be right."""
 
-_GATE_WORDS = {"pass": "passed", "fail": "failed", "inconclusive": "could not be decided"}
+_GATE_WORDS = {
+    "pass": "passed",
+    "fail": "failed",
+    "fail (advisory)": "failed by advice",
+    "inconclusive": "could not be decided",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,11 @@ from pytest_llmbench.records import FailedAttempt, GateResult, Measurement, Outc
 from pytest_llmbench.reports.asked import AskedRow, asked_rows
 from pytest_llmbench.reports.facts import Fact, environment_facts, host_facts, host_line, settings_facts
 from pytest_llmbench.reports.findings import Lines, pictures, tables_of
+from pytest_llmbench.reports.provenance import provenance
 from pytest_llmbench.reports.rows import ModelRow, model_row
 from pytest_llmbench.reports.verdict import Verdict, verdict
 from pytest_llmbench.results.costs import Costs, Ledger, TestCost
+from pytest_llmbench.results.judge_use import Judging, judging
 from pytest_llmbench.results.use_cases import CaseTable, tables
 
 OUTCOME_WORDS: dict[str, str] = {
@@ -109,12 +111,16 @@ class RunView:
     finished_at: str | None
     exit_code: int | None
     verdict: Verdict
+    provenance: tuple[str, ...]
+    """Sentences about what comes from another run, or was decided later; mostly none."""
     host_line: str
     host: tuple[Fact, ...]
     models: tuple[ModelRow, ...]
     asked: tuple[AskedRow, ...]
     """Tests of replies, by model; empty where neither samples nor paid calls are in the run."""
     use_cases: tuple[CaseTable, ...]
+    judging: Judging
+    """Who judged: held against people, or at work; empty where nobody did."""
     costs: Costs | None
     """Of the whole run; None where nothing has a price."""
     test_costs: tuple[TestCost, ...]
@@ -149,18 +155,21 @@ def view(run: Run) -> RunView:
     """
     models = tuple(model_row(measurement) for measurement in run.measurements)
     ledger = Ledger(run)
+    costs = ledger.of_run() if ledger.is_shown else None
     return RunView(
         run_id=run.id,
         started_at=run.started_at,
         finished_at=run.finished_at,
         exit_code=run.exit_code,
         verdict=verdict(run),
+        provenance=provenance(run, costs),
         host_line=host_line(run.host),
         host=host_facts(run.host),
         models=models,
         asked=asked_rows(run, ledger),
         use_cases=tables(run),
-        costs=ledger.of_run() if ledger.is_shown else None,
+        judging=judging(run),
+        costs=costs,
         test_costs=ledger.by_test(run) if ledger.is_shown else (),
         gates=tuple(run.gates),
         outcomes=outcome_counts(run.results),

@@ -43,6 +43,22 @@ class Asked:
         return share_or_none(self.found.value) if self.outcome in {Outcome.RIGHT, Outcome.WRONG} else None
 
     @property
+    def bound_passed(self) -> bool | None:
+        """As `passed`, without what judges said that only advise."""
+        if not self.found.advised:
+            return self.passed
+        if any(result.outcome == Outcome.WRONG and not _is_advice(result.evaluation) for result in self.results):
+            return False
+        return self.found.bound_passed if self.outcome in {Outcome.RIGHT, Outcome.WRONG} else None
+
+    @property
+    def bound_value(self) -> float | None:
+        """As `value`, without what judges said that only advise."""
+        if not self.found.advised:
+            return self.value
+        return share_or_none(self.found.bound_value) if self.outcome in {Outcome.RIGHT, Outcome.WRONG} else None
+
+    @property
     def weight(self) -> float:
         """For how many samples of the whole it stands."""
         weight = self.found.weight
@@ -63,14 +79,18 @@ def share_or_none(value: float | None) -> float | None:
     return value if value is not None and 0 <= value <= 1 else None
 
 
+def _is_advice(found: Evaluation | None) -> bool:
+    return found is not None and found.is_only_advised
+
+
 def by_case(results: Iterable[TestResult]) -> list[list[Asked]]:
-    """The samples of each use case, in the order in which they came."""
-    found: dict[tuple[str, str], dict[tuple[str, str, str], list[TestResult]]] = {}
+    """The samples of each use case, in the order in which they came; one that was damaged beside the clean one."""
+    found: dict[tuple[str, str], dict[tuple[str, str, str, str], list[TestResult]]] = {}
     for result in results:
         if (said := result.evaluation) is not None:
             case = found.setdefault((said.use_case, said.page), {})
-            case.setdefault((result.model, said.prompt, said.sample), []).append(result)
-    return [[_asked(model, same) for (model, _, _), same in case.items()] for case in found.values()]
+            case.setdefault((result.model, said.prompt, said.sample, said.corruption), []).append(result)
+    return [[_asked(model, same) for (model, *_), same in case.items()] for case in found.values()]
 
 
 def _asked(model: str, results: Sequence[TestResult]) -> Asked:

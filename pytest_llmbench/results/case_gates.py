@@ -9,18 +9,32 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from pytest_llmbench.config import Threshold
 from pytest_llmbench.metrics import METRICS, OF_USE_CASES, call_metrics
 from pytest_llmbench.records import GateResult, Outcome, Reply, Run, Series
+from pytest_llmbench.results.advice import advice_of
 from pytest_llmbench.results.asked_samples import Asked, by_case
-from pytest_llmbench.results.gates import Told, amount, bound, decide, describe, of_series, unmatched
-from pytest_llmbench.results.use_cases import CaseRow, tables
+from pytest_llmbench.results.gates import (
+    ADVISORY,
+    FAIL,
+    Told,
+    amount,
+    bound,
+    decide,
+    describe,
+    of_series,
+    unmatched,
+)
+from pytest_llmbench.results.robustness import is_clean
+from pytest_llmbench.results.use_cases import CaseRow, pass_rate_of, score_of, tables
 from pytest_llmbench.stats import Estimate, Interval, wilson
 
 _ADVICE = "ask more samples"
+_JUDGED = frozenset({"pass_rate", "score"})
+"""Metrics in which judges have a say."""
 _UNKNOWN = Told(math.nan, Interval(-math.inf, math.inf, 0.95), 0)
 
 
@@ -61,7 +75,7 @@ def evaluate(rules: Sequence[Rule], run: Run) -> list[GateResult]:
         return []
     asked = _grouped(run)
     rows = [
-        _Row(table.name, table.page, row, asked[table.name, table.page, row.model, row.prompt])
+        _Row(table.name, table.page, row, asked.get((table.name, table.page, row.model, row.prompt), ()))
         for table in tables(run)
         for row in table.rows
     ]
@@ -75,7 +89,7 @@ def evaluate(rules: Sequence[Rule], run: Run) -> list[GateResult]:
 
 def _grouped(run: Run) -> dict[tuple[str, ...], list[Asked]]:
     groups: dict[tuple[str, ...], list[Asked]] = {}
-    for each in (asked for case in by_case(run.results) for asked in case):
+    for each in (asked for case in by_case(run.results) for asked in case if is_clean(asked)):
         groups.setdefault((each.found.use_case, each.found.page, each.model, each.found.prompt), []).append(each)
     return groups
 
@@ -103,12 +117,26 @@ def _unmatched(rule: Rule) -> GateResult:
 def _decided(rule: Rule, row: _Row, replies: dict[str, Reply]) -> GateResult:
     told = _told(rule.threshold, row, replies)
     gate = _described(rule, f"{row.use_case}, {row.row.name}")
-    return decide(rule.threshold, told, model=row.row.name, profile=row.use_case, advice=_ADVICE, gate=gate)
+    who = {"model": row.row.name, "profile": row.use_case, "advice": _ADVICE, "gate": gate}
+    found = decide(rule.threshold, told, **who)
+    if found.verdict != FAIL or rule.threshold.metric not in _JUDGED or not any(one.found.advised for one in row.asked):
+        return found
+    if decide(rule.threshold, _without_advice(rule.threshold.metric, row), **who).verdict == FAIL:
+        return found
+    advice = advice_of(score for one in row.asked for score in one.found.scores)
+    return replace(found, verdict=ADVISORY, reason=f"{found.reason}; {advice}")
+
+
+def _without_advice(metric: str, row: _Row) -> Told:
+    """What is told where judges that only advise say nothing."""
+    if metric == "pass_rate":
+        return _of_estimate(pass_rate_of((one.bound_passed, one.weight) for one in row.asked))
+    return _of_estimate(score_of((one.bound_value, one.weight) for one in row.asked))
 
 
 def _told(threshold: Threshold, row: _Row, replies: dict[str, Reply]) -> Told:
     metric = threshold.metric
-    if metric in {"pass_rate", "score"}:
+    if metric in {"pass_rate", "score", "robustness"}:
         return _of_estimate(getattr(row.row, metric))
     if metric == "unscored_rate":
         return _unscored(row.row)

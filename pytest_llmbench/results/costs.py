@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
@@ -23,20 +24,26 @@ class Spent:
     """Calls that a cassette answered: nothing was spent."""
     replayed_usd: str = "0"
     """What those had cost when they were recorded."""
+    taken_over: int = 0
+    """Calls that another run made and paid for."""
+    taken_over_usd: str = "0"
+    """What those had cost there, as far as it is known."""
 
     @property
     def amount(self) -> str:
         """What was spent, in words: `$0.42`; `unknown` where nobody told of any call."""
-        asked = self.calls - self.replayed
+        asked = self.calls - self.replayed - self.taken_over
         return UNKNOWN if asked and self.unknown == asked else money(Decimal(self.usd))
 
     @property
     def words(self) -> str:
-        """`$0.42`, `$0.42 + 3 unknown`, `unknown`, `$0 (replayed)`; empty for no calls."""
+        """`$0.42`, `$0.42 + 3 unknown`, `unknown`, `$0 (replayed)`, `$0 (taken over)`; empty for no calls."""
         if not self.calls:
             return ""
         if self.replayed == self.calls:
             return f"{self.amount} (replayed)"
+        if self.taken_over == self.calls:
+            return f"{self.amount} (taken over)"
         is_partly = self.unknown and self.amount != UNKNOWN
         return f"{self.amount}{f' + {self.unknown:,} {UNKNOWN}' if is_partly else ''}"
 
@@ -64,6 +71,8 @@ class Costs:
             unknown=sum(part.unknown for part in parts),
             replayed=sum(part.replayed for part in parts),
             replayed_usd=_text(sum((Decimal(part.replayed_usd) for part in parts), Decimal(0))),
+            taken_over=sum(part.taken_over for part in parts),
+            taken_over_usd=_text(sum((Decimal(part.taken_over_usd) for part in parts), Decimal(0))),
         )
 
 
@@ -145,7 +154,7 @@ def cost_words(model: str, cost: Cost) -> str:
         return ""
     amount = amount_of(cost)
     shown = "cost unknown" if amount is None else money(amount)
-    return f"{shown}{' when it was recorded' if cost.source == 'replayed' else ''}"
+    return f"{shown}{_WHEN.get(cost.source, '')}"
 
 
 def _costs(replies: Iterable[Reply], failed: Iterable[FailedAttempt]) -> Costs:
@@ -159,21 +168,24 @@ def _costs(replies: Iterable[Reply], failed: Iterable[FailedAttempt]) -> Costs:
 def _spent(costs: list[Cost]) -> Spent:
     if not costs:
         return _NOTHING
-    known, recorded = Decimal(0), Decimal(0)
-    unknown = replayed = 0
+    known, elsewhere = Decimal(0), dict.fromkeys(_WHEN, Decimal(0))
+    unknown = 0
     for cost in costs:
         amount = amount_of(cost)
-        if cost.source == "replayed":
-            replayed += 1
-            recorded += amount or 0
+        if cost.source in _WHEN:
+            elsewhere[cost.source] += amount or 0
         elif amount is None:
             unknown += 1
         else:
             known += amount
-    return Spent(len(costs), _text(known), unknown, replayed, _text(recorded))
+    count = Counter(cost.source for cost in costs)
+    replayed = count["replayed"], _text(elsewhere["replayed"])
+    return Spent(len(costs), _text(known), unknown, *replayed, count["taken_over"], _text(elsewhere["taken_over"]))
 
 
 _NOTHING = Spent()
+_WHEN = {"replayed": " when it was recorded", "taken_over": " in the run it was taken from"}
+"""Source of a cost that was not spent now → when it was."""
 
 
 def _text(amount: Decimal) -> str:

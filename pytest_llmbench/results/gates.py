@@ -20,6 +20,8 @@ from pytest_llmbench.results.money import money
 from pytest_llmbench.stats import Interval, mean_interval, percentile_interval
 
 PASS, FAIL, INCONCLUSIVE = "pass", "fail", "inconclusive"
+ADVISORY = "fail (advisory)"
+"""It would have failed, by the word of judges that only advise: a warning."""
 
 _PERCENTILES = {"p50": 50.0, "p95": 95.0, "p99": 99.0, "median": 50.0}
 

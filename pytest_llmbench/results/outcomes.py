@@ -7,12 +7,16 @@ from collections.abc import Iterator, Mapping
 from pytest_llmbench.errors import (
     InfraError,
     LlmbenchError,
+    NotAskedError,
     OverBudgetError,
     PendingError,
     ReplyFormatError,
     UnscoredError,
 )
 from pytest_llmbench.records import Outcome
+
+NOT_ASKED = "not_asked"
+"""The category of a test that was skipped because the run that replies are taken from did not ask what it asks."""
 
 _NOT_THE_MODELS: Mapping[Outcome, type[LlmbenchError]] = {
     Outcome.INFRA_ERROR: InfraError,
@@ -24,13 +28,15 @@ _NOT_THE_MODELS: Mapping[Outcome, type[LlmbenchError]] = {
 
 
 def classify(error: BaseException | None, *, skipped: bool, failed: bool = False) -> tuple[Outcome, str]:
-    """The outcome, and the category of an infra error ("" for the others).
+    """The outcome, and the category of an infra error or of what was not asked ("" for the others).
 
     Args:
         error: what was raised; None where nothing was.
         skipped: pytest counts the test as skipped, or as failed as expected.
         failed: pytest counts it as failed, also where nothing was raised (a strict xfail that passed, a subtest).
     """
+    if isinstance(error, NotAskedError):
+        return Outcome.SKIPPED, NOT_ASKED
     if skipped:
         return Outcome.SKIPPED, ""
     for outcome, kind in _NOT_THE_MODELS.items():

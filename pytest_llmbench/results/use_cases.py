@@ -2,7 +2,8 @@
 
 A sample counts once for each model and prompt, however often it was asked (the trials of one sample say little more
 than one) and by however many tests: any wrong one makes it wrong. What has no score is in no rate and counted by
-itself. Samples of strata that were drawn unequally count by their weights.
+itself. Samples of strata that were drawn unequally count by their weights. Samples
+with damaged inputs are in none of it but the rows of robustness.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from pytest_llmbench.records import Outcome, Run, Score
 from pytest_llmbench.results.asked_samples import Asked, by_case, share_or_none
 from pytest_llmbench.results.calls import Batch, Calls, CallsOf
 from pytest_llmbench.results.fronts import front
+from pytest_llmbench.results.robustness import RobustRow, is_clean, robust_rows, robustness
+from pytest_llmbench.results.variance import Variance, variance_of
 from pytest_llmbench.stats import Estimate, score_estimate, share_estimate
 
 TAG = "tag"
@@ -56,6 +59,8 @@ class CaseRow:
     """Samples, skipped ones not among them."""
     trials: int
     """Times that each was asked, at most."""
+    stopped: int
+    """Samples of which some trials were left out, as they could not change the verdict."""
     outcomes: Mapping[str, int]
     """Outcome → samples; skipped ones among them."""
     pass_rate: Estimate | None
@@ -73,6 +78,10 @@ class CaseRow:
     """No other is at least as good and cheaper, or as cheap and better."""
     on_speed_front: bool = False
     """The same for the median time to the whole answer."""
+    robustness: Estimate | None = None
+    """Share of the samples right without damage that stay right with it; None where none was asked with damage."""
+    variance: Variance | None = None
+    """Where scores vary; None where neither trials nor a panel tell it."""
 
     @property
     def name(self) -> str:
@@ -133,6 +142,8 @@ class CaseTable:
     """The best first."""
     slices: tuple[SliceRow, ...]
     notes: tuple[Note, ...]
+    robustness: tuple[RobustRow, ...] = ()
+    """How each model stood damage to its inputs; models in the order of `rows`."""
 
     @property
     def label(self) -> str:
@@ -160,11 +171,13 @@ def tables(run: Run) -> tuple[CaseTable, ...]:
 
 
 def _table(asked: Sequence[Asked], calls: Calls) -> CaseTable:
-    first = asked[0].found
-    rows = [_row(group, calls) for group in _grouped(asked).values()]
+    first, groups = asked[0].found, _grouped(asked)
+    modes = {each.found.prompt_mode for each in asked}
+    asked = [each for each in asked if is_clean(each)]
+    rows = [_row(group, calls) for group in groups.values()]
     quality = "pass_rate" if any(row.pass_rate for row in rows) else "score" if any(row.score for row in rows) else ""
     weights = {each.found.sample: each.weight for each in asked}
-    modes = {each.found.prompt_mode for each in asked}
+    ordered = _best_first(rows, quality)
     return CaseTable(
         name=first.use_case,
         page=first.page,
@@ -173,14 +186,18 @@ def _table(asked: Sequence[Asked], calls: Calls) -> CaseTable:
         stands_for=sum(weights.values()),
         quality=quality,
         prompt_mode=modes.pop() if len(modes) == 1 else "mixed",
-        rows=tuple(_best_first(rows, quality)),
+        rows=tuple(ordered),
         slices=tuple(_slices(asked)),
         notes=_notes(asked),
+        robustness=tuple(
+            each for row in ordered for each in robust_rows(groups[row.model, row.prompt], calls, quality)
+        ),
     )
 
 
 def _row(asked: Sequence[Asked], calls: Calls) -> CaseRow:
-    first = asked[0]
+    first, stood = asked[0], robustness(asked)
+    asked = [each for each in asked if is_clean(each)]
     outcomes = Counter(each.outcome for each in asked)
     executed = [each for each in asked if each.found.executed]
     return CaseRow(
@@ -189,25 +206,30 @@ def _row(asked: Sequence[Asked], calls: Calls) -> CaseRow:
         prompt_version=first.found.prompt_version,
         prompt_mode=first.found.prompt_mode,
         n=len(asked) - outcomes[Outcome.SKIPPED],
-        trials=max(max(len(each.found.trials), 1) for each in asked),
+        trials=max((each.found.stopped_of or len(each.found.trials) for each in asked), default=1) or 1,
+        stopped=sum(bool(each.found.stopped_of) for each in asked),
         outcomes=dict(outcomes),
-        pass_rate=_pass_rate(asked),
-        score=_score(asked),
+        pass_rate=pass_rate_of((each.passed, each.weight) for each in asked),
+        score=score_of((each.value, each.weight) for each in asked),
         calls=calls.of([Batch(each.reply_ids, each.test_keys, each.weight) for each in asked]),
         executed=len(executed),
         disagreed=share_estimate([bool(each.found.disagreements) for each in executed], _weights(executed)),
         validators=tuple(_validators(asked)),
+        robustness=stood,
+        variance=variance_of(asked),
     )
 
 
-def _pass_rate(asked: Iterable[Asked]) -> Estimate | None:
-    known = [(passed, each) for each in asked if (passed := each.passed) is not None]
-    return share_estimate([passed for passed, _ in known], _weights(each for _, each in known))
+def pass_rate_of(verdicts: Iterable[tuple[bool | None, float]]) -> Estimate | None:
+    """The share of good ones; (verdict, weight) of each sample, those without a verdict left out."""
+    known = [(passed, weight) for passed, weight in verdicts if passed is not None]
+    return share_estimate([passed for passed, _ in known], [weight for _, weight in known])
 
 
-def _score(asked: Iterable[Asked]) -> Estimate | None:
-    known = [(value, each) for each in asked if (value := each.value) is not None]
-    return score_estimate([value for value, _ in known], _weights(each for _, each in known))
+def score_of(values: Iterable[tuple[float | None, float]]) -> Estimate | None:
+    """The mean; (value, weight) of each sample, those without a value left out."""
+    known = [(value, weight) for value, weight in values if value is not None]
+    return score_estimate([value for value, _ in known], [weight for _, weight in known])
 
 
 def _weights(asked: Iterable[Asked]) -> list[float]:
@@ -270,7 +292,9 @@ def _slices(asked: Sequence[Asked]) -> Iterator[SliceRow]:
 def _slice(by: str, value: str, asked: Sequence[Asked]) -> Iterator[SliceRow]:
     for (model, prompt), group in _grouped(asked).items():
         n = sum(1 for each in group if each.outcome != Outcome.SKIPPED)
-        yield SliceRow(by, value, model, prompt, n, _pass_rate(group), _score(group))
+        rate = pass_rate_of((each.passed, each.weight) for each in group)
+        score = score_of((each.value, each.weight) for each in group)
+        yield SliceRow(by, value, model, prompt, n, rate, score)
 
 
 def _grouped(asked: Iterable[Asked]) -> dict[tuple[str, str], list[Asked]]:

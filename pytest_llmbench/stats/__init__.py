@@ -3,6 +3,9 @@
 SciPy and NumPy do the work and are imported late. None and NaN are what was not measured, and are left out; what is
 too short or constant gets an answer that says so (an unbounded interval, p = 1, None), never an exception. Which test
 is used where, and why, stands in docs/explanation/statistics.md.
+
+What is only asked of judges and of early decisions is imported from its module: `agreement`, `votes`, `bias`,
+`corrected`, `preference`, `components`, `sequential`.
 """
 
 from pytest_llmbench.stats.changes import ChangePoint, change_point

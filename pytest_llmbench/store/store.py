@@ -117,6 +117,11 @@ class Store:
                 failed_attempts=replies.failed_of_run(connection, found),
             )
 
+    def header(self, run_id: str) -> Run:
+        """A run without its rows; `run_id` and errors as for `load_run`."""
+        with self._database.reading() as connection:
+            return runs.header(connection, runs.resolve(connection, run_id))
+
     def as_ended(self, run: Run) -> Run:
         """A run that was read before its end, with its header and gates as they are now; nothing else is read again."""
         with self._database.reading() as connection:

@@ -10,6 +10,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pytest_llmbench.chunking.schema import ChunkingDef
 from pytest_llmbench.config import Threshold
 from pytest_llmbench.config.strict import Name, Strict, problem
+from pytest_llmbench.corruption.definition import CorruptionDef, kinds_of_list, list_too
+from pytest_llmbench.judges.judging import Vote
+from pytest_llmbench.judges.rubric_schema import RubricParts
 from pytest_llmbench.prompts import PromptDef
 from pytest_llmbench.sampling import SamplingDef
 
@@ -23,6 +26,17 @@ _MAX_REPEATS = 1000
 def _or_text(key: str) -> BeforeValidator:
     """A plain text stands for a mapping with this one key."""
     return BeforeValidator(lambda value: {key: value} if isinstance(value, str) else value)
+
+
+def _listed(value: Any) -> Any:
+    """A plain text stands for a list of it."""
+    return [value] if isinstance(value, str) else value
+
+
+def _item_too(schema: dict[str, Any]) -> None:
+    """The JSON Schema of what `_listed` takes."""
+    listed: dict[str, Any] = {key: schema.pop(key) for key in ("type", "items")}
+    schema["anyOf"] = [listed["items"], listed]
 
 
 def _text_too(schema: dict[str, Any]) -> None:
@@ -61,16 +75,18 @@ class OutputDef(Strict):
         return self
 
 
-class RubricDef(Strict):
-    """What a judge goes by."""
+class RubricDef(RubricParts):
+    """What a judge goes by: criteria, or where they stand."""
 
-    text: str = Field(default="", description="the criteria")
-    file: str = Field(default="", description="the path of a text that holds them")
+    file: str = Field(default="", description="the path of a rubric in Markdown or YAML, in place of all else")
 
     @model_validator(mode="after")
-    def _is_one(self) -> RubricDef:
-        if bool(self.text.strip()) == bool(self.file):
-            raise ValueError("needs exactly one of text and file")
+    def _says_what_by(self) -> RubricDef:
+        said = self.model_fields_set
+        if self.file and said != {"file"}:
+            raise problem(f"all is in the file: {', '.join(sorted(said - {'file'}))} cannot stand beside it", "file")
+        if not self.file and not self.criteria and (said != {"text"} or not self.text):
+            raise problem("the rubric has no criteria: list them, name a file, or write a text", "criteria")
         return self
 
 
@@ -142,6 +158,49 @@ def _distinct(names: list[str]) -> list[str]:
 
 
 Names = Annotated[list[str], AfterValidator(_distinct)]
+Stop = Literal["repeats", "samples"]
+"""What is left out once nothing that it may still say changes an answer."""
+
+
+class JudgeDef(Strict):
+    """A model that judges."""
+
+    model: str = Field(min_length=1, description="name:QUANT or provider/name")
+    binding: bool = Field(
+        default=False, description="whether its scores decide though no calibration shows that they can be trusted"
+    )
+    request: RequestDef = Field(default=RequestDef(), description="how it is asked")
+
+
+class PanelDef(Strict):
+    """Models that judge together."""
+
+    models: Names = Field(description="two or more: name:QUANT or provider/name")
+    vote: Vote = Field(
+        default="majority",
+        description="majority: more than half of all judges, so that a silent one lowers no bar; mean: their mean "
+        "total; veto: all have to pass it",
+    )
+    binding: bool = Field(
+        default=False, description="whether its scores decide though no calibration shows that they can be trusted"
+    )
+    request: RequestDef = Field(default=RequestDef(), description="how they are asked")
+
+    @model_validator(mode="after")
+    def _is_several(self) -> PanelDef:
+        if len(self.models) < 2:
+            raise problem("a panel is two models or more; one is a judge")
+        return self
+
+
+def _models_of_list(value: Any) -> Any:
+    """A list of models is a panel that votes by majority."""
+    return {"models": value} if isinstance(value, list) else value
+
+
+def _models_too(schema: dict[str, Any]) -> None:
+    """The JSON Schema of what `_models_of_list` takes."""
+    schema["anyOf"] = [{"type": "array", "items": {"type": "string"}, "minItems": 2}, *schema["anyOf"]]
 
 
 class UseCaseDef(Strict):
@@ -162,20 +221,34 @@ class UseCaseDef(Strict):
         default=[], description="what scores a reply, see [validators](validators.md): a name, or name: argument"
     )
     rubric: Annotated[RubricDef | None, _or_text("text"), Field(json_schema_extra=_text_too)] = Field(
-        default=None, description="what a judge goes by; a text is the criteria"
+        default=None,
+        description="what a judge goes by, see [rubrics](rubrics.md); a text is the name of a shipped one, or the "
+        "rubric itself",
     )
-    judge: str | None = Field(default=None, min_length=1, description="the model that judges")
-    panel: Names = Field(default=[], description="models that judge together, in place of one judge")
+    judge: Annotated[JudgeDef | None, _or_text("model"), Field(json_schema_extra=_text_too)] = Field(
+        default=None, description="the model that judges; a text is its name"
+    )
+    panel: Annotated[PanelDef | None, BeforeValidator(_models_of_list), Field(json_schema_extra=_models_too)] = Field(
+        default=None, description="models that judge together, in place of one judge; a list is their names"
+    )
     repeats: int = Field(default=1, ge=1, le=_MAX_REPEATS, description="how often each sample is asked")
     reducer: Annotated[str, AfterValidator(_reducer)] = Field(
         default="mean",
         description=f"how the scores of the repeats become one: {', '.join(REDUCERS)}, pass@K or pass^K",
         json_schema_extra={"pattern": rf"^({'|'.join(REDUCERS)}|pass[@^][1-9][0-9]*)$"},
     )
+    stop: Annotated[list[Stop], BeforeValidator(_listed), Field(json_schema_extra=_item_too)] = Field(
+        default=[],
+        description="what is not asked once it could change nothing: repeats (of a sample whose verdict is certain), "
+        "samples (once the gates' answer on a model is)",
+    )
     gates: list[Threshold] = Field(default=[], description="limits that decide the exit status, as in llmbench.yaml")
     tags: Names = Field(default=[], description="words to choose use cases by and to tell results apart")
     sampling: SamplingDef | None = Field(default=None, description="which of the samples are asked")
     chunking: ChunkingDef | None = Field(default=None, description="how inputs that are too long are cut")
+    corruption: Annotated[CorruptionDef | None, BeforeValidator(kinds_of_list), Field(json_schema_extra=list_too)] = (
+        Field(default=None, description="samples asked again with damaged input; a list is the kinds")
+    )
     data: Annotated[DataDef, _or_text("files"), Field(json_schema_extra=_text_too)] = Field(
         default=DataDef(), description="where the samples come from; a text is the files"
     )
@@ -185,11 +258,11 @@ class UseCaseDef(Strict):
     def _fits_together(self) -> UseCaseDef:
         if self.judge and self.panel:
             raise problem("there is a judge already: either one judge or a panel", "panel")
-        if len(self.panel) == 1:
-            raise problem("a panel is two models or more; one is a judge", "panel")
         if (self.judge or self.panel) and self.rubric is None:
             raise problem("needs a rubric to go by", "judge" if self.judge else "panel")
         k = _AT_K.fullmatch(self.reducer)
         if k and int(k[1]) > self.repeats:
             raise problem(f"{self.reducer} needs {k[1]} repeats or more, not {self.repeats}", "reducer")
+        if k and "repeats" in self.stop:
+            raise problem(f"{self.reducer} is estimated from all repeats: none can be left out", "stop")
         return self

@@ -55,7 +55,8 @@ def lint(case: UseCase, placed: Iterable[Placed] | None = None, *, complete: boo
         UsageError: a sample cannot be read at all; with file and line.
     """
     if not case.validators and not case.judges:
-        yield Problem(f"{case.page.name}:1", "", "page", "nothing scores a reply: there is no validator and no judge")
+        told = "there is a rubric and nobody judges by it (judge: MODEL)" if case.rubric else "there is no judge"
+        yield Problem(f"{case.page.name}:1", "", "page", f"nothing scores a reply: no validator, and {told}")
     faults_of, twins, paths = _schema_faults(case), _Twins(), FieldPaths(case.validators)
     for one in case.placed() if placed is None else placed:
         expected = one.sample.expected

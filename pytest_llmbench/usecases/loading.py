@@ -6,15 +6,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from pytest_llmbench import prompts, sampling
+from pytest_llmbench import corruption, prompts, sampling
 from pytest_llmbench.chunking.schema import of as chunking_of
-from pytest_llmbench.config import confined
 from pytest_llmbench.config.strict_yaml import KeyPath
 from pytest_llmbench.config.validating import validated
-from pytest_llmbench.errors import ConfigError, UsageError
-from pytest_llmbench.questions import json_items
+from pytest_llmbench.corruption import Damage
+from pytest_llmbench.errors import ConfigError
 from pytest_llmbench.records import Sample
-from pytest_llmbench.usecases import older, page
+from pytest_llmbench.usecases import judged, older, page
 from pytest_llmbench.usecases.data import GROUND_TRUTH, DeclaredData
 from pytest_llmbench.usecases.front_matter import UseCaseDef
 from pytest_llmbench.usecases.older_page import PREFIX
@@ -24,7 +23,6 @@ from pytest_llmbench.usecases.usecase import UseCase
 from pytest_llmbench.validators.declared import Declared, declared_all
 
 _HINT = "`llmbench usecase new FOLDER` writes an example; docs/reference/use-case.md has every key"
-_MAX_RUBRIC_BYTES = 1_000_000
 
 
 def load(path: Path) -> UseCase:
@@ -80,15 +78,17 @@ def _declared(found: Page) -> UseCase:
         output=output,
         models=tuple(said.models),
         validators=_validators(said, output, found),
-        rubric=_rubric(said, found),
-        judges=(said.judge,) if said.judge else tuple(said.panel),
+        rubric=judged.rubric_of(said, found, name),
+        judging=judged.judging_of(said),
         repeats=said.repeats,
         reducer=said.reducer,
+        stop=tuple(said.stop),
         gates=tuple(said.gates),
         tags=tuple(said.tags),
         sampling=sampling.of(said.sampling) if said.sampling else sampling.Sampling(),
         chunking=chunking_of(said.chunking, found.file.parent, _locate(found, "chunking")),
         request=_request(said, output),
+        corruption=_corruption(said, found),
         data=data,
         said=said.data,
     )
@@ -109,33 +109,31 @@ def _validators(said: UseCaseDef, output: Output, found: Page) -> tuple[Declared
     return declared_all(specs, _locate(found, "validators"), found.file.parent) if specs else ()
 
 
+def _corruption(said: UseCaseDef, found: Page) -> Damage:
+    if said.corruption is None:
+        return Damage()
+    told = (found.front.data if found.front else {}).get("corruption")
+    below = ("corruption",) if isinstance(told, list) else ("corruption", "kinds")
+
+    def where(path: KeyPath, message: str) -> ConfigError:
+        return found.error((*below, *path), message)
+
+    kinds = corruption.declared_all(said.corruption.kinds, where, found.file.parent)
+    return Damage(kinds, said.corruption.seed, tuple(said.corruption.columns))
+
+
 def _suggested(said: UseCaseDef, output: Output) -> list[Any]:
-    """What the form of the output suggests; where somebody judges, only that the form is kept."""
+    """What the form of the output suggests; where there is a rubric to judge by, only that the form is kept."""
     schema = ["json-schema"] if output.schema is not None else []
-    if said.judge or said.panel:
+    if said.rubric is not None:
         return schema
     return [*schema, {"text": "exact", "json": "json-fields", "csv": "csv"}[output.kind]]
 
 
-def _rubric(said: UseCaseDef, found: Page) -> str:
-    if said.rubric is None:
-        return ""
-    if not said.rubric.file:
-        return said.rubric.text.strip()
-    try:
-        file = confined.file_inside(found.file.parent, said.rubric.file)
-        return json_items.whole_text(file, _MAX_RUBRIC_BYTES).strip()
-    except ValueError as error:
-        raise found.error(("rubric", "file"), str(error)) from None
-    except UsageError as error:
-        raise found.error(("rubric", "file"), error.message, hint=error.hint) from None
-
-
 def _request(said: UseCaseDef, output: Output) -> dict[str, Any]:
-    asked = said.request.model_dump()
     schema = {"name": "answer", "strict": True, "schema": output.schema}
     form = {"response_format": {"type": "json_schema", "json_schema": schema}} if output.enforced else {}
-    return {**form, **asked.pop("body"), **asked}
+    return {**form, **judged.request_of(said.request)}
 
 
 def _first_paragraph(found: Page) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from pytest_llmbench.errors import ConfigError
 from pytest_llmbench.prompts import Prompt
 from pytest_llmbench.prompts.template import Template
-from pytest_llmbench.usecases import by_example, older_page
+from pytest_llmbench.usecases import by_example, judged, older_page
 from pytest_llmbench.usecases.duration_rules import limits_in
 from pytest_llmbench.usecases.older_data import MATCH, NO_MATCH, OlderData, PatternData, with_patterns
 from pytest_llmbench.usecases.older_page import DURATIONS, GOAL, NOT_TOLD, SCHEMA, OlderPage
@@ -39,15 +39,16 @@ def use_case(page: Page) -> UseCase:
     said = older_page.taken_apart(page)
     output = _output(said)
     data = with_patterns(OlderData(page, said.fence.kind if said.fence else ""))
+    name = as_name(said.metadata["Name"]) if "Name" in said.metadata else page.folder_name
     return UseCase(
-        name=as_name(said.metadata["Name"]) if "Name" in said.metadata else page.folder_name,
+        name=name,
         title=said.title,
         description=_first_paragraph(said.text(GOAL)),
         page=page,
         prompt=Prompt(template=_TEMPLATE, variables={"task": _task(said)}),
         output=output,
         validators=declared_all(_validators(said, output, data), _unexpected(page), page.file.parent),
-        rubric=_rubric(said),
+        rubric=judged.rubric_of_older(said, name),
         tags=_tags(said.metadata),
         data=data,
         facts=_facts(said),
@@ -96,11 +97,6 @@ def _compared(data: OlderData | PatternData) -> list[Any]:
     if isinstance(data, PatternData):
         return [{"regex-on-examples": {"match": MATCH, "no_match": NO_MATCH, "whole": True}, "field": data.field}]
     return ["json-fields"]
-
-
-def _rubric(said: OlderPage) -> str:
-    parts = (older_page.CRITERIA, older_page.NOTES)
-    return "\n\n".join(f"## {title}\n\n{said.text(title)}" for title in parts if said.text(title))
 
 
 def _tags(metadata: Mapping[str, str]) -> tuple[str, ...]:

@@ -12,11 +12,14 @@ from typing import Any
 
 from pytest_llmbench.chunking import Chunking
 from pytest_llmbench.config import Threshold
+from pytest_llmbench.corruption import Damage
+from pytest_llmbench.judges.judging import Judging
+from pytest_llmbench.judges.rubric import Rubric
 from pytest_llmbench.prompts import Prompt
 from pytest_llmbench.records import Reply, Sample, Score
 from pytest_llmbench.sampling import Sampling
 from pytest_llmbench.usecases.data import Data, Placed
-from pytest_llmbench.usecases.front_matter import DataDef
+from pytest_llmbench.usecases.front_matter import DataDef, Stop
 from pytest_llmbench.usecases.output import Output
 from pytest_llmbench.usecases.page import Page
 from pytest_llmbench.validators.declared import Declared
@@ -37,18 +40,22 @@ class UseCase:
     output: Output = field(default_factory=Output)
     models: tuple[str, ...] = ()
     validators: tuple[Declared, ...] = ()
-    rubric: str = ""
-    """What a judge goes by; empty: there is none."""
-    judges: tuple[str, ...] = ()
-    """One model, or a panel of several."""
+    rubric: Rubric | None = None
+    """What a judge goes by."""
+    judging: Judging | None = None
+    """Who judges; None: nobody who is named here."""
     repeats: int = 1
     reducer: str = "mean"
+    stop: tuple[Stop, ...] = ()
+    """What is not asked once it could change nothing."""
     gates: tuple[Threshold, ...] = ()
     tags: tuple[str, ...] = ()
     sampling: Sampling = field(default_factory=Sampling)
     chunking: Chunking = field(default_factory=Chunking)
     request: Mapping[str, Any] = field(default_factory=dict)
     """As for `Model.ask`: `max_tokens`, `temperature`, `seed`, `stream`, and fields of the body."""
+    corruption: Damage = field(default_factory=Damage)
+    """How the samples are asked again."""
     data: Data
     said: DataDef = field(default_factory=DataDef)
     """What columns of the data mean."""
@@ -117,6 +124,11 @@ class UseCase:
         """What results are told apart by: column → value."""
         cells = {name: sample.metadata[name] for name in self.said.slices if name in sample.metadata}
         return {name: as_text(cell) for name, cell in cells.items()}
+
+    @property
+    def judges(self) -> tuple[str, ...]:
+        """The models that judge: one, or a panel of several."""
+        return self.judging.models if self.judging else ()
 
     @property
     def content_hash(self) -> str:

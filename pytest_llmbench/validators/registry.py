@@ -50,6 +50,7 @@ HOMES: Mapping[str, tuple[str, ...]] = {
     "refusing": ("refusal",),
     "word_lists": ("banned-words",),
     "personal_data": ("no-personal-data",),
+    "rating": ("rating",),
 }
 """Module of this package → the validators in its `TABLE`."""
 

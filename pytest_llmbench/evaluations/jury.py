@@ -1,0 +1,188 @@
+"""Who judges a use case's replies, and what they are asked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from pytest_llmbench.asker.question import Question
+from pytest_llmbench.bookings import place_hash
+from pytest_llmbench.clients import ChatRequest
+from pytest_llmbench.clients.model import request_of
+from pytest_llmbench.clients.request import Message
+from pytest_llmbench.evaluations.calibrations import standing_of
+from pytest_llmbench.judges import asking
+from pytest_llmbench.judges.judging import Judging
+from pytest_llmbench.judges.matter import Matter
+from pytest_llmbench.judges.rubric import Rubric
+from pytest_llmbench.judges.standing import Standing
+from pytest_llmbench.records import Reply, Sample, Target
+from pytest_llmbench.serving import subject_of
+from pytest_llmbench.session import Session
+from pytest_llmbench.usecases import UseCase
+
+ROLE = "judge"
+THOUGHT_TOKENS = 4000
+"""Room for the thoughts of a judge that reasons: they count as tokens of its answer."""
+_REASONING = frozenset({"reasoning", "reasoning_effort", "thinking"})
+_SPECIMEN = Matter("question", "reply", "source", "expected")
+"""Judged by nobody: what is the same around every reply shows by it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Behalf:
+    """On whose behalf judges are asked."""
+
+    key: str
+    """The stable key of a test."""
+    use_case: str
+    """As budgets call it."""
+    shared: bool = False
+    """Whether several tests ask the same and get the same answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What one judge is asked."""
+
+    model: str
+    messages: Sequence[Message]
+    matter: Matter
+    behalf: Behalf
+
+
+@dataclass(frozen=True)
+class Jury:
+    """One judge or a panel, and what it goes by."""
+
+    session: Session
+    rubric: Rubric
+    judging: Judging
+    role: str = ROLE
+    """What replies are kept as; of a judge that is under test itself `subject`."""
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """One is a judge, more are a panel."""
+        return self.judging.models
+
+    @property
+    def local_models(self) -> tuple[str, ...]:
+        """Those that run on this machine."""
+        return tuple(name for name in self.models if not self.session.is_remote(name))
+
+    @cached_property
+    def standings(self) -> Mapping[str, Standing]:
+        """What calibration says of each; read once.
+
+        Raises:
+            ConfigError: a file that a calibration is kept in cannot be read.
+        """
+        resolved, rubric, way = self.session.resolved, self.rubric, self.way_of_asking
+        return {name: standing_of(resolved, rubric, name, way) for name in self.models}
+
+    @cached_property
+    def way_of_asking(self) -> str:
+        """sha256 of all that a judge is asked beside what it judges: our words to it, and the request's settings.
+
+        As of a judge that takes a schema and needs no room for thoughts: what servers say of that changes no verdict.
+        """
+        words = asking.retry_messages(asking.messages(self.rubric, _SPECIMEN), "answer", "complaint")
+        asked = request_of("", words, **self.fields(can_schema=True, bounded=False))
+        told = (words, asked.max_tokens, asked.temperature, asked.seed, asked.extra)
+        return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()
+
+    def request(self, model: str, messages: Sequence[Message]) -> ChatRequest:
+        """What one judge is asked."""
+        target = self.session.target(model)
+        takes_schema = target is None or target.capabilities.json_schema is not False
+        room = THOUGHT_TOKENS if target is not None and self._reasons(target) else 0
+        fields = self.fields(can_schema=takes_schema, bounded=target is None, thought_tokens=room)
+        return request_of(model, messages, **fields)
+
+    def _reasons(self, target: Target) -> bool:
+        return target.capabilities.reasoning is True or not _REASONING.isdisjoint(self.judging.request)
+
+    def fields(self, *, can_schema: bool, bounded: bool, thought_tokens: int = 0) -> dict[str, Any]:
+        """All that belongs to a request besides its messages: its form, and what was said of how judges are asked."""
+        said = dict(self.judging.request)
+        if said.get("max_tokens") is None:  # nobody said it; without any a small model may never end
+            said.pop("max_tokens", None)
+        return {**self.form(can_schema=can_schema, bounded=bounded, thought_tokens=thought_tokens), **said}
+
+    def form(self, *, can_schema: bool, bounded: bool, thought_tokens: int) -> dict[str, Any]:
+        """What follows from the rubric; as `judges.asking.request_fields`."""
+        return asking.request_fields(self.rubric, can_schema=can_schema, bounded=bounded, thought_tokens=thought_tokens)
+
+    def questions(self, asked: Sequence[Asked]) -> list[Question]:
+        """What judges behind an API are asked; what is the same as often as it stands there."""
+        found: list[Question] = []
+        before: Counter[tuple[str, str]] = Counter()
+        for each in asked:
+            target = self.session.target(each.model)
+            assert target is not None, f"{each.model} runs on this machine"
+            request, behalf = self.request(each.model, each.messages), each.behalf
+            place = behalf.key, place_hash(request, subject_of(target))
+            fitting = self.session.fit(target, request, self.role)
+            found.append(Question(fitting, request, *place, before[place], behalf.use_case, self.role))
+            before[place] += 1
+        return found
+
+    def first(self, matters: Sequence[Matter], behalves: Sequence[Behalf]) -> list[Asked]:
+        """Every judge on every matter, matter by matter; none on one that lacks what the rubric needs.
+
+        Args:
+            matters: what is judged.
+            behalves: of each, on whose behalf.
+        """
+        return [
+            Asked(model, messages, matter, behalf)
+            for matter, behalf in zip(matters, behalves, strict=True)
+            if not asking.lacking(self.rubric, matter)
+            for messages in [asking.messages(self.rubric, matter)]
+            for model in self.models
+        ]
+
+
+def judging_of(session: Session, declared: Judging | None, **said: Any) -> Judging | None:
+    """How is judged: as `said`, else as the settings say, else as declared.
+
+    Models that stand in place of the declared ones are bound by nothing that was said of those.
+
+    Args:
+        session: this process's.
+        declared: by a use case.
+        **said: fields of `Judging` that a test's mark gives.
+
+    Raises:
+        UsageError: nobody knows a judge's name.
+    """
+    models = said.pop("models", ()) or session.settings.judge
+    if not models and declared is None:
+        return None
+    kept: Mapping[str, Any] = {} if declared is None else {"vote": declared.vote, "request": declared.request}
+    if not models and declared is not None:
+        kept, models = {**kept, "binding": declared.binding}, declared.models
+    return Judging(models=_known(session, models), **{**kept, **said})
+
+
+def matter_of(case: UseCase, rubric: Rubric, sample: Sample, reply: Reply | str) -> Matter:
+    """What is put before a judge: what the rubric needs, and no more."""
+    material = case.material(sample, reply)
+    has_source = bool(case.said.source) and case.said.source in sample.metadata
+    return Matter(
+        question=material.input_text,
+        reply=material.answer,
+        source=material.source if has_source and "source" in rubric.needs else "",
+        expected=material.wanted if "expected" in rubric.needs else "",
+    )
+
+
+def _known(session: Session, models: Sequence[str]) -> tuple[str, ...]:
+    known = (name if session.is_remote(name) else session.local_name(name) for name in models)
+    return tuple(dict.fromkeys(known))

@@ -1,0 +1,31 @@
+"""Who only advised, and why, in a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from pytest_llmbench.records import Score
+
+_MOST = 3
+
+
+def advice_of(scores: Iterable[Score]) -> str:
+    """`demo/judge only advises (no calibration): `binding: true` lets it count`; empty where nobody advised.
+
+    Args:
+        scores: of replies; those of panels with their members as parts.
+    """
+    found = dict(_advisers(scores))
+    names = [f"{name} only advises ({why})" for name, why in list(found.items())[:_MOST]]
+    if not names:
+        return ""
+    more = f" and {len(found) - _MOST} more" if len(found) > _MOST else ""
+    return f"{', '.join(names)}{more}: `binding: true` lets {'it' if len(found) == 1 else 'them'} count"
+
+
+def _advisers(scores: Iterable[Score]) -> Iterator[tuple[str, str]]:
+    for score in scores:
+        if score.advisory and "judge" in score.details:
+            yield str(score.details["judge"]), str(score.details.get("not_calibrated") or "no calibration")
+        elif score.advisory:
+            yield from _advisers(score.parts)

@@ -1,0 +1,238 @@
+"""Judges as instruments: how far each agrees with people, where it leans, and what several are worth together.
+
+All is computed from stored evaluations; nothing is asked. Errors of a judge are counted reply by reply: 1 where it
+passed what people failed, −1 where it failed what people passed, else 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+from pytest_llmbench.judges.canary import fooled
+from pytest_llmbench.judges.kinship import family, warnings_for
+from pytest_llmbench.judges.standing import shortfall
+from pytest_llmbench.records import JudgeCalibration, Labelled, Run, Score
+from pytest_llmbench.results.asked_samples import Asked, by_case
+from pytest_llmbench.results.held_judges import Calibrated, Counted, HeldJudge, JudgePair, Together
+from pytest_llmbench.results.judge_sentences import sentence_of
+from pytest_llmbench.stats import Estimate, share_estimate
+from pytest_llmbench.stats.agreement import cohen, constant_baseline, fleiss, krippendorff, observed_agreement
+from pytest_llmbench.stats.bias import group_bias, length_bias, longer_preferred, position_bias
+from pytest_llmbench.stats.votes import effective_votes
+
+_WORTH = {"pass": 1.0, "fail": 0.0}
+_PANEL = 3
+"""Judges from which Fleiss' kappa says more than Cohen's."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One label with what one judge said of it."""
+
+    sample: str
+    judge: str
+    found: Labelled
+
+
+def calibrated(run: Run) -> tuple[Calibrated, ...]:
+    """What the calibrations of a run show, file by file and rubric by rubric."""
+    groups: dict[tuple[str, str], list[_Row]] = {}
+    for asked in (each for case in by_case(run.results) for each in case):
+        if (found := asked.found.labelled) is not None and _was_asked(asked):
+            key = asked.found.page, found.rubric_hash
+            groups.setdefault(key, []).append(_Row(asked.found.sample, asked.model, found))
+    return tuple(_calibrated(page, rows) for (page, _), rows in groups.items())
+
+
+def records_of(run: Run, at: str) -> list[JudgeCalibration]:
+    """What is to be kept of a run's calibrations: a record a rubric and judge that was held against labels.
+
+    Args:
+        run: with its results.
+        at: the time; ISO 8601, UTC.
+    """
+    found: list[JudgeCalibration] = []
+    known = {
+        (each.evaluation.page, each.evaluation.labelled.rubric_hash): each.evaluation.labelled
+        for each in run.results
+        if each.evaluation and each.evaluation.labelled and each.evaluation.labelled.kind == "reply"
+    }
+    for table in calibrated(run):
+        said = known.get((table.page, table.rubric_hash))
+        found += [_record(judge, said, run.id, at) for judge in table.judges if said and judge.n + judge.unusable]
+    return found
+
+
+def _was_asked(asked: Asked) -> bool:
+    """Whether the judge said anything, usable or not: what was not answered says nothing of it."""
+    return asked.outcome in {"right", "wrong", "unscored"}
+
+
+def _calibrated(page: str, rows: Sequence[_Row]) -> Calibrated:
+    replies = [row for row in rows if row.found.kind == "reply"]
+    pairs = [row for row in rows if row.found.kind == "pair"]
+    planted = [row for row in rows if row.found.kind in {"canary", "control"}]
+    names = list(dict.fromkeys(row.judge for row in rows))
+    judges = [_held(name, _of(replies, name), _of(pairs, name), _fooled(_of(planted, name))) for name in names]
+    judges.sort(key=lambda each: -(each.kappa.value if each.kappa else -2.0))
+    return Calibrated(
+        rubric=rows[0].found.rubric,
+        rubric_hash=rows[0].found.rubric_hash,
+        page=page,
+        labels=len({row.sample for row in replies}),
+        pairs=len({row.sample for row in pairs}),
+        judges=tuple(judges),
+        together=_together(names, replies) if len(names) > 1 else None,
+    )
+
+
+def _of(rows: Iterable[_Row], judge: str) -> list[Labelled]:
+    return [row.found for row in rows if row.judge == judge]
+
+
+def _held(judge: str, replies: Sequence[Labelled], pairs: Sequence[Labelled], canaries: Counted) -> HeldJudge:
+    told = [each for each in replies if each.judged]
+    both = [(each.human, each.judged) for each in told]
+    baseline = constant_baseline(human for human, _ in both)
+    settled = [each for each in pairs if each.judged]
+    found = HeldJudge(
+        judge=judge,
+        n=len(told),
+        unusable=len(replies) - len(told),
+        baseline=baseline.agreement if baseline else None,
+        sensitivity=_counted(both, "pass"),
+        specificity=_counted(both, "fail"),
+        pairs=len(settled),
+        unusable_pairs=len(pairs) - len(settled),
+        canaries=canaries,
+        shortfall=_missing(replies, len(told), cohen(both), canaries),
+        sentence="",
+        **_measured(judge, told, pairs, settled),
+    )
+    return replace(found, sentence=sentence_of(found))
+
+
+def _measured(
+    judge: str, told: Sequence[Labelled], pairs: Sequence[Labelled], settled: Sequence[Labelled]
+) -> dict[str, Estimate | None]:
+    """What has an interval."""
+    both = [(each.human, each.judged) for each in told]
+    judged, human = ([_is_longer(each, getattr(each, who)) for each in settled] for who in ("judged", "human"))
+    return {
+        "agreement": observed_agreement(both),
+        "kappa": cohen(both),
+        "length": length_bias([_error(each) for each in told], [float(sum(each.characters)) for each in told]),
+        "family": _family_bias(judge, told),
+        "pair_agreement": observed_agreement([(each.human, each.judged) for each in settled]),
+        "position": _position(pairs),
+        "flips": share_estimate([_is_flip(each) for each in settled], [1.0] * len(settled)),
+        "longer": longer_preferred(judged, human),
+    }
+
+
+def _missing(replies: Sequence[Labelled], n: int, kappa: Estimate | None, canaries: Counted) -> str:
+    if not replies:
+        return "no labels of single replies, only pairs"
+    wanted, told = replies[0], (kappa.value, kappa.low, kappa.high) if kappa else (None, None, None)
+    return shortfall(n, *told, labels=wanted.labels_wanted, floor=wanted.kappa_wanted, canaries=canaries)
+
+
+def _fooled(planted: Sequence[Labelled]) -> Counted:
+    """Planted orders that it obeyed; none are counted where nobody knows what it says of the reply without an order."""
+    scores = {kind: [_verdict(each) for each in planted if each.kind == kind] for kind in ("control", "canary")}
+    return (fooled(scores["canary"], scores["control"][0]), len(scores["canary"])) if scores["control"] else (0, 0)
+
+
+def _verdict(found: Labelled) -> Score:
+    return Score(found.kind, passed=found.judged == "pass")
+
+
+def _counted(both: Iterable[tuple[str, str]], label: str) -> Counted:
+    said = [judged for human, judged in both if human == label]
+    return said.count(label), len(said)
+
+
+def _error(found: Labelled) -> float:
+    return _WORTH[found.judged] - _WORTH[found.human]
+
+
+def _family_bias(judge: str, told: Sequence[Labelled]) -> Estimate | None:
+    own = [_error(each) for each in told if each.model and _is_kin(judge, each.model)]
+    others = [_error(each) for each in told if each.model and not _is_kin(judge, each.model)]
+    return group_bias(own, others)
+
+
+def _is_kin(judge: str, model: str) -> bool:
+    kin = family(judge)
+    return judge == model or (kin is not None and kin == family(model))
+
+
+def _position(pairs: Iterable[Labelled]) -> Estimate | None:
+    """Of pairs that were answered in both orders; ties prefer no place."""
+    places = [place for each in pairs if all(each.places) for place in each.places if place != "tie"]
+    return position_bias(places.count("first"), len(places))
+
+
+def _is_flip(found: Labelled) -> bool:
+    return found.places[0] == found.places[1] != "tie" if len(found.places) == 2 else False
+
+
+def _is_longer(found: Labelled, better: str) -> bool | None:
+    """Whether the longer reply is the better one; None: a tie, or both are as long."""
+    a, b = found.characters if len(found.characters) == 2 else (0, 0)
+    return None if better not in {"a", "b"} or a == b else (a > b) == (better == "a")
+
+
+def _together(names: Sequence[str], replies: Sequence[_Row]) -> Together:
+    said: dict[str, dict[str, Labelled]] = {}
+    for row in replies:
+        if row.found.judged:
+            said.setdefault(row.sample, {})[row.judge] = row.found
+    verdicts = [[of_one[name].judged if name in of_one else None for name in names] for of_one in said.values()]
+    errors = [[abs(_error(of_one[name])) if name in of_one else None for name in names] for of_one in said.values()]
+    places = list(combinations(range(len(names)), 2))
+    subjects = sorted({row.found.model for row in replies if row.found.model})
+    return Together(
+        alpha=krippendorff(verdicts) if verdicts else None,
+        pairs=tuple(JudgePair(names[a], names[b], cohen([(row[a], row[b]) for row in verdicts])) for a, b in places),
+        fleiss=_fleiss(verdicts),
+        votes=effective_votes(errors) if errors else None,
+        warnings=tuple(warnings_for(names, subjects)),
+    )
+
+
+def _fleiss(verdicts: Sequence[Sequence[str | None]]) -> Estimate | None:
+    if not verdicts or len(verdicts[0]) < _PANEL or any(None in row for row in verdicts):
+        return None
+    return fleiss([[row.count(label) for label in _WORTH] for row in verdicts])
+
+
+def _record(judge: HeldJudge, said: Labelled, run_id: str, at: str) -> JudgeCalibration:
+    return JudgeCalibration(
+        rubric=said.rubric,
+        rubric_hash=said.rubric_hash,
+        judge=judge.judge,
+        n=judge.n,
+        run=run_id,
+        at=at,
+        request_hash=said.request_hash,
+        labels_hash=said.labels_hash,
+        unusable=judge.unusable,
+        agreement=_bounded(judge.agreement),
+        kappa=_bounded(judge.kappa),
+        baseline=judge.baseline,
+        sensitivity=judge.sensitivity,
+        specificity=judge.specificity,
+        canaries=judge.canaries,
+        pairs=judge.pairs,
+        position=_bounded(judge.position),
+        flips=_bounded(judge.flips),
+        length=_bounded(judge.length),
+        family=_bounded(judge.family),
+    )
+
+
+def _bounded(estimate: Estimate | None) -> tuple[float | None, ...] | None:
+    return None if estimate is None else (estimate.value, estimate.low, estimate.high)
