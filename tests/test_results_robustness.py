@@ -136,3 +136,15 @@ def test_each_model_has_its_own_rows_the_best_first():
     told = [*both("a", WRONG, WRONG, model="lab/bad"), *both("a", RIGHT, RIGHT, model="lab/good")]
     [table] = tables(run_of(*told))
     assert [row.model for row in table.robustness] == ["lab/good", "lab/bad"]
+
+
+@pytest.mark.parametrize(("advised", "verdict"), [(False, "fail"), (True, "fail (advisory)")])
+def test_a_judge_that_only_advises_fails_no_gate_of_robustness(advised, verdict):
+    """As it fails none of the pass rate: without its word nobody knows what was lost."""
+    told = [each for at in range(30) for each in both(f"lost{at}", RIGHT, WRONG)]
+    judged = [
+        dataclasses.replace(each, evaluation=dataclasses.replace(each.evaluation, advised=advised)) for each in told
+    ]
+    rule = Rule("shout", Threshold(metric="robustness", min=0.9))
+    [gate] = evaluate([rule], run_of(*judged))
+    assert gate.verdict == verdict

@@ -28,12 +28,12 @@ from pytest_llmbench.results.gates import (
     of_series,
     unmatched,
 )
-from pytest_llmbench.results.robustness import is_clean
+from pytest_llmbench.results.robustness import is_clean, robustness
 from pytest_llmbench.results.use_cases import CaseRow, pass_rate_of, score_of, tables
 from pytest_llmbench.stats import Estimate, Interval, wilson
 
 _ADVICE = "ask more samples"
-_JUDGED = frozenset({"pass_rate", "score"})
+_JUDGED = frozenset({"pass_rate", "score", "robustness"})
 """Metrics in which judges have a say."""
 _UNKNOWN = Told(math.nan, Interval(-math.inf, math.inf, 0.95), 0)
 
@@ -56,7 +56,13 @@ class _Row:
     use_case: str
     page: str
     row: CaseRow
-    asked: Sequence[Asked]
+    all_asked: Sequence[Asked]
+    """With damaged inputs, too."""
+
+    @property
+    def asked(self) -> list[Asked]:
+        """As they are."""
+        return list(filter(is_clean, self.all_asked))
 
 
 def rules_of(thresholds: Iterable[Threshold]) -> list[Rule]:
@@ -89,7 +95,7 @@ def evaluate(rules: Sequence[Rule], run: Run) -> list[GateResult]:
 
 def _grouped(run: Run) -> dict[tuple[str, ...], list[Asked]]:
     groups: dict[tuple[str, ...], list[Asked]] = {}
-    for each in (asked for case in by_case(run.results) for asked in case if is_clean(asked)):
+    for each in (asked for case in by_case(run.results) for asked in case):
         groups.setdefault((each.found.use_case, each.found.page, each.model, each.found.prompt), []).append(each)
     return groups
 
@@ -119,16 +125,22 @@ def _decided(rule: Rule, row: _Row, replies: dict[str, Reply]) -> GateResult:
     gate = _described(rule, f"{row.use_case}, {row.row.name}")
     who = {"model": row.row.name, "profile": row.use_case, "advice": _ADVICE, "gate": gate}
     found = decide(rule.threshold, told, **who)
-    if found.verdict != FAIL or rule.threshold.metric not in _JUDGED or not any(one.found.advised for one in row.asked):
+    if (
+        found.verdict != FAIL
+        or rule.threshold.metric not in _JUDGED
+        or not any(one.found.advised for one in row.all_asked)
+    ):
         return found
     if decide(rule.threshold, _without_advice(rule.threshold.metric, row), **who).verdict == FAIL:
         return found
-    advice = advice_of(score for one in row.asked for score in one.found.scores)
+    advice = advice_of(score for one in row.all_asked for score in one.found.scores)
     return replace(found, verdict=ADVISORY, reason=f"{found.reason}; {advice}")
 
 
 def _without_advice(metric: str, row: _Row) -> Told:
     """What is told where judges that only advise say nothing."""
+    if metric == "robustness":
+        return _of_estimate(robustness(row.all_asked, bound=True))
     if metric == "pass_rate":
         return _of_estimate(pass_rate_of((one.bound_passed, one.weight) for one in row.asked))
     return _of_estimate(score_of((one.bound_value, one.weight) for one in row.asked))

@@ -53,6 +53,12 @@ class _Pair:
         clean, damaged = self.clean.passed, self.damaged.passed
         return None if clean is None or damaged is None else (clean, damaged)
 
+    @property
+    def bound_verdicts(self) -> tuple[bool, bool] | None:
+        """As `verdicts`, without what judges said that only advise."""
+        clean, damaged = self.clean.bound_passed, self.damaged.bound_passed
+        return None if clean is None or damaged is None else (clean, damaged)
+
 
 @dataclass(frozen=True, slots=True)
 class _Compared:
@@ -88,17 +94,22 @@ def robust_rows(asked: Sequence[Asked], calls: Calls, quality: str) -> tuple[Rob
     return tuple(_row(label, some, clean, calls, quality) for label, some in damaged.items())
 
 
-def robustness(asked: Iterable[Asked]) -> Estimate | None:
+def robustness(asked: Iterable[Asked], *, bound: bool = False) -> Estimate | None:
     """The share of the samples right without damage that stay right with it, over all corruptions of one model.
 
     Several corruptions of a sample tell less than as many samples: its share of them that it stood counts once.
+
+    Args:
+        asked: its samples, with damage and without.
+        bound: whether judges that only advise have no say.
     """
     known = list(asked)
     clean = {each.found.sample: each for each in known if is_clean(each)}
     stood: dict[str, list[bool]] = {}
     for pair in _pairs((each for each in known if not is_clean(each)), clean):
-        if pair.verdicts and pair.verdicts[0]:
-            stood.setdefault(pair.clean.found.sample, []).append(pair.verdicts[1])
+        verdicts = pair.bound_verdicts if bound else pair.verdicts
+        if verdicts and verdicts[0]:
+            stood.setdefault(pair.clean.found.sample, []).append(verdicts[1])
     weights = [clean[id_].weight for id_ in stood]
     return score_estimate([sum(verdicts) / len(verdicts) for verdicts in stood.values()], weights)
 
