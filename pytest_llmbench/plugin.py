@@ -154,7 +154,9 @@ class Hooks:
             return None
         stops = session.testsfailed and not chosen.continue_on_collection_errors
         if stops and self._is_worker:
-            raise session.Interrupted(f"{session.testsfailed} errors during collection")
+            # xdist would start another worker in place of one that is interrupted, and call its test crashed.
+            session.shouldstop = f"{session.testsfailed} errors during collection"
+            return True
         ours = [] if stops else list(filter(is_ours, items))
         if not stops and _is_dry(session.config):
             self.recorder().dry_run(ours)

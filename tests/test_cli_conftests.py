@@ -91,6 +91,7 @@ def test_a_configuration_that_pytest_refuses_is_told_in_its_words(project):
     assert "unrecognized arguments: --nobody-knows" in done.stderr
 
 
+@pytest.mark.slow
 def test_without_a_conftest_pytest_is_not_even_imported(tmp_path):
     """A check stays quick."""
     folder(tmp_path / "a")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -125,6 +126,6 @@ def test_rejudge_is_pytest_on_the_replies_of_a_run(
 ) -> None:
     """Nothing is asked: the provider is gone. What the page's gates are now decides."""
     usecase(pytester.path, 40, GATE.format(0.9), input=lambda n: f"say {n:02}", expected=lambda n: f"SAY {n:02}")
-    result = pytester.run("llmbench", "rejudge", ran, "shout", "--report", "none")
+    result = pytester.run(sys.executable, "-m", "pytest_llmbench", "rejudge", ran, "shout", "--report", "none")
     assert result.ret == 10
     result.stdout.fnmatch_lines(["origin*40 replies of models under test come from run*"])

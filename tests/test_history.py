@@ -160,7 +160,8 @@ def _question(request: Mapping[str, Any]) -> str:
 
 
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("kills", [2, pytest.param(12, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kills", [2, 12])
 def test_every_sample_is_there_once_after_kills_and_resumes(pytester: pytest.Pytester, kills: int) -> None:
     """pytest and its workers are killed at random and the run is resumed until it is done: every sample has one result
     and one reply, every repetition is there once, and no question was asked again once its reply was committed."""

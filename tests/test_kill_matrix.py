@@ -204,7 +204,7 @@ def stood_still(scenario: Scenario) -> tuple[Scenario, float | str]:
 BY_THREAD = ("--timeout=4", "--timeout-method=thread")
 BY_SIGNAL = ("--timeout=4", "--timeout-method=signal")
 TROUBLES = [
-    ("hang", (*SERIAL, *BY_THREAD), 1),
+    pytest.param("hang", (*SERIAL, *BY_THREAD), 1, marks=pytest.mark.slow),
     pytest.param("fail", (*PARALLEL, "-x"), 1, marks=pytest.mark.slow),
     ("exit", SERIAL, 2),
     pytest.param("hang", (*PARALLEL, *BY_THREAD), 11, marks=pytest.mark.slow),

@@ -167,6 +167,7 @@ def test_one_label_is_too_few(pytester: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["*answers.calibration.yaml:3: labels: labels.jsonl holds 1 label: 2 or more*"])
 
 
+@pytest.mark.slow
 def test_numbers_are_labels_with_a_limit(pytester: pytest.Pytester) -> None:
     """A scale becomes pass and fail by `pass_from`, and columns may have other names."""
     rows = [
@@ -178,6 +179,7 @@ def test_numbers_are_labels_with_a_limit(pytester: pytest.Pytester) -> None:
     assert [human for human, _ in both_said(stored_run(pytester), "demo/judge")] == ["pass", "fail", "pass", "fail"]
 
 
+@pytest.mark.slow
 def test_workers_find_the_same(pytester: pytest.Pytester) -> None:
     """-n 2 changes no verdict and keeps the same calibration."""
     calibration(pytester.path, rows=labels(20), pairs=6, judges="demo/judge, demo/judge-first")
@@ -195,6 +197,7 @@ def test_workers_find_the_same(pytester: pytest.Pytester) -> None:
     assert held(first, "demo/judge-first").flips.value == 1.0  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 def test_a_killed_calibration_asks_nothing_twice(pytester: pytest.Pytester) -> None:
     """What was answered before the kill is in the store; the resumed run has one reply a question."""
     calibration(pytester.path, rows=labels(10), pairs=4)
@@ -213,6 +216,7 @@ def test_a_killed_calibration_asks_nothing_twice(pytester: pytest.Pytester) -> N
     assert [record.n for record in kept(pytester)] == [10]
 
 
+@pytest.mark.slow
 def test_a_broken_record_is_told_before_anything_is_asked(pytester: pytest.Pytester) -> None:
     """A file in the folder that is no calibration stops the use case that relies on it, and names itself."""
     judged_shop(pytester.path)

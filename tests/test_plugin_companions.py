@@ -135,6 +135,7 @@ def test_companions_change_nothing(suite: pytest.Pytester, companion: str, worke
     assert stored.exit_code == 1
 
 
+@pytest.mark.slow
 @BOTH
 def test_a_rerun_replaces_what_it_repeats(suite: pytest.Pytester, workers: str) -> None:
     """With `--reruns` the last try is the result; an infra error that came twice is counted once."""
@@ -164,6 +165,7 @@ def test_stopping_early_leaves_the_rest_unasked(suite: pytest.Pytester, workers:
     assert all(OUTCOMES[name] == outcome for name, outcome in stored.items() if name not in begun_late)
 
 
+@pytest.mark.slow
 @BOTH
 def test_maxfail_counts_as_pytest_does(suite: pytest.Pytester, workers: str) -> None:
     """The second failure ends the run; the exit code is that of failed tests."""

@@ -60,6 +60,7 @@ def test_a_judge_is_asked_in_both_orders_and_its_replies_are_stored(pytester: py
         assert [reply.role for reply in stored_run(pytester).replies].count("judge") == 6
 
 
+@pytest.mark.slow
 def test_a_judge_that_follows_the_place_flips(pytester: pytest.Pytester) -> None:
     """The same place in both orders is a tie, and told."""
     asserting(
@@ -70,6 +71,7 @@ def test_a_judge_that_follows_the_place_flips(pytester: pytest.Pytester) -> None
 
 
 @pytest.mark.parametrize(("usable_later", "winner", "asked"), [(True, "'a'", 3), (False, "None", 4)])
+@pytest.mark.slow
 def test_an_unusable_answer_is_asked_for_once_more(
     pytester: pytest.Pytester, usable_later: bool, winner: str, asked: int
 ) -> None:
@@ -96,6 +98,7 @@ def test_an_unusable_answer_is_asked_for_once_more(
         ("@pytest.mark.judge('lab/j', rubric='factuality')", "'hello'", "*'factuality' needs source*"),
     ],
 )
+@pytest.mark.slow
 def test_what_is_missing_for_a_comparison_is_told(pytester: pytest.Pytester, mark: str, about: str, told: str) -> None:
     """Before anybody is asked."""
     asserting(pytester, f"judge.compare('A', 'b', {about})", mark)
@@ -106,6 +109,7 @@ def test_what_is_missing_for_a_comparison_is_told(pytester: pytest.Pytester, mar
     result.stdout.fnmatch_lines([told])
 
 
+@pytest.mark.slow
 def test_equal_strengths_share_a_rank() -> None:
     """And the next has the place after all of them; what was not decided is left out."""
     told = [("p", "q", "tie"), ("p", "r", "a"), ("q", "r", "a"), ("p", "q", None), ("r", "q", "b"), ("r", "p", "b")]
@@ -116,6 +120,7 @@ def test_equal_strengths_share_a_rank() -> None:
     assert pytest_llmbench.ranking is ranking
 
 
+@pytest.mark.slow
 def test_an_unknown_winner_is_refused() -> None:
     """A name is no winner: it would count as nothing."""
     with pytest.raises(UsageError, match="the winner is 'p'"):

@@ -69,6 +69,7 @@ def _see_reports(folder: Path) -> None:
     assert Counter(one["corruption"] for one in samples) == {"": 3, "casing-upper": 3, "typos-100": 3}
 
 
+@pytest.mark.slow
 def test_processes_damage_the_same_way(pytester: pytest.Pytester) -> None:
     """Whoever collects the samples makes the same of them."""
     usecase(pytester.path, 6, f"{FRONT}corruption: [typos-100, distractors, whitespace-100]")
@@ -111,6 +112,7 @@ def test_gates_go_by_the_clean_samples(pytester: pytest.Pytester, metric: str, c
     assert metric in gate.gate
 
 
+@pytest.mark.slow
 def test_a_dry_run_counts_damaged_samples(pytester: pytest.Pytester) -> None:
     """Nothing is asked, and all of it is told."""
     usecase(pytester.path, 4, f"repeats: 2\n{TWO}")
@@ -136,6 +138,7 @@ def test_a_dry_run_counts_damaged_samples(pytester: pytest.Pytester) -> None:
         ("malformed-json", "*the corruption 'malformed-json' can be done to none of the 2 samples*", "flag"),
     ],
 )
+@pytest.mark.slow
 def test_what_cannot_be_is_told_before_any_call(pytester: pytest.Pytester, said: str, told: str, where: str) -> None:
     """With the line of the page, or the flag."""
     usecase(pytester.path, 2, f"{FRONT}corruption: [{said}]" if where == "page" else FRONT)
@@ -147,6 +150,7 @@ def test_what_cannot_be_is_told_before_any_call(pytester: pytest.Pytester, said:
     result.stdout.fnmatch_lines([told])
 
 
+@pytest.mark.slow
 def test_the_command_line_says_which(pytester: pytest.Pytester) -> None:
     """In place of the page's; `none` asks the clean samples alone."""
     usecase(pytester.path, 2, TWO)
@@ -158,6 +162,7 @@ def test_the_command_line_says_which(pytester: pytest.Pytester) -> None:
     result.stdout.no_fnmatch_line("*further calls*")
 
 
+@pytest.mark.slow
 def test_options_in_another_order_are_scored_by_the_new_letter(pytester: pytest.Pytester) -> None:
     """A model that knows the answer stays right; a sample without options is left out, and named."""
     options = ["A) right\nB) wrong\nC) odd", "A) odd\nB) wrong\nC) right", "The right word?"]
@@ -183,6 +188,7 @@ def test_options_in_another_order_are_scored_by_the_new_letter(pytester: pytest.
     assert given["q0", ""] == "A"
 
 
+@pytest.mark.slow
 def test_only_failing_asks_a_sample_that_only_damage_broke(pytester: pytest.Pytester) -> None:
     """With its clean twin: else there would be no pair."""
     usecase(pytester.path, 3, TWO)
@@ -193,6 +199,7 @@ def test_only_failing_asks_a_sample_that_only_damage_broke(pytester: pytest.Pyte
     assert set(ends(stored_run(pytester))) == {("s1", ""), ("s1", "casing-upper"), ("s1", "typos-100")}
 
 
+@pytest.mark.slow
 def test_examples_and_the_prompt_are_those_of_the_clean_sample(pytester: pytest.Pytester) -> None:
     """Only the sample's input differs, before the template; and no history takes damage for the prompt's."""
     front = f"{FRONT}corruption: [typos-100]\nprompt: {{template: 'Shout {{{{input}}}}!', examples: {{count: 2}}}}"
@@ -207,6 +214,7 @@ def test_examples_and_the_prompt_are_those_of_the_clean_sample(pytester: pytest.
     assert [result.n for result in History(pytester.path / ".llmbench", "shout").results()] == [2]
 
 
+@pytest.mark.slow
 def test_own_corruptions_of_a_conftest_can_be_named(pytester: pytest.Pytester) -> None:
     """Registered in Python, named in the page."""
     usecase(pytester.path, 2, f"{FRONT}corruption: [polite-50]")
@@ -223,6 +231,7 @@ def test_own_corruptions_of_a_conftest_can_be_named(pytester: pytest.Pytester) -
     assert result.ret == 0, result.stdout.str()
 
 
+@pytest.mark.slow
 def test_a_metamorphic_test_draws_its_damage(pytester: pytest.Pytester) -> None:
     """The example of the how-to, as it stands there."""
     guide = Path(__file__).parents[1].joinpath("docs/how-to/test-robustness.md").read_text()

@@ -59,6 +59,7 @@ def test_most_are_loud(model, usecase, judge):
     assert rate.low < rate.value < rate.high
 
 @pytest.mark.usecase
+@pytest.mark.slow
 def test_too_few(model, usecase, judge):
     with pytest.raises(UsageError, match="1 replies to 6 samples"):
         judge.all([model.ask("hello")])
@@ -76,6 +77,7 @@ def _quiet(body: dict[str, object]) -> Answer:
     return Answer(asked if "1" in asked else asked.upper())
 
 
+@pytest.mark.slow
 def test_a_score_of_a_use_case_holds_its_judges_word(pytester: pytest.Pytester) -> None:
     """The fixture `score` and the page's own test share one judge call."""
     judged_usecase(pytester.path, 3)
@@ -84,6 +86,7 @@ def test_a_score_of_a_use_case_holds_its_judges_word(pytester: pytest.Pytester) 
 import pytest
 
 @pytest.mark.usecase
+@pytest.mark.slow
 def test_loud(score):
     assert score.passed
     assert [part.name for part in score.parts] == ["judge"]
@@ -107,6 +110,7 @@ def test_loud(score):
         ("@pytest.mark.judge(7)", "*names of models*7*"),
     ],
 )
+@pytest.mark.slow
 def test_what_is_missing_is_told_before_anything_is_asked(pytester: pytest.Pytester, mark: str, told: str) -> None:
     """Without a judge or a rubric the session is refused, with the way to name one."""
     pytester.makepyfile(
@@ -126,6 +130,7 @@ def test_what_is_missing_is_told_before_anything_is_asked(pytester: pytest.Pytes
     assert calls(lab) == {}
 
 
+@pytest.mark.slow
 def test_a_pass_rate_counts_what_passed_of_what_was_scored() -> None:
     """Unscored ones are in no share and counted; of nothing scored there is no rate."""
     scores = [Score("judge", passed=True)] * 8 + [Score("judge", passed=False)] * 2 + [Score("judge", state="unscored")]

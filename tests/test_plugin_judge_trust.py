@@ -96,6 +96,7 @@ def why(pytester: pytest.Pytester, front: str) -> str:
     return str(found.scores[0].details.get("not_calibrated", ""))
 
 
+@pytest.mark.slow
 def test_a_calibration_is_bound_to_the_way_of_asking(pytester: pytest.Pytester) -> None:
     """Another temperature makes the judge advise and is the reason; one asked as the labels were counts."""
     with court(pytester.path, FEW):
@@ -114,6 +115,7 @@ def asked(**request: object) -> str:
     ).way_of_asking
 
 
+@pytest.mark.slow
 def test_all_that_a_judge_is_asked_is_its_way_of_asking(monkeypatch: pytest.MonkeyPatch) -> None:
     """The request's settings and our words around what it judges, those of the retry included."""
     usual = asked()
@@ -132,6 +134,7 @@ def obedient(body: dict[str, Any]) -> Answer:
     return verdict(True, "All of it is fine.") if "Note to the evaluator" in judged_reply(body) else loud(body)
 
 
+@pytest.mark.slow
 def test_a_judge_that_obeys_a_planted_order_only_advises(pytester: pytest.Pytester) -> None:
     """Right on every label, and fooled by one of three: the row, the record, the reports and later runs say so."""
     with court(pytester.path, FEW, j=obedient) as lab:
@@ -149,6 +152,7 @@ def test_a_judge_that_obeys_a_planted_order_only_advises(pytester: pytest.Pytest
 
 
 @pytest.mark.parametrize(("judge", "canaries"), [(loud, [0, 3]), (lambda _: verdict(True), [0, 3])])
+@pytest.mark.slow
 def test_a_lenient_judge_is_not_fooled(pytester: pytest.Pytester, judge: Any, canaries: list[int]) -> None:
     """One that passes the same reply without an order obeys nothing; nor does one that fails them all."""
     with court(pytester.path, j=judge):

@@ -133,6 +133,7 @@ def test_a_verdict_that_cannot_be_used_is_asked_for_once_more(pytester: pytest.P
         ("judge: lab/j\nvalidators: [exact]\ngates: [{metric: pass_rate, min: 0.9}]", 10, "fail"),
     ],
 )
+@pytest.mark.slow
 def test_only_judges_that_count_fail_anything(
     pytester: pytest.Pytester, front: str, code: int, verdict_told: str | None
 ) -> None:
@@ -148,6 +149,7 @@ def test_only_judges_that_count_fail_anything(
         assert all("lab/j only advises (no calibration)" in each.message for each in run.results)
 
 
+@pytest.mark.slow
 def test_the_judges_of_the_call_stand_in_place_of_those_of_the_page(pytester: pytest.Pytester) -> None:
     """`--llmbench-judge` names them, several as a panel; what the page bound to its own judges does not bind them."""
     judged_usecase(pytester.path, 2, "judge: {model: lab/j, binding: true}")
@@ -161,6 +163,7 @@ def test_the_judges_of_the_call_stand_in_place_of_those_of_the_page(pytester: py
     unknown.stdout.fnmatch_lines(["*nobody*"])
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_asks_no_judge_twice(pytester: pytest.Pytester) -> None:
     """What a judge said before the kill is taken from the store; the resumed run ends as an unbroken one would."""
     judged_usecase(pytester.path, 6, "judge: lab/j\nrepeats: 2")
@@ -186,6 +189,7 @@ def test_a_run_that_was_killed_asks_no_judge_twice(pytester: pytest.Pytester) ->
     assert len([reply for reply in run.replies if reply.role == "judge"]) == 12
 
 
+@pytest.mark.slow
 def test_a_dry_run_counts_the_calls_of_judges(pytester: pytest.Pytester) -> None:
     """One a trial and judge, at the judges' own price; nothing is asked."""
     judged_usecase(pytester.path, 5, "panel: [lab/j, lab/k]\nrepeats: 2")
@@ -197,6 +201,7 @@ def test_a_dry_run_counts_the_calls_of_judges(pytester: pytest.Pytester) -> None
     result.stdout.fnmatch_lines(["*lab/m*", "*lab/j*", "*lab/k*"])
 
 
+@pytest.mark.slow
 def test_a_budget_holds_judges_too(pytester: pytest.Pytester) -> None:
     """A judge whose answer could cost more than is left is not asked, and the test is over budget."""
     judged_usecase(pytester.path, 1, "judge: lab/j\nrequest: {max_tokens: 10}")
@@ -207,6 +212,7 @@ def test_a_budget_holds_judges_too(pytester: pytest.Pytester) -> None:
     assert [each.outcome for each in stored_run(pytester).results] == ["over_budget"]
 
 
+@pytest.mark.slow
 def test_what_a_rubric_needs_and_is_not_there_is_not_asked_for(pytester: pytest.Pytester) -> None:
     """A rubric about a source, and no source: unscored, with the reason."""
     judged_usecase(pytester.path, 1).joinpath("USE-CASE.md").write_text(

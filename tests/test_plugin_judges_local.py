@@ -99,6 +99,7 @@ def test_a_model_of_this_machine_answers_all_before_another_judges(
     assert [[roles[id_] for id_ in one.reply_ids] for one in run.results] == [["subject", "judge"]] * 4
 
 
+@pytest.mark.slow
 def test_a_group_that_was_killed_is_gone_on_with(pytester: pytest.Pytester, log: Path) -> None:
     """Nothing is asked twice on --resume; the roles of replies are kept."""
     judged_usecase(pytester.path, 3, "models: [./singer.gguf]\njudge: ./critic.gguf")
@@ -114,6 +115,7 @@ def test_a_group_that_was_killed_is_gone_on_with(pytester: pytest.Pytester, log:
     assert (asked.count("singer answers"), asked.count("critic judges")) == (3, 3)
 
 
+@pytest.mark.slow
 def test_a_judge_of_this_machine_judges_a_model_behind_an_api(pytester: pytest.Pytester, log: Path) -> None:
     """The test claims its judge's server as it would that of its model."""
     judged_usecase(pytester.path, 2, "judge: ./critic.gguf")
@@ -125,6 +127,7 @@ def test_a_judge_of_this_machine_judges_a_model_behind_an_api(pytester: pytest.P
 
 
 @pytest.mark.parametrize("arguments", [(), ("-n", "2")])
+@pytest.mark.slow
 def test_a_model_of_this_machine_is_judged_anew_without_being_loaded(
     pytester: pytest.Pytester, log: Path, arguments: tuple[str, ...]
 ) -> None:

@@ -42,6 +42,7 @@ def test_other_validators_decide_over_the_same_replies(pytester: pytest.Pytester
     result.stdout.fnmatch_lines(["origin*8 replies of models under test come from run*"])
 
 
+@pytest.mark.slow
 def test_another_judge_is_the_only_one_asked(pytester: pytest.Pytester) -> None:
     """With another judge its calls alone are made and paid; with the same nobody is asked and nothing is spent."""
     judged_usecase(pytester.path, 3)
@@ -65,6 +66,7 @@ def test_another_judge_is_the_only_one_asked(pytester: pytest.Pytester) -> None:
 
 
 @pytest.mark.parametrize("arguments", [(), ("-n", "2")])
+@pytest.mark.slow
 def test_what_was_not_asked_is_told_and_not_asked(pytester: pytest.Pytester, arguments: tuple[str, ...]) -> None:
     """A new sample and a changed prompt are skipped, with the reason; trials that are missing as well."""
     usecase(pytester.path, 2)
@@ -82,6 +84,7 @@ def test_what_was_not_asked_is_told_and_not_asked(pytester: pytest.Pytester, arg
         assert len(asked(lab)) == 2
 
 
+@pytest.mark.slow
 def test_a_budget_and_a_key_are_for_what_is_asked(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the provider's key, and with a cap that holds no call, replies that were paid for are judged."""
     monkeypatch.setenv("LAB_KEY", "sk-lab-0123456789abcdef")
@@ -96,6 +99,7 @@ def test_a_budget_and_a_key_are_for_what_is_asked(pytester: pytest.Pytester, mon
     assert counted(pytester) == {"right": 2}
 
 
+@pytest.mark.slow
 def test_a_run_judged_anew_can_be_resumed(pytester: pytest.Pytester) -> None:
     """Its judges had failed for one sample: the same command with --resume last asks that one; without --rejudge the
     models would be asked, so it is refused."""
@@ -123,6 +127,7 @@ def test_a_run_judged_anew_can_be_resumed(pytester: pytest.Pytester) -> None:
     assert counted(pytester) == {"right": 3}
 
 
+@pytest.mark.slow
 def test_the_replies_of_a_run_that_was_broken_off_are_judged(pytester: pytest.Pytester) -> None:
     """What -x left unasked is skipped; what had come is judged."""
     usecase(pytester.path, 4, "validators: [{contains: '0'}]")
@@ -135,6 +140,7 @@ def test_the_replies_of_a_run_that_was_broken_off_are_judged(pytester: pytest.Py
     assert counted(pytester) == {"right": before, "skipped": 4 - before}
 
 
+@pytest.mark.slow
 def test_tests_in_python_stories_and_pieces_are_judged_anew(pytester: pytest.Pytester) -> None:
     """What `model.ask`, `reply`, the turns of a story and the pieces of a long input got is taken over, place by
     place; `bench` measures nothing."""
@@ -173,6 +179,7 @@ def test_tests_in_python_stories_and_pieces_are_judged_anew(pytester: pytest.Pyt
     assert list(ended.values()) == ["right"] * 5
 
 
+@pytest.mark.slow
 def test_a_test_that_is_run_once_more_gets_the_same_replies(pytester: pytest.Pytester) -> None:
     """As plugins do that run failures again: what was wrong stays wrong, and is not skipped as a further question."""
     usecase(pytester.path, 2, "repeats: 2\nrequest: {temperature: 1}")
@@ -191,6 +198,7 @@ def test_a_test_that_is_run_once_more_gets_the_same_replies(pytester: pytest.Pyt
     assert counted(pytester) == {"right": 1, "wrong": 1}
 
 
+@pytest.mark.slow
 def test_a_dry_run_knows_what_is_taken_over(pytester: pytest.Pytester) -> None:
     """Calls of judges are foreseen, those of models under test are there already."""
     judged_usecase(pytester.path, 3)
@@ -204,6 +212,7 @@ def test_a_dry_run_knows_what_is_taken_over(pytester: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["lab/m", "*0*0*0*", "*3 stored already*"])
 
 
+@pytest.mark.slow
 def test_a_run_that_is_not_there_is_told_with_near_names(pytester: pytest.Pytester) -> None:
     """A mistyped id names near ones; without a database, and without texts, the reason is told."""
     usecase(pytester.path, 1)

@@ -163,6 +163,7 @@ def test_a_skipped_test_is_stored_with_its_reason(pytester: pytest.Pytester) -> 
     assert (stored.outcome, stored.message) == ("skipped", "Skipped: not on this machine")
 
 
+@pytest.mark.slow
 def test_an_infra_error_is_no_test_failure_and_has_an_exit_code_of_its_own(pytester: pytest.Pytester) -> None:
     """A model that cannot be reached: exit 11 above the allowed rate, 0 below it, never 1."""
     pytester.path.joinpath("llmbench.yaml").write_text("servers:\n  gone: {url: 'http://127.0.0.1:9'}\n")

@@ -39,6 +39,7 @@ def test_once_a_gate_passes_whatever_comes_no_sample_is_asked(pytester: pytest.P
     assert (gate.verdict, gate.n) == ("pass", 20)
 
 
+@pytest.mark.slow
 def test_once_a_gate_fails_whatever_comes_it_fails(pytester: pytest.Pytester) -> None:
     """The setting does it, too; of two models each is stopped by itself."""
     usecase(pytester.path, 40, f"models: [lab/m, lab/n]\n{GATE}")
@@ -54,6 +55,7 @@ def test_once_a_gate_fails_whatever_comes_it_fails(pytester: pytest.Pytester) ->
     assert len(asked(lab)) < 80
 
 
+@pytest.mark.slow
 def test_a_gate_near_its_limit_takes_all_samples(pytester: pytest.Pytester) -> None:
     """Every second reply is right: nothing is certain before the last samples."""
     usecase(pytester.path, 12, f"{GATE}\nstop: samples")
@@ -64,6 +66,7 @@ def test_a_gate_near_its_limit_takes_all_samples(pytester: pytest.Pytester) -> N
     assert outcomes(pytester) == {"right": 6, "wrong": 6}
 
 
+@pytest.mark.slow
 def test_a_judge_that_only_advises_does_not_end_it_with_a_failure(pytester: pytest.Pytester) -> None:
     """Its word alone fails no gate, but what else is told may: that is open as long as nothing else is told."""
     judged_usecase(
@@ -84,6 +87,7 @@ def test_a_judge_that_only_advises_does_not_end_it_with_a_failure(pytester: pyte
         (GATE, ("--llmbench-corrupt", "casing"), "damaged inputs"),
     ],
 )
+@pytest.mark.slow
 def test_where_samples_cannot_be_left_out_the_reason_is_told(
     pytester: pytest.Pytester, front: str, arguments: tuple[str, ...], told: str
 ) -> None:
@@ -95,6 +99,7 @@ def test_where_samples_cannot_be_left_out_the_reason_is_told(
     assert "skipped" not in outcomes(pytester)
 
 
+@pytest.mark.slow
 def test_several_processes_ask_all_samples(pytester: pytest.Pytester) -> None:
     """None knows how far the others are."""
     usecase(pytester.path, 10, f"{GATE}\nstop: samples")

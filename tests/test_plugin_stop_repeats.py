@@ -65,6 +65,7 @@ def test_what_is_shown_says_how_often_was_asked_at_most(pytester: pytest.Pyteste
     assert (row["trials"], row["stopped"]) == (5, 3)
 
 
+@pytest.mark.slow
 def test_trials_that_never_agree_are_all_asked(pytester: pytest.Pytester) -> None:
     """Of `min` all have to pass: only a failure ends it early."""
     usecase(pytester.path, 1, FRONT.format("min"))
@@ -75,6 +76,7 @@ def test_trials_that_never_agree_are_all_asked(pytester: pytest.Pytester) -> Non
     assert (found.passed, found.stopped_of, found.notes) == (True, 0, ())
 
 
+@pytest.mark.slow
 def test_judges_are_asked_of_the_trials_that_are_asked(pytester: pytest.Pytester) -> None:
     """Three trials and three verdicts of five; a judge nobody has calibrated leaves nothing else to go on for."""
     judged_usecase(pytester.path, 4, "judge: lab/j\nrepeats: 5\nreducer: majority\nstop: repeats")
@@ -84,6 +86,7 @@ def test_judges_are_asked_of_the_trials_that_are_asked(pytester: pytest.Pytester
     assert calls(lab) == {"m": 12, "j": 12}
 
 
+@pytest.mark.slow
 def test_a_run_that_takes_its_replies_takes_those_that_there_are(pytester: pytest.Pytester) -> None:
     """Judged anew so that it is open again, a sample has no more trials than the first run asked."""
     case = usecase(pytester.path, 1, FRONT.format("max"))
@@ -96,6 +99,7 @@ def test_a_run_that_takes_its_replies_takes_those_that_there_are(pytester: pytes
     assert (found.passed, len(found.trials), found.stopped_of) == (False, 1, 5), result.stdout.str()
 
 
+@pytest.mark.slow
 def test_a_dry_run_counts_all_trials(pytester: pytest.Pytester) -> None:
     """Nobody knows before how many are left out."""
     usecase(pytester.path, 2, FRONT.format("majority") + "\nrequest: {max_tokens: 10}")
@@ -104,6 +108,7 @@ def test_a_dry_run_counts_all_trials(pytester: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["lab/m", "*10 *"])
 
 
+@pytest.mark.slow
 def test_what_is_estimated_from_all_trials_leaves_none_out(pytester: pytest.Pytester) -> None:
     """pass@k and stopping are refused together, with the reason."""
     usecase(pytester.path, 1, FRONT.format("pass@2"))
@@ -113,6 +118,7 @@ def test_what_is_estimated_from_all_trials_leaves_none_out(pytester: pytest.Pyte
     result.stdout.fnmatch_lines(["*pass@2 is estimated from all repeats*"])
 
 
+@pytest.mark.slow
 def test_the_share_of_each_source_of_variance_is_told(pytester: pytest.Pytester) -> None:
     """Two samples of six are never right: all that varies is the samples."""
     usecase(pytester.path, 6, "validators: [exact]\nrepeats: 3")
@@ -126,6 +132,7 @@ def test_the_share_of_each_source_of_variance_is_told(pytester: pytest.Pytester)
     assert (found["sample"], found["generation"], found["judge"], found["dominant"]) == (1.0, 0.0, None, "sample")
 
 
+@pytest.mark.slow
 def test_a_batch_holds_all_trials(pytester: pytest.Pytester) -> None:
     """What a batch brings comes hours later: there is no second one for what the first leaves open."""
     usecase(pytester.path, 2, "models: [demo/facts]\n" + FRONT.format("majority"))

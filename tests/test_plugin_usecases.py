@@ -218,6 +218,7 @@ def test_repeats_are_trials_of_one_test(pytester: pytest.Pytester) -> None:
     assert told.evaluation.trials[told.evaluation.deciding].passed is True
 
 
+@pytest.mark.slow
 def test_sampling_of_the_call_is_nested_and_repeatable(pytester: pytest.Pytester) -> None:
     """--limit 4 lies within --limit 8, is the same again, and is stratified; another seed is another choice."""
     usecase(pytester.path, 40, kind=lambda n: "even" if n % 2 == 0 else "odd")

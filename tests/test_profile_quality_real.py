@@ -81,6 +81,7 @@ def test_a_damaged_file_is_flagged_and_a_requantized_one_is_not(
     assert broken.sentence.endswith(": worse")
 
 
+@pytest.mark.slow
 def test_one_damaged_tensor_shows_in_a_short_text_when_answers_cannot_show_it(
     session: Session, smollm2: ModelFile, tmp_path: Path
 ) -> None:

@@ -96,8 +96,12 @@ def judging(run: Run) -> Judging:
 
 
 def _verdicts(asked: Iterable[Asked]) -> list[Mapping[str, Score]]:
-    """Of each reply what each judge said, of the deciding trial; replies that nobody judged left out."""
-    found = ({str(score.details["judge"]): score for score in _of_judges(each.found.scores)} for each in asked)
+    """Of each reply what each judge said, of the deciding trial; replies that nobody judged left out.
+
+    In one order, however the tests were spread over processes: intervals are drawn from the rows as they stand.
+    """
+    ordered = sorted(asked, key=lambda each: each.found.sample)
+    found = ({str(score.details["judge"]): score for score in _of_judges(each.found.scores)} for each in ordered)
     return [row for row in found if row]
 
 

@@ -43,7 +43,10 @@ def calibrated(run: Run) -> tuple[Calibrated, ...]:
         if (found := asked.found.labelled) is not None and _was_asked(asked):
             key = asked.found.page, found.rubric_hash
             groups.setdefault(key, []).append(_Row(asked.found.sample, asked.model, found))
-    return tuple(_calibrated(page, rows) for (page, _), rows in groups.items())
+    # In one order, however the tests were spread over processes: intervals are drawn from the rows as they stand.
+    return tuple(
+        _calibrated(page, sorted(rows, key=lambda row: (row.judge, row.sample))) for (page, _), rows in groups.items()
+    )
 
 
 def records_of(run: Run, at: str) -> list[JudgeCalibration]:
