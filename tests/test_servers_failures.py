@@ -327,7 +327,7 @@ def test_the_embedded_engine_ends_with_status_1_and_the_reason(tmp_path: Path) -
         check=False,
     )
     assert done.returncode == 1
-    assert "\nllmbench: the embedded server cannot start: " in done.stderr
+    assert "llmbench: the embedded server cannot start: " in done.stderr
 
 
 def damaged(model: ModelFile, folder: Path, change: Callable[[bytearray], None]) -> ModelFile:
