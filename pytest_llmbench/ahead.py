@@ -94,8 +94,8 @@ def _is_followed(item: pytest.Item) -> TypeGuard[SampleTest]:
 
 
 def stop_early(session: Session, items: Sequence[pytest.Item], *, is_worker: bool) -> bool:
-    """As `evaluations.leaving_out.stop_early`; False where no test is made of a file."""
-    if not any(isinstance(item, OwnTest) for item in items):
+    """As `evaluations.leaving_out.stop_early`; False where no test wants it."""
+    if not any(isinstance(item, OwnTest) and (session.settings.stop_early or item.may_be_left_out) for item in items):
         return False
     from pytest_llmbench.evaluations import leaving_out  # noqa: PLC0415 - not in sessions without use cases
 

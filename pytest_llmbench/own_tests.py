@@ -35,6 +35,11 @@ class OwnTest(pytest.Item):
         """Whether its models of this machine run one after the other: then none is claimed before it asks."""
         return False
 
+    @property
+    def may_be_left_out(self) -> bool:
+        """Whether its page wants no more samples asked than a gate needs."""
+        return False
+
     @abstractmethod
     def questions(self, session: Session) -> Sequence[Question]:
         """What it is known to ask of an API model before it runs."""

@@ -131,6 +131,11 @@ class SampleTest(EvaluationTest):
         """How its input is damaged; empty: it is not."""
         return self.damaged.label if self.damaged else ""
 
+    @property
+    def may_be_left_out(self) -> bool:
+        """As `OwnTest` says."""
+        return "samples" in self.asking.prepared.case.stop
+
     def questions(self, session: Session) -> Sequence[Question]:
         """As `OwnTest` says."""
         if self._planned is None:
