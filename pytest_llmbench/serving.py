@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Self
@@ -323,17 +323,7 @@ def run_bench(
     from pytest_llmbench.profiles import PROFILES  # noqa: PLC0415 - as above
     from pytest_llmbench.profiles.grading import graded  # noqa: PLC0415 - as above
 
-    if session.rejudges:
-        raise NotAskedError("not measured: a run that takes its replies from another measures nothing")
-    if profile not in PROFILES:
-        raise UsageError(
-            f"no profile {profile!r}{did_you_mean(profile, PROFILES)}", hint=f"profiles: {', '.join(PROFILES)}"
-        )
-    if not session.asking().exclusive:
-        raise UsageError(
-            "`bench` was asked for without the machine",
-            hint="name `bench` in the test's or fixture's arguments, or mark the test with pytest.mark.exclusive",
-        )
+    _refuse_unmeasurable(session, profile, PROFILES)
     chosen = PROFILES[profile]
     load = chosen.planned({**_defaults(session, profile, demo), **chosen.given(choices)})
     if isinstance(model, str):
@@ -352,6 +342,20 @@ def run_bench(
     if session.context is not None:
         session.context.measurement_ids.append(measured.id)
     return measured
+
+
+def _refuse_unmeasurable(session: Session, profile: str, profiles: Collection[str]) -> None:
+    if session.rejudges:
+        raise NotAskedError("not measured: a run that takes its replies from another measures nothing")
+    if profile not in profiles:
+        raise UsageError(
+            f"no profile {profile!r}{did_you_mean(profile, profiles)}", hint=f"profiles: {', '.join(profiles)}"
+        )
+    if not session.asking().exclusive:
+        raise UsageError(
+            "`bench` was asked for without the machine",
+            hint="name `bench` in the test's or fixture's arguments, or mark the test with pytest.mark.exclusive",
+        )
 
 
 def _refuse_beside_a_budget(session: Session, model: ServedModel) -> None:

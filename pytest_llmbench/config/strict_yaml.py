@@ -86,18 +86,34 @@ def read(path: Path, name: str = "", *, list_as: str = "") -> Document:
     shown = name or str(path)
     if not path.is_file():
         raise ConfigError(f"{shown}: no such file", hint="`llmbench config init` writes an example")
+    return parse(text_of(path, shown, MAX_BYTES, "a configuration file is not"), shown, list_as=list_as)
+
+
+def text_of(path: Path, shown: str, most_bytes: int, why: str, *, hint: str = "") -> str:
+    """The UTF-8 text in a regular file; a byte order mark is taken off.
+
+    Args:
+        path: the file.
+        shown: how to name it in errors.
+        most_bytes: that it may hold.
+        why: more are too many.
+        hint: what to do about one that is no UTF-8.
+
+    Raises:
+        ConfigError: it cannot be read, is larger, or is no UTF-8.
+    """
     try:
         with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
+            content = file.read(most_bytes + 1)
     except OSError as error:
         raise ConfigError(f"{shown}: cannot be read: {error.strerror}") from error
-    if len(content) > MAX_BYTES:
-        raise ConfigError(f"{shown}: is larger than {MAX_BYTES:,} bytes; a configuration file is not")
+    if len(content) > most_bytes:
+        raise ConfigError(f"{shown}: is larger than {most_bytes:,} bytes; {why}")
     try:
-        return parse(content.decode("utf-8-sig"), shown, list_as=list_as)
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise ConfigError(f"{shown}:{line}: is not UTF-8 text") from error
+        raise ConfigError(f"{shown}:{line}: is not UTF-8 text", hint=hint) from error
 
 
 def parse(text: str, name: str, *, list_as: str = "") -> Document:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -43,9 +44,9 @@ class CalibrationTest(EvaluationTest):
     """What is known before the judge is asked."""
     _planned: Sequence[Question] | None = None
 
+    @abstractmethod
     def put(self) -> list[Asked]:
         """What the judge is asked first."""
-        raise NotImplementedError
 
     @property
     def behalf(self) -> Behalf:

@@ -110,15 +110,5 @@ def _plain_lines(text: str, name: str) -> str:
 def _content(path: Path, name: str) -> str:
     if not path.is_file():
         raise ConfigError(f"{name}: there is no such file", hint=HINT)
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise ConfigError(f"{name}: cannot be read: {error.strerror}") from error
-    if len(content) > MAX_BYTES:
-        raise ConfigError(f"{name}: is larger than {MAX_BYTES:,} bytes; a judge reads it with every reply")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise ConfigError(f"{name}:{line}: is not UTF-8 text", hint="save the file as UTF-8") from error
+    why = "a judge reads it with every reply"
+    return strict_yaml.text_of(path, name, MAX_BYTES, why, hint="save the file as UTF-8")
