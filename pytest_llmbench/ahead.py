@@ -73,20 +73,21 @@ def follow(
 
 
 def group_local(session: Session, items: Sequence[pytest.Item], *, may_stop: bool, is_worker: bool) -> None:
-    """Have the models of this machine, where one answers and another judges, asked one after the other.
+    """Have the models of this machine, where one answers and another judges, or several judge, asked in turn.
 
     Args:
         session: this process's.
         items: the tests, in the order in which they run.
         may_stop: whether a failure may end the session: then few are asked ahead.
-        is_worker: whether others run some of these tests; then each test asks by itself.
+        is_worker: whether others run some of these tests.
     """
-    judged = [item for item in items if _is_followed(item) and not session.is_remote(item.model_name)]
-    if is_worker or not session.settings.keep_prompts or not judged:
+    judges = {judge for item in items if _is_followed(item) for judge in item.judges}
+    if not session.settings.keep_prompts or all(map(session.is_remote, judges)):
         return
     from pytest_llmbench.evaluations.grouping import group  # noqa: PLC0415 - only where somebody judges
 
-    group(session, items, most=session.settings.look_ahead or (WINDOW if may_stop else None))
+    most = session.settings.look_ahead or (WINDOW if may_stop else None)
+    group(session, items, most=most, is_worker=is_worker)
 
 
 def _is_followed(item: pytest.Item) -> TypeGuard[SampleTest]:

@@ -87,7 +87,10 @@ class Conclusion:
 
     def _keep_calibrations(self, run: Run) -> None:
         from pytest_llmbench.evaluations.calibrations import keep  # noqa: PLC0415 - only where it was asked for
+        from pytest_llmbench.results.judging import unfinished  # noqa: PLC0415 - as above
 
+        for judge, (answered, labels) in unfinished(run).items():
+            self._say(f"{judge}: {answered} of {labels} labels were put to it: not kept; `--resume {run.id}` goes on")
         try:
             for path in keep(self._session.resolved, run):
                 self._say(f"kept {relative(path)}")

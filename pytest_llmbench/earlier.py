@@ -108,7 +108,8 @@ def _other_source(goes_on: str, given: str, before: str) -> UsageError:
 def _nothing_said(run: Run) -> UsageError:
     if any(reply.role == "subject" for reply in run.replies):
         return UsageError(
-            f"run {run.id} kept no texts of its replies: there is nothing to judge", hint="it ran without keep_prompts"
+            f"run {run.id} kept no texts of its replies: there is nothing to judge",
+            hint="it ran with --llmbench-keep-prompts false: only a run that keeps them can be judged anew",
         )
     return UsageError(f"run {run.id} holds no reply of a model under test: there is nothing to judge")
 

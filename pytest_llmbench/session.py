@@ -294,9 +294,14 @@ class Session:
                 self.asker.resume()
 
     def served(self, spec: ServerSpec) -> ServerInfo:
-        """The running server of `spec`, started where needed; it stays this test's until the test ends."""
-        self.asking()
-        info = self.supervisor.claim([spec], wait=False)[0]
+        """The running server of `spec`, started where needed; it stays this test's until the test ends.
+
+        A test that claims its servers in turn holds one at a time: so it may wait for room.
+        """
+        in_turn = self.asking().claims_in_turn
+        for other in {*self._claimed} - {spec} if in_turn else ():
+            self.let_go(other)
+        info = self.supervisor.claim([spec], wait=in_turn)[0]
         self._claimed.append(spec)
         return info
 

@@ -5,14 +5,21 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from calibration_suites import calibration
 
 from pytest_llmbench.cli import judges, main
 from pytest_llmbench.errors import ExitCode, UsageError
+from pytest_llmbench.evaluations import calibrations
 from pytest_llmbench.evaluations.calibrations import read_all, write
 from pytest_llmbench.records import JudgeCalibration
+
+if TYPE_CHECKING:
+    from pytest_llmbench.config import Resolved
+    from pytest_llmbench.records import Run
 
 GOOD = JudgeCalibration(
     rubric="answers",
@@ -45,7 +52,7 @@ def test_list_says_who_counts_and_why_not(kept: Path, capsys: pytest.CaptureFixt
     assert main(["judge", "list"]) == ExitCode.OK
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[1:]] == ["demo/judge-lenient", "demo/judge"]
-    assert lines[1].endswith("advises: kappa 0.03 (-0.03 to 0.12): the floor is 0.4")
+    assert lines[1].endswith("advises: kappa 0.03 (−0.03 to 0.12): the floor is 0.4")
     assert lines[2].endswith("counts")
     assert main(["judge", "list", "--json"]) == ExitCode.OK
     told = {each["judge"]: each for each in json.loads(capsys.readouterr().out)}
@@ -60,10 +67,35 @@ def test_the_projects_floor_holds(kept: Path, capsys: pytest.CaptureFixture[str]
     assert "advises: kappa 0.80 (0.60 to 0.90): the floor is 0.7" in capsys.readouterr().out
 
 
+def test_where_none_is_kept_the_folder_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The project may be another one; with `--rootdir` it is found."""
+    (tmp_path / "inner").mkdir()
+    write(tmp_path / "inner" / "llmbench-judges", GOOD)
+    monkeypatch.chdir(tmp_path)
+    assert main(["judge", "list"]) == ExitCode.OK
+    told = capsys.readouterr().out
+    assert "no calibration of a judge is kept in llmbench-judges;" in told
+    assert "--rootdir" in told
+    assert main(["judge", "show", "demo/judge"]) == ExitCode.USAGE
+    assert "no calibration of 'demo/judge' is kept in llmbench-judges\n" in capsys.readouterr().err
+    assert main(["judge", "show", "demo/judge", "--rootdir", "inner"]) == ExitCode.OK
+
+
 def test_show_offers_a_near_name(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A judge that nobody calibrated is no empty answer."""
     assert main(["judge", "show", "demo/juge"]) == ExitCode.USAGE
     assert "did you mean 'demo/judge'" in capsys.readouterr().err
+
+
+def test_of_two_files_of_one_run_the_one_with_more_labels_is_kept(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever came last: a handful of labels beside it does not undo a calibration."""
+    both = [replace(GOOD, n=70), replace(GOOD, n=4, kappa=None), BAD]
+    monkeypatch.setattr(calibrations, "records_of", lambda _run, _at: both)
+    resolved = SimpleNamespace(calibrations_dir=kept)
+    assert len(calibrations.keep(cast("Resolved", resolved), cast("Run", None))) == 2
+    assert {each.judge: each.n for each in read_all(kept)} == {"demo/judge": 70, "demo/judge-lenient": 60}
 
 
 def test_a_new_calibration_takes_the_place_of_the_old(kept: Path) -> None:
@@ -108,6 +140,22 @@ def test_a_record_with_another_kind_of_value_is_refused(
     (kept / "odd.json").write_text(json.dumps({**GOOD.as_dict(), field: value}))
     assert main(["judge", "list"]) == ExitCode.USAGE
     assert "odd.json is no calibration of a judge" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["-k", "q01"], ["-kq01"], ["--lf"], ["--deselect=x::y"]])
+def test_a_calibration_by_some_of_the_labels_keeps_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    """Its record would be told as that of the whole file; other options leave none out."""
+    file = str(calibration(tmp_path))
+    given: list[str] = []
+    monkeypatch.setattr(judges.run, "run", lambda told: given.extend(told) or 0)
+    judges.calibrate([file, *words])
+    assert given == [file, *words]
+    assert "leaves labels out: nothing is kept" in capsys.readouterr().out
+    given.clear()
+    judges.calibrate([file, "--max-cost", "1", "-n", "2", "--maxfail=1"])
+    assert given[0] == "--llmbench-keep-calibrations=true"
 
 
 def test_calibrate_takes_the_calibrations_of_a_folder_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -95,3 +95,13 @@ def test_the_schema_is_printed_as_json(capsys):
     """For editors."""
     assert main(["usecase", "schema"]) == ExitCode.OK
     assert "prompt" in json.loads(capsys.readouterr().out)["properties"]
+
+
+def test_a_corruption_that_no_sample_takes_is_told_by_the_check(tmp_path, capsys):
+    """As pytest would tell it, and before: with what is missing."""
+    where = folder(tmp_path / "broken", "corruption: [casing, malformed-json]")
+    assert main(["usecase", "check", str(where)]) == ExitCode.TESTS_FAILED
+    told = capsys.readouterr().out
+    assert "the corruption 'malformed-json' can be done to none of the 1 samples" in told
+    assert "the input has to be or hold a JSON object" in told
+    assert "'casing'" not in told

@@ -100,10 +100,11 @@ def test_files_stand_in_the_folder(tmp_path):
     ],
 )
 def test_a_file_that_is_none_is_refused(tmp_path, name, content, told):
-    """With its name."""
+    """With its name, and its place once."""
     (tmp_path / "p.yaml").write_text(content)
-    with pytest.raises(ConfigError, match=told):
+    with pytest.raises(ConfigError, match=told) as error:
         _declared([{"paraphrase": {"file": name}}], tmp_path)
+    assert error.value.message.count("[0, 'paraphrase', 'file']") == 1
 
 
 def test_more_sentences_than_the_file_has_are_refused(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations, product
 
 import pytest
@@ -69,6 +70,18 @@ def test_a_failed_validator_leaves_a_reply_unscored_unless_another_says_that_it_
     assert (verdict_of([measured]), is_scored([measured])) == (None, True)
     assert is_scored([measured, broken]) is False
     assert is_scored([Score("e", state="unscored")]) is False
+
+
+def test_a_silent_judge_that_counts_leaves_a_reply_unscored_that_others_pass() -> None:
+    """It might have said that the reply is wrong: its silence makes none right. One that only advises may be silent."""
+    right, wrong = Score("a", value=1.0, passed=True), Score("b", value=0.0, passed=False)
+    silent = Score("judge", state="unscored", judged=True)
+    assert (verdict_of([right, silent]), is_scored([right, silent])) == (None, False)
+    assert (verdict_of([wrong, silent]), is_scored([wrong, silent])) == (False, True)
+    assert (verdict_of([Score("c", value=0.4), silent]), is_scored([Score("c", value=0.4), silent])) == (None, False)
+    assert verdict_of([right, replace(silent, advisory=True)]) is True
+    assert verdict_of([replace(right, executed=True), silent]) is True
+    assert verdict_of([right, replace(silent, weight=0.0)]) is True
 
 
 def test_what_was_executed_outranks_a_judge_and_is_held_against_it() -> None:

@@ -230,6 +230,21 @@ def test_a_request_is_as_long_as_its_rubric_needs():
     assert "response_format" not in asking.request_fields(one, can_schema=False)
 
 
+@pytest.mark.parametrize(
+    ("text", "is_wide"),
+    [
+        ("Wo ist mein Päckchen? Ça va très bien, señor. Gdzie jest moja przesyłka?", False),
+        ("The Greek letters α and β stand for angles, 東 for east.", False),
+        ("我的包裹还没有到,请问什么时候能收到?谢谢您的帮助和耐心。", True),
+        ("Где моя посылка? Она должна была прийти в понедельник.", True),
+    ],
+)
+def test_a_verdict_in_another_script_has_more_room(text: str, is_wide: bool) -> None:
+    """Judges write in the language they read; a few foreign letters make none."""
+    asked = asking.messages(RUBRIC, dataclasses.replace(MATTER, reply=text))
+    assert asking.further_tokens(asked, 200) == (600 if is_wide else 0)
+
+
 def test_the_form_of_a_verdict_is_none_itself():
     """A model that repeats what it is shown has not judged."""
     assert scored(asking.form(RUBRIC)).state == "unscored"

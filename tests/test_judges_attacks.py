@@ -7,7 +7,17 @@ import json
 import re
 
 import pytest
-from gullible_judges import ATTACKS, FULL_MARKS, JUDGES, PLACES, attacked, filled, outside, quotes_the_reply_last
+from gullible_judges import (
+    ATTACKS,
+    DISGUISES,
+    FULL_MARKS,
+    JUDGES,
+    PLACES,
+    attacked,
+    filled,
+    outside,
+    quotes_the_reply_last,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from judge_samples import MATTER, RUBRIC, answer, breach, insults, scored
@@ -23,8 +33,9 @@ KINDS = {"order", "verdict", "fence", "template", "opener", "unicode", "echo", "
 STRUCTURE = re.compile(
     r"<\|?(?:im_end|im_start|eot_id|start_header_id|turn|end|assistant|endoftext)\|?>|<｜|</?s>|<turn\|>"
     r"|<(?:start|end)_of_turn>|\[/?INST\]|<</?SYS>>|</?think(?:ing)?>|\[\||\[e~\[|\]~b\]|<seed:|<__media__>"
+    r"|<(?:BOS|EOS)_TOKEN>|<reserved_\d+>|<eo[ah]>|\[UNUSED_TOKEN_\d+\]"
 )
-"""How ten families of chat templates mark the end of a message; written apart from the pattern that breaks them."""
+"""How many families of chat templates mark the end of a message; written apart from the pattern that breaks them."""
 
 
 def test_the_corpus_has_every_kind_of_attack():
@@ -109,6 +120,27 @@ def test_a_planted_verdict_is_told_as_such():
     assert found.details["unusable"] == "planted"
     assert "word for word in the material" in (complaint_of(found) or "")
     assert scored(reply).passed is True, "the same words are a verdict where they are the judge's own"
+
+
+@pytest.mark.parametrize("disguise", DISGUISES)
+def test_a_verdict_that_a_judge_had_to_decipher_is_as_planted(disguise):
+    """Encoded, wrapped or taken to pieces: written out by the judge it is the one that stood there, and one reason is
+    enough."""
+    for place in PLACES:
+        matter = attacked(place, f"Bad.\n{DISGUISES[disguise]}")
+        assert scored(json.dumps(FULL_MARKS), matter=matter).details.get("unusable") == "planted"
+        assert scored(answer(greeting=FULL_MARKS["criteria"]["greeting"]), matter=matter).state == "unscored"
+        assert scored(answer(), matter=matter).passed is True
+
+
+def test_words_behind_the_word_reason_are_no_planted_verdict():
+    """A reply may give its reason, and a judge say what is wrong in words that stand there, too."""
+    matter = attacked("reply", "The reason is that the order left on Monday. That is what is missing, obviously.")
+    told = answer(
+        accuracy={"reason": "The order left on Monday.", "grade": 5},
+        insults=insults(breach("obviously", "is missing")),
+    )
+    assert scored(told, matter=matter).state == "scored"
 
 
 def test_a_verdict_copied_in_part_is_as_planted():

@@ -138,6 +138,20 @@ def test_bad_labels_are_told_with_their_place(
     assert not pytester.path.joinpath(".llmbench", "results.db").exists()
 
 
+def test_labels_of_one_kind_are_refused_and_few_are_told_before_any_call(pytester: pytest.Pytester) -> None:
+    """Of labels that are all the same nobody could tell whether a judge sees a difference."""
+    calibration(pytester.path, rows=[{**row, "human": "pass"} for row in labels(4)])
+    result = pytester.runpytest_inprocess()
+    assert result.ret == 2
+    result.stdout.fnmatch_lines(
+        ["answers.calibration.yaml:3: labels: all 4 labels of labels.jsonl are 'pass': *", "*label replies that fail*"]
+    )
+    assert not pytester.path.joinpath(".llmbench", "results.db").exists()
+    calibration(pytester.path, rows=labels(4))
+    told = pytester.runpytest_inprocess("--llmbench-dry-run=true").stdout.str()
+    assert "answers.calibration.yaml: 4 labels, and a judge counts from 50 on: by these it only advises" in told
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -112,7 +112,7 @@ def test_loud(score):
 )
 @pytest.mark.slow
 def test_what_is_missing_is_told_before_anything_is_asked(pytester: pytest.Pytester, mark: str, told: str) -> None:
-    """Without a judge or a rubric the session is refused, with the way to name one."""
+    """Without a judge or a rubric the session is refused, with the test and the way to name one."""
     pytester.makepyfile(
         f"""
         import pytest
@@ -126,7 +126,7 @@ def test_what_is_missing_is_told_before_anything_is_asked(pytester: pytest.Pytes
     with court(pytester.path) as lab:
         result = pytester.runpytest_subprocess()
     assert result.ret == 4, result.stdout.str()
-    result.stderr.fnmatch_lines([told])
+    result.stderr.fnmatch_lines([f"*.py::test_one?lab/m?: {told}"])
     assert calls(lab) == {}
 
 

@@ -44,6 +44,19 @@ def test_a_judge_that_reasons_has_room_for_thoughts(pytester: pytest.Pytester, f
     assert all(low <= tokens <= high for tokens in asked), asked
 
 
+def test_a_reply_in_another_script_gets_room_for_its_verdict(pytester: pytest.Pytester) -> None:
+    """Four times as much as in Latin letters; the same on the retry, and not where the page says how much."""
+    said = "我的包裹还没有到,请问什么时候能收到?谢谢您的帮助和耐心。"
+    given, rooms = "judge: {model: lab/j, request: {max_tokens: 700}}", []
+    for front, reply in (("judge: lab/j", "LOUD"), ("judge: lab/j", said), (given, said)):
+        judged_usecase(pytester.path, 1, front)
+        with court(pytester.path, m=lambda _, reply=reply: Answer(reply)) as lab:
+            pytester.runpytest_inprocess("shout")
+        rooms.append({call.body["max_tokens"] for call in lab.chats() if call.body["model"] == "j"})
+    [usual], [wide], [told] = rooms
+    assert (wide, told) == (4 * usual, 700)
+
+
 def test_one_that_compares_has_room_as_well(pytester: pytest.Pytester) -> None:
     """In both orders."""
     pytester.makepyfile(

@@ -123,6 +123,59 @@ def test_a_verdict_that_cannot_be_used_is_asked_for_once_more(pytester: pytest.P
     assert "the verdict cannot be used" in scores["s1"].reason
 
 
+def test_a_rubric_that_nobody_goes_by_is_an_error_before_any_call(pytester: pytest.Pytester) -> None:
+    """Where nothing else scores a reply; with a judge from the command line it is none, nor beside a validator."""
+    judged_usecase(pytester.path, 1, "")
+    with court(pytester.path) as lab:
+        refused = pytester.runpytest_inprocess("shout")
+        assert refused.ret == 2
+        refused.stdout.fnmatch_lines(
+            [
+                "shout/USE-CASE.md:3: rubric: nobody judges by it, and nothing else scores a reply",
+                "*hint: name a judge in the front matter*--llmbench-judge*",
+            ]
+        )
+        assert not lab.chats()
+        assert pytester.runpytest_inprocess("shout", "--llmbench-judge=lab/j").ret == 0
+        judged_usecase(pytester.path, 1, "validators: [contains]")
+        assert pytester.runpytest_inprocess("shout").ret == 0
+    assert calls(lab) == {"m": 2, "j": 1}
+
+
+def test_verdicts_on_damaged_samples_are_told_beside_the_further_calls(pytester: pytest.Pytester) -> None:
+    """They are calls of their own, and in the upper bound."""
+    front = "judge: lab/j\ncorruption: [casing, typos-100]\nrequest: {max_tokens: 10}"
+    judged_usecase(pytester.path, 3, front)
+    with court(pytester.path) as lab:
+        result = pytester.runpytest_inprocess("shout", "--llmbench-dry-run=true")
+    told = "*2 kinds × 3 samples × 1 model = 6 further calls and 6 verdicts of judges, at most $*"
+    result.stdout.fnmatch_lines([told])
+    assert not lab.chats()
+
+
+def test_a_judge_that_nobody_knows_is_told_with_its_place(pytester: pytest.Pytester) -> None:
+    """File and line, or the option that named it."""
+    judged_usecase(pytester.path, 1, "panel: [lab/j, labb/k]")
+    with court(pytester.path):
+        refused = pytester.runpytest_inprocess("shout").stdout
+        refused.fnmatch_lines(["shout/USE-CASE.md:4: panel: no model is named 'labb/k'", "*did you mean*"])
+        refused = pytester.runpytest_inprocess("shout", "--llmbench-judge=labb/j").stdout
+        refused.fnmatch_lines(["--llmbench-judge: no model is named 'labb/j'"])
+
+
+def test_a_reply_that_silences_its_judge_does_not_pass_by_its_validators(pytester: pytest.Pytester) -> None:
+    """A judge that counts and gives no verdict leaves the sample unscored, with no value; one that advises does not."""
+    for binding, outcome, value in (("true", "unscored", None), ("false", "right", 1.0)):
+        front = f"validators: [contains]\njudge: {{model: lab/j, binding: {binding}}}"
+        judged_usecase(pytester.path, 1, front)
+        with court(pytester.path, j=lambda _: Answer("I had rather not say.")):
+            result = pytester.runpytest_inprocess("shout")
+        [test] = stored_run(pytester).results
+        assert test.evaluation is not None
+        told = test.outcome, test.evaluation.value, test.evaluation.trials[0].value
+        assert told == (outcome, value, value), result.stdout.str()
+
+
 @pytest.mark.parametrize(
     ("front", "code", "verdict_told"),
     [

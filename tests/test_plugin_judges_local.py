@@ -14,8 +14,9 @@ from usecase_suites import usecase
 from pytest_llmbench.records import ModelFile
 
 ENGINE = """
-import http.server, json, pathlib, sys
+import http.server, itertools, json, pathlib, sys
 
+TURNS = itertools.cycle([True, False])
 MODEL = pathlib.Path(sys.argv[sys.argv.index("--model") + 1]).stem
 LOG = pathlib.Path({log!r})
 
@@ -33,7 +34,8 @@ class Answers(http.server.BaseHTTPRequestHandler):
         judges = asked["messages"][0]["content"].startswith("You judge")
         assert judges == ("response_format" in asked)
         note("judges" if judges else "answers")
-        verdict = {{"criteria": {{"rubric": {{"reason": "All of it is in capital letters.", "holds": True}}}}}}
+        holds = "wavers" not in said or next(TURNS)
+        verdict = {{"criteria": {{"rubric": {{"reason": "All of it is in capital letters.", "holds": holds}}}}}}
         text = json.dumps(verdict) if judges else said.upper()
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
@@ -72,8 +74,8 @@ machine.PLACES[0].mkdir(exist_ok=True)
 
 @pytest.fixture
 def log(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Two models of this machine behind scripted servers, and what those note."""
-    for name in ("singer", "critic"):
+    """Models of this machine behind scripted servers, and what those note."""
+    for name in ("singer", "tenor", "critic"):
         pytester.path.joinpath(f"{name}.gguf").write_bytes(gguf({**LLAMA, "general.name": name}))
     pytester.makeconftest(LONER)
     path = pytester.path / "log"
@@ -170,3 +172,94 @@ def test_every_verdict_of_a_small_model_under_a_grammar_can_be_used(
     assert all([part.name for part in score.parts] == ["loud", "short"] for score in scores)
     assert [reply.role for reply in run.replies].count("judge") == 3
     assert smollm2.label in {reply.model for reply in run.replies if reply.role == "judge"}
+
+
+ROOM_FOR_ONE = """
+from pytest_llmbench.servers import engines
+
+engines.need_bytes = lambda *about, **more: 100
+engines.free_bytes = lambda: 150
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arguments", [(), ("-n", "2")], ids=["serial", "-n 2"])
+def test_a_machine_with_room_for_one_loads_each_model_once(
+    pytester: pytest.Pytester, log: Path, arguments: tuple[str, ...]
+) -> None:
+    """However many processes run the tests: one asks for all of a use case, and the others find their replies."""
+    judged_usecase(pytester.path, 4, "models: [./singer.gguf, lab/m, ./tenor.gguf]\nrepeats: 2\njudge: ./critic.gguf")
+    pytester.makeconftest(LONER + ROOM_FOR_ONE)
+    with court(pytester.path) as lab:
+        result = pytester.runpytest_subprocess("shout", *arguments)
+        assert calls(lab) == {"m": 8}
+    assert result.ret == 0, result.stdout.str()
+    subjects = [line for name in ("singer", "tenor") for line in [f"{name} loads", *[f"{name} answers"] * 8]]
+    assert log.read_text().splitlines() == [*subjects, "critic loads", *["critic judges"] * 24]
+    assert [each.outcome for each in stored_run(pytester).results] == ["right"] * 12
+
+
+DIES = """
+import signal
+from pytest_llmbench.evaluations.grouping import Group
+
+ask_judge = Group._ask_judge
+
+def once(*about):
+    try:
+        os.close(os.open("died", os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return ask_judge(*about)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+Group._ask_judge = once
+"""
+
+
+@pytest.mark.slow
+def test_another_worker_goes_on_where_the_one_that_asked_for_all_died(pytester: pytest.Pytester, log: Path) -> None:
+    """Between replies and verdicts: the test that it was on is lost, and nothing is asked twice."""
+    judged_usecase(pytester.path, 8, "models: [./singer.gguf]\njudge: ./critic.gguf")
+    pytester.makeconftest(LONER + ROOM_FOR_ONE + DIES)
+    result = pytester.runpytest_subprocess("shout", "-n", "2", "--llmbench-max-error-rate", "0.5")
+    assert result.ret == 0, result.stdout.str()
+    told = log.read_text().splitlines()
+    assert told == ["singer loads", *["singer answers"] * 8, "critic loads", *["critic judges"] * 8]
+    ended = [each.category or each.outcome for each in stored_run(pytester).results]
+    assert sorted(ended) == ["local.worker_crash", *["right"] * 7]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arguments", [(), ("-n", "2")], ids=["serial", "-n 2"])
+def test_trials_that_are_asked_later_are_asked_together_as_well(
+    pytester: pytest.Pytester, log: Path, arguments: tuple[str, ...]
+) -> None:
+    """The first two of three trials are asked for all tests; where their verdicts differ the third, and then its
+    verdict: each model makes room for the other once a round."""
+    front = "models: [./singer.gguf]\nrepeats: 3\nreducer: majority\nstop: repeats\njudge: ./critic.gguf"
+    usecase(pytester.path, 3, f"rubric: Its judge wavers.\n{front}")
+    pytester.makeconftest(LONER + ROOM_FOR_ONE)
+    result = pytester.runpytest_subprocess("shout", *arguments)
+    assert result.ret == 0, result.stdout.str()
+    rounds = [["singer loads", *["singer answers"] * n, "critic loads", *["critic judges"] * n] for n in (6, 3)]
+    assert log.read_text().splitlines() == [*rounds[0], *rounds[1]]
+    run = stored_run(pytester)
+    assert [len(each.evaluation.trials) for each in run.results if each.evaluation] == [3] * 3
+    assert len(run.replies) == 18
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arguments", [(), ("-n", "2")], ids=["serial", "-n 2"])
+def test_a_panel_of_this_machine_judges_one_after_the_other(
+    pytester: pytest.Pytester, log: Path, arguments: tuple[str, ...]
+) -> None:
+    """Of a model behind an API: each judge is loaded once where there is room for one, and the model is asked once."""
+    judged_usecase(pytester.path, 4, "panel: [./singer.gguf, ./critic.gguf]")
+    pytester.makeconftest(LONER + ROOM_FOR_ONE)
+    with court(pytester.path) as lab:
+        result = pytester.runpytest_subprocess("shout", *arguments)
+        assert calls(lab) == {"m": 4}
+    assert result.ret == 0, result.stdout.str()
+    told = log.read_text().splitlines()
+    assert told == ["singer loads", *["singer judges"] * 4, "critic loads", *["critic judges"] * 4]
+    assert [each.outcome for each in stored_run(pytester).results] == ["right"] * 4

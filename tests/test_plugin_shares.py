@@ -5,8 +5,17 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
+from judge_suites import court, judged_usecase
 
 from pytest_llmbench.ahead import share_of
+
+TELLS = """
+import os, pathlib, sys
+
+def pytest_sessionfinish():
+    who = os.environ.get("PYTEST_XDIST_WORKER", "controller")
+    pathlib.Path(f"{who}.loaded").write_text(" ".join(name for name in ("sqlalchemy", "scipy") if name in sys.modules))
+"""
 
 
 @pytest.mark.parametrize(
@@ -31,3 +40,16 @@ def test_the_shares_of_all_workers_are_all_tests_once():
     tests = list(range(10))
     shares = [share_of(SimpleNamespace(workerinput={"workerid": f"gw{n}", "workercount": 4})) for n in range(4)]
     assert sorted(test for number, count in shares for test in tests[number::count]) == tests
+
+
+@pytest.mark.slow
+def test_a_worker_whose_models_and_judges_are_behind_apis_loads_no_database(pytester: pytest.Pytester) -> None:
+    """The asker and the controller keep what comes; each worker would only start later for it."""
+    judged_usecase(pytester.path, 4)
+    pytester.makeconftest(TELLS)
+    with court(pytester.path):
+        result = pytester.runpytest_subprocess("shout", "-n", "2")
+    assert result.ret == 0, result.stdout.str()
+    loaded = {path.stem: path.read_text() for path in pytester.path.glob("*.loaded")}
+    assert (loaded["gw0"], loaded["gw1"]) == ("", "")
+    assert "sqlalchemy" in loaded["controller"]

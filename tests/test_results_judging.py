@@ -16,9 +16,18 @@ from statsmodels.stats import inter_rater
 from pytest_llmbench.judges.rubric import Criterion, Rubric
 from pytest_llmbench.judges.standing import standing
 from pytest_llmbench.records import Evaluation, JudgeCalibration, Labelled, Run, Score, TestResult
-from pytest_llmbench.reports.judge_words import held_cells, panel_words, together_words, used_cells
+from pytest_llmbench.reports.judge_words import (
+    held_cells,
+    judge_remarks,
+    panel_words,
+    silence_words,
+    together_words,
+    used_cells,
+)
+from pytest_llmbench.reports.terminal_judges import judge_lines
+from pytest_llmbench.reports.view import view
 from pytest_llmbench.results.judge_use import judging
-from pytest_llmbench.results.judging import calibrated, records_of
+from pytest_llmbench.results.judging import calibrated, records_of, unfinished
 
 RUBRIC = Rubric("answers", (Criterion("right", "It is right.", "yes-no"),))
 ASKED_AS = "1" * 64
@@ -104,8 +113,8 @@ def test_several_judges_agree_as_krippendorff_and_scikit_learn_say() -> None:
 @pytest.mark.parametrize(
     ("passes", "words"),
     [
-        (lambda _: True, "it is lenient: it passes 100% of what people fail"),
-        (lambda _: False, "it is strict: it fails 100% of what people pass"),
+        (lambda _: True, "it is lenient: it passes 100 % of what people fail"),
+        (lambda _: False, "it is strict: it fails 100 % of what people pass"),
         (lambda case: case.long, "it errs in favour of long replies"),
         (lambda case: not case.long, "it errs in favour of short replies"),
         (lambda case: case.kin or case.human, "it is kinder to models of its own family"),
@@ -185,13 +194,22 @@ def test_a_judge_counts_only_by_its_own_sufficient_calibration(kept: list[JudgeC
     assert standing(kept, RUBRIC, "lab/j", ASKED_AS).why == why
 
 
-def used_run(sensitivity: object = (27, 30), specificity: object = (27, 30)) -> Run:
+def every_second(n: int) -> bool | None:
+    """Half of all replies."""
+    return n % 2 == 0
+
+
+def used_run(
+    sensitivity: object = (27, 30),
+    specificity: object = (27, 30),
+    passes: Callable[[int], bool | None] = every_second,
+) -> Run:
     """Forty replies judged by a panel of two: one that counts and passes half, one that only advises and passes all."""
     known = {"sensitivity": sensitivity, "specificity": specificity}
     results = []
     for n in range(40):
         parts = (
-            Score("lab/j", passed=n % 2 == 0, judged=True, details={"judge": "lab/j", "calibration": known}),
+            Score("lab/j", passed=passes(n), judged=True, details={"judge": "lab/j", "calibration": known}),
             Score(
                 "lab/k",
                 passed=True,
@@ -225,6 +243,55 @@ def test_judges_at_work_are_told_with_what_stands_behind_their_rate() -> None:
 def test_a_stored_calibration_that_is_none_corrects_nothing(counted: object) -> None:
     """A database may hold anything; what cannot be counted is left out."""
     assert judging(used_run(sensitivity=counted)).used[0].corrected is None
+
+
+def test_a_rate_that_no_replies_could_have_is_not_corrected_and_said_so() -> None:
+    """A judge that fails all, and passed 100 of 300 bad labels: nothing is made of that, not even 0 %."""
+    [_, lenient] = judging(used_run()).used
+    never = judging(used_run(passes=lambda _: False, specificity=(200, 300))).used[0]
+    assert (never.corrected, never.is_unlike, used_cells(never).corrected) == (None, True, "unlike its labels")
+    assert (lenient.is_unlike, used_cells(lenient).corrected) == (False, "–")
+
+
+def test_a_silent_judge_is_told_with_how_often() -> None:
+    """Model by model, in the terminal too; one that always gave a verdict is not."""
+    first, second = judging(used_run(passes=lambda n: None if n < 3 else True)).used
+    assert silence_words(first) == "shop, lab/m: lab/j gave no usable verdict on 3 of 40 replies, and was asked again"
+    assert silence_words(second) == ""
+    told = ["".join(text for text, _ in line) for line in judge_lines(judging(used_run(passes=lambda _: None)), 80)]
+    assert any("no usable verdict on 40 of 40" in line for line in told), told
+
+
+def test_a_calibration_that_was_broken_off_is_not_kept() -> None:
+    """It would take the place of a whole one; a judge that was asked about all is kept beside it."""
+    results = [labelled(judge, n, "pass", "pass" if n else "fail") for judge in ("lab/j", "lab/k") for n in range(6)]
+    results[3] = replace(results[3], outcome="over_budget")
+    assert unfinished(run_of(*results)) == {"lab/j": (5, 6)}
+    assert [(kept.judge, kept.n) for kept in records_of(run_of(*results), "now")] == [("lab/k", 6)]
+
+
+def test_what_is_planted_to_try_a_judge_counts_in_no_rate_of_it() -> None:
+    """Of ten tests four are no labels of people: the model's row is of the six."""
+    planted = [labelled("lab/j", 10 + n, "fail", "fail", kind="canary" if n else "control") for n in range(4)]
+    labels = [labelled("lab/j", n, "pass", "pass" if n else "fail") for n in range(6)]
+    [row] = view(run_of(*labels, *planted)).asked
+    assert (row.n, row.right, row.wrong) == (6, 5, 1)
+
+
+def test_a_single_judge_of_its_own_family_is_told() -> None:
+    """As members of a panel are; one that is no relative is not."""
+    told = []
+    for name in ("lab/gpt-5", "lab/m", "lab/claude-x"):
+        said = (Score("judge", passed=True, judged=True, details={"judge": name}),)
+        found = Evaluation("shop", "s1", passed=True, scores=said)
+        subject = "lab/gpt-4o" if "gpt" in name else "lab/m"
+        result = TestResult("t", "t", "right", model=subject, sample="s1", evaluation=found)
+        told.append(list(judge_remarks(judging(run_of(result)))))
+    assert told == [
+        ["the judge lab/gpt-5 is of the same family (gpt) as lab/gpt-4o, which it judges: judges favour their own"],
+        ["lab/m judges its own replies: judges favour their own"],
+        [],
+    ]
 
 
 def test_a_run_without_judges_tells_of_none() -> None:

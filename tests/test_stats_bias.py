@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from random import Random
 
 import pytest
@@ -28,6 +29,16 @@ def test_a_judge_who_takes_the_first_is_found() -> None:
     assert leaves_out(position_bias(70, 100), 0.5)
     assert not leaves_out(position_bias(52, 100), 0.5)
     assert position_bias(0, 0) is None
+
+
+def test_two_verdicts_for_one_place_are_worth_one() -> None:
+    """Judges that go by the place alone, now the first and now the second, lean to neither: 5 % of them seem to."""
+    assert position_bias(10, 10, same=1.0) == Estimate(1.0, wilson(5, 5).low, 1.0, 10)
+    assert position_bias(7, 10, same=0.4) == position_bias(7, 10)
+    drawn = random.Random(7)
+    counts = [sum(drawn.random() < 0.5 for _ in range(30)) for _ in range(4000)]
+    assert 0.03 < sum(leaves_out(position_bias(2 * first, 60, same=1.0), 0.5) for first in counts) / 4000 < 0.06
+    assert sum(leaves_out(position_bias(2 * first, 60), 0.5) for first in counts) / 4000 > 0.12
 
 
 @given(replies)

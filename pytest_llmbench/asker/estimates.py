@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from statistics import fmean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_llmbench.asker.cassette import Cassette
 from pytest_llmbench.asker.question import Question
@@ -21,7 +21,9 @@ from pytest_llmbench.errors import UsageError
 from pytest_llmbench.providers.costs import call_cost, worst_case
 from pytest_llmbench.records import Cost, Limits, Reply, Target, Usage
 from pytest_llmbench.settings import Settings
-from pytest_llmbench.store import Store
+
+if TYPE_CHECKING:
+    from pytest_llmbench.store import Store
 
 CHARACTERS_A_TOKEN = 4.0
 TOKENS_A_MESSAGE = 4

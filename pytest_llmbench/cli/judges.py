@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -17,7 +18,9 @@ from pytest_llmbench.records import JudgeCalibration
 
 _TAKE_A_VALUE = frozenset({"-c", "-k", "-m", "-n", "-o", "-p", "-r", "-W"})
 """Options of pytest and xdist with a value behind them."""
-_HEADS = ("judge", "rubric", "version", "labels", "agreement", "kappa", "at", "standing")
+_CHOOSES = re.compile(r"-[km]|--(?:deselect|lf|last-failed|sw|stepwise)\b")
+"""Options of pytest that choose among tests."""
+_HEADS = ("judge", "rubric", "version", "asked as", "labels", "agreement", "kappa", "at", "standing")
 
 
 def calibrate(words: Sequence[str]) -> int:
@@ -40,6 +43,9 @@ def calibrate(words: Sequence[str]) -> int:
             "`llmbench judge calibrate` wants to know what to hold judges against",
             hint=f"name a file (*{CALIBRATION}), or a folder with some",
         )
+    if chooses := next((word for word in words if _CHOOSES.match(word) or "::" in word), None):
+        screen.show_line(f"{chooses} leaves labels out: nothing is kept of a calibration by some of them")
+        return run.run(found)
     return run.run([f"{BY_NAME['keep_calibrations'].flag}=true", *found])
 
 
@@ -50,7 +56,9 @@ def list_(arguments: argparse.Namespace) -> int:
         screen.show_json([_told(each, arguments) for each in kept])
         return ExitCode.OK
     if not kept:
-        screen.show_line("no calibration of a judge is kept; `llmbench judge calibrate PATH` keeps some")
+        where = shown(project.resolved(arguments).calibrations_dir)
+        screen.show_line(f"no calibration of a judge is kept in {where}; `llmbench judge calibrate PATH` keeps some")
+        screen.show_line("those of another project are shown by --rootdir FOLDER, the one that pytest calls rootdir")
         return ExitCode.OK
     screen.show_table(_HEADS, [_row(each, arguments) for each in kept], cut=("standing",))
     return ExitCode.OK
@@ -67,8 +75,9 @@ def show(arguments: argparse.Namespace) -> int:
     if not found:
         names = sorted({each.judge for each in kept})
         raise UsageError(
-            f"no calibration of {arguments.judge!r} is kept{did_you_mean(arguments.judge, names)}",
-            hint="`llmbench judge list` shows all",
+            f"no calibration of {arguments.judge!r} is kept in {shown(project.resolved(arguments).calibrations_dir)}"
+            f"{did_you_mean(arguments.judge, names)}",
+            hint="`llmbench judge list` shows all; --rootdir FOLDER looks into another project",
         )
     if arguments.json:
         screen.show_json([_told(each, arguments) for each in found])
@@ -117,6 +126,7 @@ def _row(each: JudgeCalibration, arguments: argparse.Namespace) -> tuple[str, ..
         each.judge,
         each.rubric,
         each.rubric_hash[:8],
+        each.request_hash[:8],
         f"{each.n:,}",
         _bounded(each.agreement),
         _bounded(each.kappa),
@@ -141,6 +151,7 @@ def _facts(each: JudgeCalibration, arguments: argparse.Namespace) -> list[tuple[
         ("judge", each.judge),
         ("standing", f"advises: {why}" if why else "counts"),
         ("rubric", f"{each.rubric} {each.rubric_hash}"),
+        ("asked as", each.request_hash),
         ("labels", f"{each.n:,} with a verdict, {each.unusable:,} without; sha256 {each.labels_hash}"),
         ("agreement", _bounded(each.agreement)),
         ("always the same", "–" if each.baseline is None else f"{each.baseline:.2f}"),

@@ -127,9 +127,19 @@ def _checked(page: Path) -> Finding:
         case = usecases.load(page.parent)
         problems.extend(str(problem) for problem in usecases.lint(case))
         count = sum(1 for _ in case.data.placed())
+        problems.extend(_cannot_be_done(case, shown(page)))
     except UsageError as error:
         return Finding(where, page.parent.name, problems=problems, error=str(error))
     return Finding(where, case.name, count, tuple(each.name for each in case.validators), problems)
+
+
+def _cannot_be_done(case: UseCase, where: str) -> Iterator[str]:
+    """What its corruptions can do nothing to: pytest would refuse the page."""
+    if case.corruption.kinds:
+        try:
+            case.corruption.done(list(case.samples()), where)
+        except UsageError as error:
+            yield str(error)
 
 
 def _checked_story(file: Path) -> Finding:

@@ -183,8 +183,9 @@ def _sentences(name: str, count: float, where: Where) -> tuple[str, ...]:
 
 
 def _paraphrases(name: str, where: Where) -> dict[str, str]:
+    text = where.text_of(name)
     try:
-        found = strict_yaml.parse(where.text_of(name), name).data
+        found = strict_yaml.parse(text, name).data
     except UsageError as error:
         raise where.error(error.message, hint=error.hint) from None
     if not found or not all(isinstance(text, str) and text.strip() for text in found.values()):

@@ -12,7 +12,6 @@ import pytest
 
 from pytest_llmbench.asker.question import Question
 from pytest_llmbench.errors import UsageError
-from pytest_llmbench.evaluations import calibration_file
 from pytest_llmbench.evaluations.calibration_file import CalibrationFile, PairRow
 from pytest_llmbench.evaluations.items import EvaluationTest, named
 from pytest_llmbench.evaluations.judged import judged
@@ -141,13 +140,12 @@ class PairTest(CalibrationTest):
         return self.ending(score, known.judged, known)
 
 
-def tests_of(parent: pytest.File, session: Session) -> Iterator[CalibrationTest]:
+def tests_of(parent: pytest.File, session: Session, found: CalibrationFile) -> Iterator[CalibrationTest]:
     """The tests of a calibration file, judge by judge.
 
     Raises:
-        UsageError: the file or its data cannot be used, or nobody says who judges; with file and line.
+        UsageError: nobody says who judges.
     """
-    found = calibration_file.load(parent.path)
     judging = judging_of(session, found.judging)
     if judging is None:
         raise UsageError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -30,6 +30,7 @@ from pytest_llmbench.usecases.judged import request_of
 
 FEWEST = 2
 """Labels from which agreement can be told."""
+_OTHER = {"pass": "fail", "fail": "pass"}
 _HINT = "docs/how-to/calibrate-a-judge.md shows a whole one"
 
 
@@ -117,8 +118,8 @@ def load(path: Path) -> CalibrationFile:
     labels = _file(document, "labels", said.labels, path.parent)
     pairs = _file(document, "pairs", said.pairs, path.parent)
     replies = tuple(reader.labels(labels)) if labels else ()
-    if labels and len(replies) < FEWEST:
-        raise _error(document, "labels", f"{said.labels} holds {len(replies)} label: {FEWEST} or more are needed")
+    if labels:
+        _refuse_alike(document, said.labels, [row.human for row in replies])
     return CalibrationFile(
         name=name,
         rubric=rubric,
@@ -193,8 +194,17 @@ def _inside(document: Document, keys: tuple[str, ...], text: str, folder: Path) 
         raise ConfigError(f"{document.name}:{document.line(keys)}: {'.'.join(keys)}: {error}") from None
 
 
-def _error(document: Document, key: str, message: str) -> UsageError:
-    return ConfigError(f"{document.name}:{document.line((key,))}: {key}: {message}")
+def _error(document: Document, key: str, message: str, *, hint: str = _HINT) -> UsageError:
+    return ConfigError(f"{document.name}:{document.line((key,))}: {key}: {message}", hint=hint)
+
+
+def _refuse_alike(document: Document, file: str, said: Sequence[str]) -> None:
+    """Labels that show nothing of a judge, whatever it says of them."""
+    if len(said) < FEWEST:
+        raise _error(document, "labels", f"{file} holds {len(said)} label: {FEWEST} or more are needed")
+    if len(set(said)) == 1:
+        told = f"all {len(said)} labels of {file} are {said[0]!r}: whether a judge tells good from bad would not show"
+        raise _error(document, "labels", told, hint=f"label replies that {_OTHER[said[0]]}, too; best as many as these")
 
 
 def _hash(path: Path | None) -> str:

@@ -44,7 +44,7 @@ def read_all(folder: Path) -> list[JudgeCalibration]:
 
 
 def keep(resolved: Resolved, run: Run) -> list[Path]:
-    """Keep what the calibrations of a run show.
+    """Keep what the calibrations of a run show; of several of one judge, asked in one way, that with the most labels.
 
     Args:
         resolved: says where.
@@ -54,7 +54,8 @@ def keep(resolved: Resolved, run: Run) -> list[Path]:
         ConfigError: a file cannot be written.
     """
     at = clock.now().isoformat(timespec="seconds")
-    return [write(resolved.calibrations_dir, found) for found in records_of(run, at)]
+    most_last = sorted(records_of(run, at), key=lambda found: found.n)
+    return list(dict.fromkeys(write(resolved.calibrations_dir, found) for found in most_last))
 
 
 def write(folder: Path, found: JudgeCalibration) -> Path:

@@ -12,12 +12,14 @@ import pytest
 from pytest_llmbench import stories, usecases
 from pytest_llmbench.display import terminal_safe
 from pytest_llmbench.errors import GroundTruthWarning, NoUseCaseWarning, UsageError
+from pytest_llmbench.evaluations import calibration_file
 from pytest_llmbench.evaluations.asking import Asking
 from pytest_llmbench.evaluations.calibrating import CalibrationTest, tests_of
 from pytest_llmbench.evaluations.items import EvaluationTest, SampleTest, StoryTest
 from pytest_llmbench.evaluations.prepared import LOOK, Prepared, models_of, refuse_doubtful, relative_to_root
 from pytest_llmbench.own_tests import PAGE, STORY
 from pytest_llmbench.session import Session
+from pytest_llmbench.usecases import UseCase
 
 _PROBLEMS_SHOWN = 5
 
@@ -85,6 +87,7 @@ class UseCaseFile(OwnFile):
             return
         case = usecases.load(self.path)
         prepared = Prepared(session, case, models_of(session, case.models, self.path))
+        _refuse_unjudged(prepared.case)
         askings = [Asking(prepared, model, name) for model in prepared.models for name in prepared.variants(model)]
         samples = prepared.samples
         for asking in askings:
@@ -127,7 +130,27 @@ class CalibrationFile(OwnFile):
 
     def tests(self) -> Iterator[CalibrationTest]:
         """As `OwnFile` says."""
-        yield from tests_of(self, self.session_of_ours)
+        found = calibration_file.load(self.path)
+        if self.is_first and 0 < len(found.labels) < (wanted := self.session_of_ours.config.judges.labels):
+            place = relative_to_root(self.session_of_ours, self.path)
+            self.session_of_ours.say(
+                f"{place}: {len(found.labels)} labels, and a judge counts from {wanted} on: by these it only advises"
+            )
+        yield from tests_of(self, self.session_of_ours, found)
+
+
+def _refuse_unjudged(case: UseCase) -> None:
+    """A rubric that nobody goes by is no mistake where something else scores replies; else all calls are for nothing.
+
+    Raises:
+        UsageError: nothing else does.
+    """
+    if case.rubric and not case.judging and not case.validators:
+        raise case.page.error(
+            ("rubric",),
+            "nobody judges by it, and nothing else scores a reply",
+            hint="name a judge in the front matter (judge: demo/judge), or in the call (--llmbench-judge demo/judge)",
+        )
 
 
 def _kind(name: str) -> type[OwnFile]:

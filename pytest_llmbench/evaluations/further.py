@@ -23,10 +23,10 @@ def further_calls(session: Session, items: Sequence[pytest.Item]) -> str:
     if not damaged:
         return ""
     calls = sum(_calls(session, item) for item in damaged)
-    told = f"corruption: {_counted(damaged, calls)}"
+    told = f"corruption: {_counted(damaged, calls)}{_judged(damaged)}"
     if session.settings.replay:
         return f"{told}, as far as the cassette does not answer"
-    return f"{told}, {_cost(session, damaged)}{_judged(damaged)}"
+    return f"{told}, {_cost(session, damaged)}"
 
 
 def _calls(session: Session, item: SampleTest) -> int:
@@ -63,4 +63,4 @@ def _cost(session: Session, damaged: Sequence[SampleTest]) -> str:
 
 def _judged(damaged: Sequence[SampleTest]) -> str:
     verdicts = sum(len(item.judges) * item.asking.prepared.case.repeats for item in damaged)
-    return f", {verdicts:,} verdicts of judges included" if verdicts else ""
+    return f" and {verdicts:,} verdict{'' if verdicts == 1 else 's'} of judges" if verdicts else ""

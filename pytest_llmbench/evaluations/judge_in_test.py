@@ -171,11 +171,14 @@ def jury_in(item: pytest.Item, session: Session) -> Jury:
     """Who judges in a test: as its mark `judge` says, what that leaves open as its use case says.
 
     Raises:
-        UsageError: nothing says who, or by what; or the mark's arguments are none.
+        UsageError: nothing says who, or by what; or the mark's arguments are none; with the test.
     """
     known = item.stash.get(_JURY, None)
     if known is None:
-        known = item.stash[_JURY] = _jury(item, session)
+        try:
+            known = item.stash[_JURY] = _jury(item, session)
+        except UsageError as error:
+            raise UsageError(f"{item.nodeid}: {error.message}", hint=error.hint) from None
     return known
 
 
@@ -184,12 +187,12 @@ def _jury(item: pytest.Item, session: Session) -> Jury:
     case = prepared_of(item, session).case if _has_case(item) else None
     rubric = _rubric(said, item.path.parent) if "rubric" in said else case.rubric if case else None
     if rubric is None:
-        raise UsageError(f"{item.name}: `judge` needs a rubric to go by", hint=f"mark the test with {_EXAMPLE}")
+        raise UsageError("`judge` needs a rubric to go by", hint=f"mark the test with {_EXAMPLE}")
     vote = {"vote": said["vote"]} if "vote" in said else {}
     judging = judging_of(session, case.judging if case else None, models=models, **vote)
     if judging is None:
         raise UsageError(
-            f"{item.name}: `judge` needs to know who judges",
+            "`judge` needs to know who judges",
             hint=f"mark the test with {_EXAMPLE}, or name a model in the call (--llmbench-judge demo/judge)",
         )
     return Jury(session, rubric, judging)

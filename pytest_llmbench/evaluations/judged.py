@@ -146,14 +146,15 @@ def _silent(jury: Jury, why: str) -> Score:
     """Of a reply that nobody is asked about."""
     name = JUDGE if len(jury.models) == 1 else panel.NAME
     told = {"rubric": jury.rubric.name, "rubric_hash": jury.rubric.hash[:16]}
-    return Score(name, state="unscored", reason=why, details=told, judged=True)
+    return Score(name, state="unscored", reason=why, details=told, judged=True, advisory=jury.advises)
 
 
 def _together(jury: Jury, scores: Sequence[Score]) -> Score:
-    """One judge's score, or the panel's, which advises only where one whose vote was heard does."""
+    """One judge's score, or the panel's, which advises only where one whose vote was heard does, or would have."""
     if len(scores) == 1:
         return replace(scores[0], name=JUDGE)
     whole = panel.combined(scores, jury.judging.vote, jury.rubric.pass_at)
     told = {"rubric": jury.rubric.name, "rubric_hash": jury.rubric.hash[:16]}
-    advisory = any(score.advisory for score in scores if score.state == "scored")
+    heard = [score for score in scores if score.state == "scored"]
+    advisory = any(score.advisory for score in heard or scores)
     return replace(whole, judged=True, advisory=advisory, details={**told, **whole.details})

@@ -86,6 +86,11 @@ class Jury:
         resolved, rubric, way = self.session.resolved, self.rubric, self.way_of_asking
         return {name: standing_of(resolved, rubric, name, way) for name in self.models}
 
+    @property
+    def advises(self) -> bool:
+        """Whether one of them only does."""
+        return not self.judging.binding and not all(known.is_enough for known in self.standings.values())
+
     @cached_property
     def way_of_asking(self) -> str:
         """sha256 of all that a judge is asked beside what it judges: our words to it, and the request's settings.
@@ -101,7 +106,9 @@ class Jury:
         """What one judge is asked."""
         target = self.session.target(model)
         takes_schema = target is None or target.capabilities.json_schema is not False
+        usual = self.form(can_schema=takes_schema, bounded=target is None, thought_tokens=0)["max_tokens"]
         room = THOUGHT_TOKENS if target is not None and self._reasons(target) else 0
+        room += asking.further_tokens(messages, usual)
         fields = self.fields(can_schema=takes_schema, bounded=target is None, thought_tokens=room)
         return request_of(model, messages, **fields)
 

@@ -18,8 +18,8 @@ from pytest_llmbench.evaluations.items import key_of
 from pytest_llmbench.evaluations.judged import verdicts_on
 from pytest_llmbench.evaluations.jury import Behalf
 from pytest_llmbench.evaluations.prepared import Prepared, models_of, refuse_doubtful
-from pytest_llmbench.evaluations.telling import blank, evaluated, explained
-from pytest_llmbench.records import Evaluation, Reply, Sample, Score
+from pytest_llmbench.evaluations.telling import blank, evaluated, explained, outcome_of
+from pytest_llmbench.records import Evaluation, Outcome, Reply, Sample, Score
 from pytest_llmbench.session import Session
 from pytest_llmbench.usecases import UseCase
 
@@ -105,7 +105,7 @@ def score_of(item: pytest.Item, session: Session, model: str, sample: Sample, re
 
 def whole(found: Evaluation, text: str) -> Score:
     """An evaluation as one score."""
-    is_scored = found.value is not None or found.passed is not None
+    is_scored = outcome_of(found) is not Outcome.UNSCORED
     reason = "" if found.passed else explained(found, text)
     return Score(
         found.use_case,

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from pytest_llmbench import sampling, usecases
 from pytest_llmbench.corruption.damage import Done
-from pytest_llmbench.earlier import results_before
 from pytest_llmbench.errors import UsageError
 from pytest_llmbench.evaluations.certainty import fewest
 from pytest_llmbench.evaluations.jury import Jury, judging_of
+from pytest_llmbench.judges.judging import Judging
 from pytest_llmbench.prompts import Prompt
 from pytest_llmbench.prompts.best import best_variants
 from pytest_llmbench.prompts.history import History
@@ -53,7 +53,7 @@ class Prepared:
             prompt=prompt,
             sampling=sampling.told(case.sampling, settings, failing),
             corruption=damage,
-            judging=judging_of(session, case.judging) if case.rubric else case.judging,
+            judging=_judging(session, case) if case.rubric else case.judging,
         )
         self._prompts: dict[tuple[str, str], tuple[Prompt, Label]] = {}
 
@@ -181,12 +181,25 @@ def models_of(session: Session, case_models: Sequence[str], page: Path) -> tuple
     return tuple(dict.fromkeys(known))
 
 
+def _judging(session: Session, case: UseCase) -> Judging | None:
+    """Who judges; an unknown name is told with its place."""
+    try:
+        return judging_of(session, case.judging)
+    except UsageError as error:
+        if session.settings.judge or case.judging is None:
+            raise UsageError(f"--llmbench-judge: {error.message}", hint=error.hint) from None
+        key = "judge" if len(case.judging.models) == 1 else "panel"
+        raise case.page.error((key,), error.message, hint=error.hint) from None
+
+
 def _front_matter(page: Path) -> str:
     return "its front matter" if page.name == usecases.PAGE else f"the front matter of a {usecases.PAGE} beside it"
 
 
 def _failing(session: Session, case: UseCase) -> frozenset[str]:
     """The samples that were not right in the last run that asked any of the use case."""
+    from pytest_llmbench.earlier import results_before  # noqa: PLC0415 - xdist's workers may need no database
+
     before = results_before(session.folder / "results.db", case.name, session.run_id)
     return sampling.failing_ids(before)
 

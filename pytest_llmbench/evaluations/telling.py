@@ -106,7 +106,7 @@ def _without_advice(scores: Sequence[Sequence[Score]], reducer: str) -> dict[str
     if not any(map(is_advised, scores)):
         return {}
     bare = [bound(each) for each in scores]
-    value, passed = reduced([Trial(value_of(each), verdict_of(each)) for each in bare], reducer)
+    value, passed = reduced([Trial(*_worth(each)) for each in bare], reducer)
     return {"advised": True, "bound_value": value, "bound_passed": passed}
 
 
@@ -172,7 +172,12 @@ def _trial(answer: Answer, scores: Sequence[Score]) -> Trial:
     text = redact_values(answer.reply.text) if merged else ""
     judged = {part.name: part.value for score in scores if score.name == panel.NAME for part in score.parts}
     known = {name: value for name, value in judged.items() if value is not None}
-    return Trial(value_of(scores), verdict_of(scores), ids, text, known)
+    return Trial(*_worth(scores), ids, text, known)
+
+
+def _worth(scores: Sequence[Score]) -> tuple[float | None, bool | None]:
+    """Value and verdict; of a reply that is unscored neither."""
+    return (value_of(scores), verdict_of(scores)) if is_scored(scores) else (None, None)
 
 
 def _trials_told(found: Evaluation) -> str:

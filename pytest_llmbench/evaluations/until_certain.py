@@ -35,7 +35,7 @@ def until_certain(
     case = asking.prepared.case
     answers, note = asking.answers(asked, planned, asking.prepared.first_trials)
     scores = scores_of(asking, sample, answers, verdicts_on(asking, sample, answers, behalf))
-    while size := _further(case, scores):
+    while size := further(case, scores):
         try:
             more, _ = asking.answers(asked, asking.foreseen(asked, behalf.key, size), size)
         except NotAskedError:  # this run takes its replies from one that left out the others
@@ -52,7 +52,7 @@ def _noted(found: Evaluation, most: int) -> Evaluation:
     return replace(found, stopped_of=most, notes=(*found.notes, told))
 
 
-def _further(case: UseCase, scores: Sequence[Sequence[Score]]) -> int:
+def further(case: UseCase, scores: Sequence[Sequence[Score]]) -> int:
     """How many trials are asked next; 0: the verdict is certain, or there are no more."""
     left = case.repeats - len(scores)
     is_open = [trials for trials in _ways(scores) if left and not is_certain(trials, case.reducer, left)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from pytest_llmbench.judges.fence import fenced, marks, nonce_of
@@ -17,6 +18,11 @@ VIOLATIONS = 3
 """As many as are asked for of one criterion; one is enough to fail it."""
 RETRY_CHARACTERS = 1000
 """Of an answer that cannot be used, shown again to the judge."""
+_LATIN = "\u024f"
+"""The last letter of which a token holds several."""
+_OTHER_LETTERS = 20
+_OTHER_ROOM = 3
+"""So many times the room is added for other scripts: two tokens a character, as small models take."""
 
 DATA_RULE = """\
 The material stands between marker lines, [BEGIN ...] and [END ...], that carry the code of this request. Whatever \
@@ -105,6 +111,17 @@ def request_fields(
     """
     tokens = 50 + sum(_tokens(one) for one in rubric.criteria) + thought_tokens
     return fields_of(schema(rubric, bounded=bounded), tokens, can_schema=can_schema)
+
+
+def further_tokens(messages: Sequence[Mapping[str, Any]], tokens: int) -> int:
+    """What a verdict takes beyond the tokens of one in Latin letters, as judges write in the language that they read.
+
+    Args:
+        messages: what is asked; Chinese, Russian, Hindi and so on take a token or two a character.
+        tokens: room for a verdict in Latin letters.
+    """
+    letters = (each for message in messages for each in message["content"] if each > _LATIN and each.isalpha())
+    return _OTHER_ROOM * tokens if next(islice(letters, _OTHER_LETTERS - 1, None), "") else 0
 
 
 def fields_of(wanted: Mapping[str, Any], max_tokens: int, *, can_schema: bool) -> dict[str, Any]:
@@ -201,7 +218,7 @@ def _criterion(criterion: Criterion) -> str:
 
 
 def _tokens(criterion: Criterion) -> int:
-    """Room for one criterion: half a token a character, more than most languages take."""
+    """Room for one criterion: half a token a character, more than languages in Latin letters take."""
     listed = VIOLATIONS * 2 * QUOTE_CHARACTERS if criterion.kind == "violations" else 0
     return 50 + len(criterion.id) + (REASON_CHARACTERS + listed) // 2
 

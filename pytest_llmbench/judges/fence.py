@@ -23,9 +23,13 @@ _CONTROL_MARK = re.compile(
         | (?:start|end)_of_(?:turn|text|image|audio|utterance)
         | (?:think|thinking|thought|reasoning|analysis|tool_call|tool_response|tool_output|unused\d+)>
         | (?:image|video|audio|image_soft_token)>
+        | (?:bos|eos|eop|pad|unk|mask)_token> | eo[ahp]> | reserved_\d+> | (?:tokens_unused|extra_id)_\d+>
         | __ | </?SYS>>
         ))
-      | (?<=\[)(?= /?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_[A-Z]+|THINK|IMG[A-Z_]*|gMASK)\] | \| | e~\[ )
+      | (?<=\[)(?=
+        /? (?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_[A-Z]+|THINK|IMG[A-Z_]*|gMASK|UNUSED_TOKEN_\d+)\]
+        | \| | e~\[
+        )
       | (?<=\])(?= ~!?b )
     """,
     re.VERBOSE | re.IGNORECASE,

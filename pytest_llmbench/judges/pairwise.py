@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from pytest_llmbench.judges import asking
-from pytest_llmbench.judges.evidence import bare
+from pytest_llmbench.judges.evidence import Shown
 from pytest_llmbench.judges.fence import fenced, nonce_of
 from pytest_llmbench.judges.matter import Matter
 from pytest_llmbench.judges.reading import UnusableError, exactly, object_of
@@ -99,9 +99,8 @@ def preference_of(text: str, *, shown: tuple[Matter, Matter]) -> Preference:
     """
     try:
         answer = exactly(object_of(text, shown), ["reason", "better"], "the answer")
-        reason = own_words(
-            answer, "reason", "the answer", [bare(text) for one in shown for _, text in asking.pieces(one)]
-        )
+        material = Shown.of(text for one in shown for _, text in asking.pieces(one))
+        reason = own_words(answer, "reason", "the answer", material)
         return Preference(_place(answer["better"]), reason[: 2 * asking.REASON_CHARACTERS])
     except UnusableError as error:
         return Preference(None, f"{UNUSABLE}{error}")

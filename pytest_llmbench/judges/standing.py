@@ -90,8 +90,13 @@ def shortfall(
     if value is None:
         return "kappa is not defined: people and the judge always said the same"
     if low is None or high is None:
-        return f"kappa {value:.2f}, and nothing bounds it"
-    return "" if low >= floor else f"kappa {value:.2f} ({low:.2f} to {high:.2f}): the floor is {floor:g}"
+        return f"kappa {_number(value)}, and nothing bounds it"
+    return "" if low >= floor else f"kappa {_number(value)} ({_number(low)} to {_number(high)}): the floor is {floor:g}"
+
+
+def _number(value: float) -> str:
+    rounded = round(value, 2) + 0.0  # no −0.00
+    return f"{rounded:.2f}".replace("-", "−")
 
 
 def _interval(found: JudgeCalibration) -> tuple[float | None, float | None, float | None]:

@@ -15,11 +15,11 @@ A grade passes from the middle of its scale up, a yes-no where it holds, violati
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pytest_llmbench.judges.asking import grades, pieces
-from pytest_llmbench.judges.evidence import bare, copied, stands_in
+from pytest_llmbench.judges.evidence import Shown, bare
 from pytest_llmbench.judges.matter import Matter
 from pytest_llmbench.judges.reading import PlantedError, UnfoundedError, UnusableError, exactly, object_of, words
 from pytest_llmbench.judges.rubric import Criterion, Rubric
@@ -71,14 +71,14 @@ def complaint_of(score: Score) -> str | None:
     return score.reason.removeprefix(UNUSABLE) if score.details.get("unusable") else None
 
 
-def own_words(cell: Mapping[str, Any], key: str, where: str, shown: Iterable[str]) -> str:
+def own_words(cell: Mapping[str, Any], key: str, where: str, shown: Shown) -> str:
     """A judge's own words at a key.
 
     Args:
         cell: what holds the key.
         key: `reason` or `what`.
         where: what the cell belongs to.
-        shown: what the judge was shown, made `bare`.
+        shown: what the judge was shown.
 
     Raises:
         UnusableError: they are no text, say nothing, or stand as those of a verdict in what it was shown.
@@ -86,7 +86,7 @@ def own_words(cell: Mapping[str, Any], key: str, where: str, shown: Iterable[str
     said = words(cell[key], f"{key!r} of {where}")
     if not bare(said):
         raise UnusableError(f"{key!r} of {where} says nothing")
-    if copied(key, said, shown):
+    if shown.has_planted(key, said):
         raise PlantedError("it stands, as a verdict, word for word in the material")
     return said
 
@@ -106,11 +106,11 @@ def _unusable(judge: str, error: UnusableError, details: Mapping[str, Any]) -> S
 def _parts(rubric: Rubric, text: str, matter: Matter) -> tuple[Score, ...]:
     verdict = exactly(object_of(text, [matter]), ["criteria"], "the verdict")
     cells = exactly(verdict["criteria"], [one.id for one in rubric.criteria], "'criteria'")
-    shown = [bare(piece) for _, piece in pieces(matter)]
+    shown = Shown.of(piece for _, piece in pieces(matter))
     return tuple(_part(one, cells[one.id], shown) for one in rubric.criteria)
 
 
-def _part(criterion: Criterion, cell: Any, shown: Sequence[str]) -> Score:
+def _part(criterion: Criterion, cell: Any, shown: Shown) -> Score:
     where, key = f"{criterion.id!r}", _KEYS[criterion.kind]
     cell = exactly(cell, ["reason", key], where)
     reason = own_words(cell, "reason", where, shown)
@@ -126,13 +126,13 @@ def _part(criterion: Criterion, cell: Any, shown: Sequence[str]) -> Score:
     )
 
 
-def _held(criterion: Criterion, answer: Any, _shown: Sequence[str]) -> Found:
+def _held(criterion: Criterion, answer: Any, _shown: Shown) -> Found:
     if not isinstance(answer, bool):
         raise UnusableError(f"whether {criterion.id!r} holds is neither true nor false")
     return float(answer), {"holds": answer}
 
 
-def _graded(criterion: Criterion, answer: Any, _shown: Sequence[str]) -> Found:
+def _graded(criterion: Criterion, answer: Any, _shown: Shown) -> Found:
     """The place of a grade on its scale, from 0 to 1."""
     scale = grades(criterion)
     if type(answer) is not int or answer not in scale:
@@ -140,7 +140,7 @@ def _graded(criterion: Criterion, answer: Any, _shown: Sequence[str]) -> Found:
     return (answer - scale[0]) / (scale[-1] - scale[0]), {"grade": answer}
 
 
-def _unbroken(criterion: Criterion, listed: Any, shown: Sequence[str]) -> Found:
+def _unbroken(criterion: Criterion, listed: Any, shown: Shown) -> Found:
     """1 without any violation that counts, else 0."""
     where = f"'violations' of {criterion.id!r}"
     if not isinstance(listed, list):
@@ -156,11 +156,11 @@ def _unbroken(criterion: Criterion, listed: Any, shown: Sequence[str]) -> Found:
     return float(not counted), {"violations": kept, "named": len(named)}
 
 
-def _violation(criterion: Criterion, each: Any, shown: Sequence[str], where: str) -> dict[str, Any]:
+def _violation(criterion: Criterion, each: Any, shown: Shown, where: str) -> dict[str, Any]:
     """One violation; `found`: whether its quote stands in the reply, None where there is no quote."""
     each = exactly(each, ["quote", "what"], f"one of {where}")
     quote, what = words(each["quote"], f"a quote in {where}"), own_words(each, "what", where, shown)
-    found = stands_in(quote, shown[-1]) if bare(quote) else None
+    found = shown.has_quote(quote) if bare(quote) else None
     told = {"criterion": criterion.id, "quote": quote[:_KEPT_CHARACTERS], "what": what[:_KEPT_CHARACTERS]}
     return {**told, "found": found, **({"problem": "quote not found"} if found is False else {})}
 

@@ -33,6 +33,9 @@ class AskedRow:
     """95 % interval (Wilson)."""
     pass_rate_high: float | None
     replies: int
+    """As a model under test."""
+    judged: int
+    """Replies that it gave as a judge."""
     retried: int
     """Replies that took more than one attempt."""
     ttft_p50_s: float | None
@@ -49,13 +52,18 @@ class AskedRow:
         """Tests that say nothing about the model."""
         return self.infra_errors + self.over_budget + self.pending + self.unscored + self.test_errors
 
+    @property
+    def only_judged(self) -> bool:
+        """Whether no test is about it: then it has costs, and no results."""
+        return bool(self.judged) and not (self.n or self.skipped or self.replies)
+
 
 def asked_rows(run: Run, ledger: Ledger) -> tuple[AskedRow, ...]:
     """A row for each model whose replies were tested, in the order in which they came.
 
     Empty where neither samples nor paid calls are in the run: the list of tests says it all.
     """
-    results = [result for result in run.results if result.model and _is_of_a_reply(result) and not _is_damaged(result)]
+    results = [result for result in run.results if result.model and _is_of_a_reply(result) and _counts(result)]
     if not ledger.is_shown and not any(result.sample for result in results):
         return ()
     costs = ledger.by_model()
@@ -65,8 +73,9 @@ def asked_rows(run: Run, ledger: Ledger) -> tuple[AskedRow, ...]:
     answered: dict[str, list[Reply]] = {}
     for reply in _replies_to_tests(run):
         answered.setdefault(reply.model, []).append(reply)
+    judged = Counter(reply.model for reply in run.replies if reply.role == "judge")
     return tuple(
-        _row(model, tested.get(model, ()), answered.get(model, ()), costs.get(model, Costs()))
+        _row(model, tested.get(model, ()), answered.get(model, ()), costs.get(model, Costs()), judged[model])
         for model in {**tested, **costs}
     )
 
@@ -75,9 +84,11 @@ def _is_of_a_reply(result: TestResult) -> bool:
     return bool(result.sample) or not result.measurement_ids
 
 
-def _is_damaged(result: TestResult) -> bool:
-    """Whether its input was damaged: no rate of the model's counts it."""
-    return result.evaluation is not None and bool(result.evaluation.corruption)
+def _counts(result: TestResult) -> bool:
+    """Whether a rate of the model's counts it: neither damaged inputs nor what is planted to try out a judge."""
+    if (found := result.evaluation) is None:
+        return True
+    return not found.corruption and (found.labelled is None or found.labelled.kind in {"reply", "pair"})
 
 
 def _is_only_measured(result: TestResult) -> bool:
@@ -91,7 +102,7 @@ def _replies_to_tests(run: Run) -> list[Reply]:
     return [reply for reply in run.replies if reply.role not in {"judge", "probe"} and reply.id not in measured]
 
 
-def _row(model: str, results: Sequence[TestResult], replies: Sequence[Reply], costs: Costs) -> AskedRow:
+def _row(model: str, results: Sequence[TestResult], replies: Sequence[Reply], costs: Costs, judged: int) -> AskedRow:
     ended: Mapping[str, int] = Counter(str(result.outcome) for result in results)
     right, wrong = ended[Outcome.RIGHT], ended[Outcome.WRONG]
     passed = right - sum(1 for result in results if _is_only_measured(result))
@@ -113,6 +124,7 @@ def _row(model: str, results: Sequence[TestResult], replies: Sequence[Reply], co
         pass_rate_low=interval.low if interval else None,
         pass_rate_high=interval.high if interval else None,
         replies=len(replies),
+        judged=judged,
         retried=sum(1 for reply in replies if reply.attempts > 1),
         ttft_p50_s=first.p50 if first.n else None,
         e2e_p50_s=took.p50 if took.n else None,

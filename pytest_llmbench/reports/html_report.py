@@ -151,7 +151,7 @@ def _environment() -> Environment:
         "held_heading": judge_words.heading,
         "baseline_words": judge_words.baseline_words,
         "together_words": lambda together: list(judge_words.together_words(together)) if together else [],
-        "panel_words": lambda panel: list(judge_words.panel_words(panel)),
+        "judge_remarks": lambda judging: list(judge_words.judge_remarks(judging)),
     }
     return environment
 

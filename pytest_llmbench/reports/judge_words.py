@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pytest_llmbench.reports import figures
 from pytest_llmbench.results.held_judges import Calibrated, Counted, HeldJudge, Together
-from pytest_llmbench.results.judge_use import UsedJudge, UsedPanel
+from pytest_llmbench.results.judge_use import Judging, UsedJudge, UsedPanel
 from pytest_llmbench.stats import Estimate
 from pytest_llmbench.stats.votes import EffectiveVotes
 
@@ -110,10 +110,19 @@ def used_cells(judge: UsedJudge) -> UsedCells:
         unusable=f"{judge.unusable:,}",
         retried=f"{judge.retried:,}",
         pass_rate=share_told(judge.pass_rate),
-        corrected=share_told(judge.corrected),
+        corrected="unlike its labels" if judge.is_unlike else share_told(judge.corrected),
         why=judge.why,
         level="good" if judge.standing == "calibrated" else "warn",
     )
+
+
+def silence_words(judge: UsedJudge) -> str:
+    """How often nothing that a judge said could be used; empty: never."""
+    asked = judge.passed + judge.failed + judge.unusable
+    if not judge.unusable:
+        return ""
+    said = f"{judge.judge} gave no usable verdict on {judge.unusable:,} of {asked:,} replies"
+    return f"{judge.use_case}, {judge.model}: {said}, and was asked again"
 
 
 def heading(table: Calibrated) -> str:
@@ -156,6 +165,13 @@ def panel_words(panel: UsedPanel) -> Iterator[str]:
     if said:
         yield f"{panel.use_case}, {panel.model}: a panel of {len(panel.judges)}, {', '.join(said)}"
     yield from panel.warnings
+
+
+def judge_remarks(judging: Judging) -> Iterator[str]:
+    """What is to be known of judges at work beside their numbers: who is related to whom, and how panels agree."""
+    yield from dict.fromkeys(warning for judge in judging.used for warning in judge.warnings)
+    for panel in judging.panels:
+        yield from panel_words(panel)
 
 
 def told(estimate: Estimate | None) -> str:

@@ -33,7 +33,7 @@ from pytest_llmbench.reports.judge_words import (
     baseline_words,
     heading,
     held_cells,
-    panel_words,
+    judge_remarks,
     together_words,
     used_cells,
 )
@@ -121,7 +121,7 @@ def _judges(judging: Judging) -> Iterator[str]:
         used = list(map(used_cells, judging.used))
         yield ""
         yield from _table(USED_HEADS, ([text(getattr(row, name)) for name in USED_FIELDS] for row in used))
-        yield from ("", *(f"- {text(each)}" for panel in judging.panels for each in panel_words(panel)))
+        yield from ("", *(f"- {text(each)}" for each in judge_remarks(judging)))
 
 
 def _section(title: str, lines: Iterable[str]) -> Iterator[str]:
@@ -216,7 +216,10 @@ _ASKED_HEADS = ("model", "tests", "right", "wrong", "no score", "pass rate", "an
 def _asked(row: AskedRow) -> Sequence[str]:
     interval = figures.percent_range(row.pass_rate_low, row.pass_rate_high)
     shown = figures.NOT_MEASURED if row.pass_rate is None else f"{figures.percent(row.pass_rate)} ({interval})"
-    counts = (f"{row.n:,}", f"{row.right:,}", f"{row.wrong:,}", f"{row.unanswered:,}")
+    counts = tuple(
+        figures.NOT_MEASURED if row.only_judged else f"{count:,}"
+        for count in (row.n, row.right, row.wrong, row.unanswered)
+    )
     return (text(row.model), *counts, shown, figures.duration(row.e2e_p50_s), text(row.costs.total.words))
 
 

@@ -137,7 +137,8 @@ class _Writer:
         if asked.outcome == Outcome.RIGHT:
             return ""
         told = next((result for result in asked.results if str(result.outcome) == asked.outcome), asked.results[0])
-        words = " ".join(f"{told.category} {told.message}".split())
+        lines = (" ".join(line.split()) for line in f"{told.category} {told.message}".splitlines())
+        words = " · ".join(filter(None, lines)).replace(": · ", ": ")
         return display_safe(words if len(words) <= _WHY else f"{words[: _WHY - 1].rstrip()}…", keep="")
 
     def _trial(self, trial: Trial) -> Json:

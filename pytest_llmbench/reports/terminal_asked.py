@@ -32,7 +32,7 @@ def asked_lines(shown: RunView, width: int) -> Iterator[Line]:
         yield [(margin + "".join(head.rjust(cells) for head, cells in _COLUMNS), "dim")]
         for row in shown.asked[:_MOST_MODELS]:
             yield _name(row, len(margin) + _WIDTH)
-            yield [(margin + _numbers(row), "")]
+            yield [_results(row, margin)]
         if (more := len(shown.asked) - _MOST_MODELS) > 0:
             yield [(f"{more} more models are in the report", "dim")]
         if shown.costs is not None:
@@ -47,6 +47,10 @@ def _name(row: AskedRow, width: int) -> Line:
     cost = row.costs.total.words
     name = clipped(one_line(row.model), width - cell_width(cost) - 2)
     return [(name, "bold"), (" " * (width - cell_width(name) - cell_width(cost)), ""), (cost, "")]
+
+
+def _results(row: AskedRow, margin: str) -> tuple[str, str]:
+    return (f"  {row.judged:,} replies as a judge", "dim") if row.only_judged else (margin + _numbers(row), "")
 
 
 def _numbers(row: AskedRow) -> str:

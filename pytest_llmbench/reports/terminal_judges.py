@@ -9,7 +9,8 @@ from pytest_llmbench.reports.judge_words import (
     baseline_words,
     heading,
     held_cells,
-    panel_words,
+    judge_remarks,
+    silence_words,
     together_words,
     used_cells,
 )
@@ -66,7 +67,9 @@ def _used(judging: Judging, width: int) -> Iterator[Line]:
         lines = wrapped(one_line(said), width - TITLE_WIDTH)
         for place, part in enumerate(lines):
             yield [((title if not place else "").ljust(TITLE_WIDTH), "dim"), (part, level)]
-    for remark in [each for panel in judging.panels for each in panel_words(panel)][:_MOST_REMARKS]:
+    for silence in [said for judge in judging.used if (said := silence_words(judge))][:_MOST_REMARKS]:
+        yield from ([(" " * TITLE_WIDTH + part, "warn")] for part in wrapped(one_line(silence), width - TITLE_WIDTH))
+    for remark in list(judge_remarks(judging))[:_MOST_REMARKS]:
         yield from ([(" " * TITLE_WIDTH + part, "dim")] for part in wrapped(one_line(remark), width - TITLE_WIDTH))
 
 

@@ -16,11 +16,14 @@ def advice_of(scores: Iterable[Score]) -> str:
         scores: of replies; those of panels with their members as parts.
     """
     found = dict(_advisers(scores))
-    names = [f"{name} only advises ({why})" for name, why in list(found.items())[:_MOST]]
-    if not names:
+    if not found:
         return ""
+    alike: dict[str, list[str]] = {}
+    for name, why in list(found.items())[:_MOST]:
+        alike.setdefault(why, []).append(name)
+    told = [f"{', '.join(names)} only advise{'s' * (len(names) == 1)} ({why})" for why, names in alike.items()]
     more = f" and {len(found) - _MOST} more" if len(found) > _MOST else ""
-    return f"{', '.join(names)}{more}: `binding: true` lets {'it' if len(found) == 1 else 'them'} count"
+    return f"{', '.join(told)}{more}: `binding: true` lets {'it' if len(found) == 1 else 'them'} count"
 
 
 def _advisers(scores: Iterable[Score]) -> Iterator[tuple[str, str]]:

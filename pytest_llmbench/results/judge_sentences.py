@@ -29,7 +29,7 @@ def _agrees(judge: HeldJudge) -> str:
 def _faults(judge: HeldJudge) -> Iterator[str]:
     agreement, baseline = judge.agreement, judge.baseline
     if agreement is not None and baseline is not None and (agreement.low or 0.0) <= baseline:
-        yield f"it agrees no more often than one that always says the same ({baseline:.0%})"
+        yield f"it agrees no more often than one that always says the same ({_percent(baseline)})"
     yield from _lenience(judge.sensitivity, judge.specificity)
     if (side := _side(judge.length, 0.0)) is not None:
         yield f"it errs in favour of {'long' if side > 0 else 'short'} replies"
@@ -47,9 +47,9 @@ def _lenience(sensitivity: Counted, specificity: Counted) -> Iterator[str]:
         return
     passes, fails = sensitivity[0] / sensitivity[1], specificity[0] / specificity[1]
     if passes - fails > _UNBALANCED:
-        yield f"it is lenient: it passes {1 - fails:.0%} of what people fail"
+        yield f"it is lenient: it passes {_percent(1 - fails)} of what people fail"
     elif fails - passes > _UNBALANCED:
-        yield f"it is strict: it fails {1 - passes:.0%} of what people pass"
+        yield f"it is strict: it fails {_percent(1 - passes)} of what people pass"
 
 
 def _on_pairs(judge: HeldJudge) -> Iterator[str]:
@@ -57,7 +57,11 @@ def _on_pairs(judge: HeldJudge) -> Iterator[str]:
     if side is not None:
         yield f"of two replies it prefers the {'first' if side > 0 else 'second'}, so do not let it compare"
     if flips is not None and flips.value > _MANY_FLIPS:
-        yield f"swapped, {flips.value:.0%} of the pairs make it contradict itself"
+        yield f"swapped, {_percent(flips.value)} of the pairs make it contradict itself"
+
+
+def _percent(share: float) -> str:
+    return f"{share * 100:.0f} %"
 
 
 def _side(estimate: Estimate | None, middle: float) -> int | None:

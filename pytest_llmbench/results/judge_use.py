@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from pytest_llmbench.judges.kinship import warnings_for
@@ -44,6 +44,11 @@ class UsedJudge:
     pass_rate: Estimate | None
     corrected: Estimate | None
     """The rate that is behind what it said, by how often it errs (Rogan and Gladen's); None: nobody knows that."""
+    is_unlike: bool
+    """Whether one that errs so could hardly have said this of any replies: these are of another kind than the labelled
+    ones, and there is no corrected rate."""
+    warnings: tuple[str, ...]
+    """Of a single judge that is related to whom it judges; those about members of a panel are the panel's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +120,20 @@ def _of_judges(scores: Iterable[Score]) -> Iterable[Score]:
 
 def _used(about: tuple[str, str, str], rows: Sequence[Mapping[str, Score]]) -> list[UsedJudge]:
     names = dict.fromkeys(name for row in rows for name in row)
-    return [_judge(about, name, [row[name] for row in rows if name in row]) for name in names]
+    said = [_judge(about, name, [row[name] for row in rows if name in row]) for name in names]
+    return said if len(said) > 1 else [replace(one, warnings=_kin(one)) for one in said]
+
+
+def _kin(judge: UsedJudge) -> tuple[str, ...]:
+    return tuple(warnings_for([judge.judge], [judge.model]))
 
 
 def _judge(about: tuple[str, str, str], name: str, scores: Sequence[Score]) -> UsedJudge:
     told = [score.passed for score in scores if score.passed is not None]
     details = scores[0].details
     why = str(details.get("not_calibrated", ""))
+    corrected = _corrected(told, details.get("calibration"))
+    is_unlike = corrected is not None and corrected.low == corrected.high
     return UsedJudge(
         *about,
         judge=name,
@@ -133,7 +145,9 @@ def _judge(about: tuple[str, str, str], name: str, scores: Sequence[Score]) -> U
         unusable=len(scores) - len(told),
         retried=sum(bool(score.details.get("retried")) for score in scores),
         pass_rate=share_estimate(told, [1.0] * len(told)),
-        corrected=_corrected(told, details.get("calibration")),
+        corrected=None if is_unlike else corrected,
+        is_unlike=is_unlike,
+        warnings=(),
     )
 
 
@@ -144,9 +158,7 @@ def _corrected(told: Sequence[bool], known: Any) -> Estimate | None:
     sensitivity, specificity = (_counted(known.get(key)) for key in ("sensitivity", "specificity"))
     if sensitivity is None or specificity is None:
         return None
-    found = corrected_rate(told.count(True), len(told), sensitivity, specificity)
-    # A judge that errs so could hardly have said this of any replies: these are of another kind than the labelled ones.
-    return None if found is None or found.low == found.high else found
+    return corrected_rate(told.count(True), len(told), sensitivity, specificity)
 
 
 def _counted(value: Any) -> Counted | None:

@@ -23,6 +23,7 @@ from pytest_llmbench.stats.bias import group_bias, length_bias, longer_preferred
 from pytest_llmbench.stats.votes import effective_votes
 
 _WORTH = {"pass": 1.0, "fail": 0.0}
+_ORDERS = ("ab", "ba")
 _PANEL = 3
 """Judges from which Fleiss' kappa says more than Cohen's."""
 
@@ -49,14 +50,28 @@ def calibrated(run: Run) -> tuple[Calibrated, ...]:
     )
 
 
+def unfinished(run: Run) -> dict[str, tuple[int, int]]:
+    """The judges that some labels were not put to, since the budget was spent, a server failed and so on.
+
+    Returns:
+        Judge → so many labels were put to it, and of how many.
+    """
+    told: dict[str, list[bool]] = {}
+    for asked in (each for case in by_case(run.results) for each in case):
+        if asked.found.labelled is not None and asked.found.labelled.kind != "pair":
+            told.setdefault(asked.model, []).append(_was_asked(asked))
+    return {judge: (sum(answered), len(answered)) for judge, answered in told.items() if not all(answered)}
+
+
 def records_of(run: Run, at: str) -> list[JudgeCalibration]:
-    """What is to be kept of a run's calibrations: a record a rubric and judge that was held against labels.
+    """What is to be kept of a run's calibrations: a record a rubric and judge that was held against all labels.
 
     Args:
         run: with its results.
         at: the time; ISO 8601, UTC.
     """
     found: list[JudgeCalibration] = []
+    partly = unfinished(run)
     known = {
         (each.evaluation.page, each.evaluation.labelled.rubric_hash): each.evaluation.labelled
         for each in run.results
@@ -64,7 +79,8 @@ def records_of(run: Run, at: str) -> list[JudgeCalibration]:
     }
     for table in calibrated(run):
         said = known.get((table.page, table.rubric_hash))
-        found += [_record(judge, said, run.id, at) for judge in table.judges if said and judge.n + judge.unusable]
+        whole = [judge for judge in table.judges if judge.n + judge.unusable and judge.judge not in partly]
+        found += [_record(judge, said, run.id, at) for judge in whole if said]
     return found
 
 
@@ -174,8 +190,10 @@ def _is_kin(judge: str, model: str) -> bool:
 
 def _position(pairs: Iterable[Labelled]) -> Estimate | None:
     """Of pairs that were answered in both orders; ties prefer no place."""
-    places = [place for each in pairs if all(each.places) for place in each.places if place != "tie"]
-    return position_bias(places.count("first"), len(places))
+    both = [tuple(place for place in each.places if place != "tie") for each in pairs if all(each.places)]
+    places, twice = [place for each in both for place in each], [each for each in both if len(each) == len(_ORDERS)]
+    same = sum(len(set(each)) == 1 for each in twice) / len(twice) if twice else 0.0
+    return position_bias(places.count("first"), len(places), same)
 
 
 def _is_flip(found: Labelled) -> bool:

@@ -178,6 +178,8 @@ def _table(asked: Sequence[Asked], calls: Calls) -> CaseTable:
     quality = "pass_rate" if any(row.pass_rate for row in rows) else "score" if any(row.score for row in rows) else ""
     weights = {each.found.sample: each.weight for each in asked}
     ordered = _best_first(rows, quality)
+    if any(each.found.labelled for each in asked):  # who agrees most may follow a place or an order: no table tells
+        ordered = [replace(row, on_cost_front=False, on_speed_front=False) for row in ordered]
     return CaseTable(
         name=first.use_case,
         page=first.page,

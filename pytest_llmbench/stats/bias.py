@@ -27,18 +27,23 @@ _FEWEST_ERRORS = 2
 _PERFECT = 1 - 1e-12
 
 
-def position_bias(first_preferred: int, n: int) -> Estimate | None:
+def position_bias(first_preferred: int, n: int, same: float = 0.0) -> Estimate | None:
     """The share of verdicts for what stood first, with Wilson's interval; 0.5 without a lean.
+
+    Both verdicts on a pair are worth one where they always name the same place: they correlate by 2 × `same` − 1, and
+    Kish's design effect makes the interval wider. Where they correlate below 0, as those of good judges do, it stays.
 
     Args:
         first_preferred: verdicts for the first reply.
         n: verdicts for one or the other, without ties; each pair shown in both orders, so that the better reply is
             first as often as second.
+        same: of the pairs with two such verdicts, the share of which both name the same place.
 
     Raises:
         ValueError: more were preferred than there are.
     """
-    interval = wilson(first_preferred, n)
+    effect = 1 + max(0.0, 2 * same - 1)
+    interval = wilson(first_preferred / effect, n / effect)
     return Estimate(first_preferred / n, interval.low, interval.high, n) if n else None
 
 
