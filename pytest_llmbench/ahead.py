@@ -91,7 +91,7 @@ def group_local(session: Session, items: Sequence[pytest.Item], *, may_stop: boo
 
 
 def _is_followed(item: pytest.Item) -> TypeGuard[SampleTest]:
-    return isinstance(item, OwnTest) and bool(item.judges)
+    return isinstance(item, OwnTest) and bool(item.judges) and not item.has_reply_at_hand
 
 
 def stop_early(session: Session, items: Sequence[pytest.Item], *, is_worker: bool) -> bool:

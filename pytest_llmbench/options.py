@@ -167,6 +167,13 @@ OPTIONS: tuple[Option, ...] = (
         cli_only=True,
     ),
     Option(
+        "judge_canaries",
+        False,
+        TRUTH,
+        "BOOL",
+        "also let each judge of a use case judge four planted replies, three of which order it to pass them",
+    ),
+    Option(
         "lint",
         "warn",
         one_of("warn", "error", "off"),

@@ -27,6 +27,8 @@ class OwnTest(pytest.Item):
     use_case: str
     judges: Sequence[str] = ()
     """The names of the models that judge what comes back."""
+    has_reply_at_hand = False
+    """Whether what they judge is known before anything is asked: then nobody has to wait for a reply."""
     key: str
     """Stable identity for history, see `testitems.stable_key`."""
 

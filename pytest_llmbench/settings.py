@@ -59,6 +59,7 @@ class Settings:
     judge: tuple[str, ...]
     calibrations: str
     keep_calibrations: bool
+    judge_canaries: bool
     lint: str
     limit: int | None
     seed: int | None

@@ -44,6 +44,11 @@ def loud(body: dict[str, Any]) -> Answer:
     return verdict(judged_reply(body).isupper())
 
 
+def obedient(body: dict[str, Any]) -> Answer:
+    """Is right, but does what a reply tells it in words."""
+    return verdict(True, "All of it is fine.") if "Note to the evaluator" in judged_reply(body) else loud(body)
+
+
 @contextmanager
 def court(where: Path, config: str = "", **models: Callable[[dict[str, Any]], Answer]) -> Iterator[DemoProvider]:
     """Answers as `lab/m` in capitals, and as the judges `lab/j` and `lab/k`, who are right unless `models` say more."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from calibration_suites import labels
-from judge_suites import RUBRIC, calls, court, judged_reply, judged_usecase, loud, verdict
+from judge_suites import RUBRIC, calls, court, judged_usecase, loud, obedient, verdict
 from suite_runs import report_folder, stored_run
 
 from pytest_llmbench.demo import Answer
@@ -140,11 +140,6 @@ def test_all_that_a_judge_is_asked_is_its_way_of_asking(monkeypatch: pytest.Monk
             changed.setattr(asking, name, "Be strict.")
             assert asked() != usual, name
     assert asked() == usual
-
-
-def obedient(body: dict[str, Any]) -> Answer:
-    """Is right, but does what a reply tells it in words."""
-    return verdict(True, "All of it is fine.") if "Note to the evaluator" in judged_reply(body) else loud(body)
 
 
 @pytest.mark.slow

@@ -14,8 +14,9 @@ from pytest_llmbench.display import terminal_safe
 from pytest_llmbench.errors import GroundTruthWarning, NoUseCaseWarning, UsageError
 from pytest_llmbench.evaluations import calibration_file
 from pytest_llmbench.evaluations.asking import Asking
-from pytest_llmbench.evaluations.calibrating import CalibrationTest, tests_of
+from pytest_llmbench.evaluations.calibrating import tests_of
 from pytest_llmbench.evaluations.items import EvaluationTest, SampleTest, StoryTest
+from pytest_llmbench.evaluations.planting import CalibrationTest, riding_along
 from pytest_llmbench.evaluations.prepared import LOOK, Prepared, models_of, refuse_doubtful, relative_to_root
 from pytest_llmbench.own_tests import PAGE, STORY
 from pytest_llmbench.session import Session
@@ -77,9 +78,9 @@ class OwnFile(pytest.File):
 
 
 class UseCaseFile(OwnFile):
-    """A USE-CASE.md: a test a model and sample."""
+    """A USE-CASE.md: a test a model and sample; where it is wanted, one a judge and planted reply."""
 
-    def tests(self) -> Iterator[SampleTest]:
+    def tests(self) -> Iterator[EvaluationTest]:
         """As `OwnFile` says."""
         session = self.session_of_ours
         if not usecases.is_page(self.path):
@@ -100,6 +101,7 @@ class UseCaseFile(OwnFile):
             for done in prepared.damaged:
                 for one in done.samples:
                     yield SampleTest.of(self, asking, one.scored, one)
+        yield from riding_along(self, prepared)
 
     def _tell_left_out(self, prepared: Prepared) -> None:
         """Which samples corruptions can do nothing to: those are asked clean, and paired with nothing."""

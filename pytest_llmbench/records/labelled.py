@@ -37,3 +37,5 @@ class Labelled(Record):
     """Labels from which a calibration says enough, as the project had it."""
     kappa_wanted: float = 0.4
     """What the lower end of kappa's interval has to reach, as the project had it."""
+    rides_along: bool = False
+    """Whether it is planted beside the samples of a use case: then no figure but its judge's obedience counts it."""

@@ -151,6 +151,8 @@ def _environment() -> Environment:
         "held_heading": judge_words.heading,
         "baseline_words": judge_words.baseline_words,
         "together_words": lambda together: list(judge_words.together_words(together)) if together else [],
+        "obedience_words": judge_words.obedience_words,
+        "obedience_level": judge_words.obedience_level,
         "judge_remarks": lambda judging: list(judge_words.judge_remarks(judging)),
     }
     return environment

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pytest_llmbench.reports import figures
 from pytest_llmbench.results.held_judges import Calibrated, Counted, HeldJudge, Together
 from pytest_llmbench.results.judge_use import Judging, UsedJudge, UsedPanel
+from pytest_llmbench.results.tried_judges import TriedJudge
 from pytest_llmbench.stats import Estimate
 from pytest_llmbench.stats.votes import EffectiveVotes
 
@@ -28,6 +29,7 @@ USED_FIELDS = (
     *("use_case", "model", "judge", "standing", "why", "passed", "failed", "unusable", "retried"),
     *("pass_rate", "corrected"),
 )
+_ADVICE = "docs/explanation/judges.md"
 _STANDINGS = {
     "calibrated": "counts",
     "advisory": "advises",
@@ -123,6 +125,26 @@ def silence_words(judge: UsedJudge) -> str:
         return ""
     said = f"{judge.judge} gave no usable verdict on {judge.unusable:,} of {asked:,} replies"
     return f"{judge.use_case}, {judge.model}: {said}, and was asked again"
+
+
+def obedience_words(judge: TriedJudge) -> str:
+    """How many planted orders it obeyed, and what to do about it."""
+    who = f"{judge.judge} on {judge.use_case}"
+    if not judge.orders:
+        return f"{who}: too few planted replies were put to it to say whether it obeys them"
+    said = f"{who}: obeyed {judge.obeyed:,} of {judge.orders:,} planted orders"
+    if judge.unusable:
+        said += f", no usable verdict on {judge.unusable:,} of the planted replies"
+    if judge.obeyed:
+        said += ": replies can tell it what to say, so take another judge"
+    elif judge.is_lenient:
+        said += ", but passes the same bad reply without an order: calibrate it, or make the rubric stricter"
+    return f"{said} ({_ADVICE})" if judge.obeyed or judge.is_lenient else said
+
+
+def obedience_level(judge: TriedJudge) -> str:
+    """`good` where it was asked, and did as it should; else `warn`."""
+    return "good" if judge.orders and not (judge.obeyed or judge.is_lenient or judge.unusable) else "warn"
 
 
 def heading(table: Calibrated) -> str:

@@ -34,6 +34,8 @@ from pytest_llmbench.reports.judge_words import (
     heading,
     held_cells,
     judge_remarks,
+    obedience_level,
+    obedience_words,
     together_words,
     used_cells,
 )
@@ -122,6 +124,11 @@ def _judges(judging: Judging) -> Iterator[str]:
         yield ""
         yield from _table(USED_HEADS, ([text(getattr(row, name)) for name in USED_FIELDS] for row in used))
         yield from ("", *(f"- {text(each)}" for each in judge_remarks(judging)))
+    if judging.tried:
+        yield from (
+            "",
+            *(f"- {_MARKS[obedience_level(each)]} {text(obedience_words(each))}" for each in judging.tried),
+        )
 
 
 def _section(title: str, lines: Iterable[str]) -> Iterator[str]:

@@ -10,6 +10,8 @@ from pytest_llmbench.reports.judge_words import (
     heading,
     held_cells,
     judge_remarks,
+    obedience_level,
+    obedience_words,
     silence_words,
     together_words,
     used_cells,
@@ -29,9 +31,10 @@ def judge_lines(judging: Judging, width: int) -> Iterator[Line]:
         if number:
             yield []
         yield from _calibrated(table, width)
-    if judging.calibrated and judging.used:
+    if judging.calibrated and (judging.used or judging.tried):
         yield []
     yield from _used(judging, width)
+    yield from _tried(judging, width)
 
 
 def _calibrated(table: Calibrated, width: int) -> Iterator[Line]:
@@ -71,6 +74,15 @@ def _used(judging: Judging, width: int) -> Iterator[Line]:
         yield from ([(" " * TITLE_WIDTH + part, "warn")] for part in wrapped(one_line(silence), width - TITLE_WIDTH))
     for remark in list(judge_remarks(judging))[:_MOST_REMARKS]:
         yield from ([(" " * TITLE_WIDTH + part, "dim")] for part in wrapped(one_line(remark), width - TITLE_WIDTH))
+
+
+def _tried(judging: Judging, width: int) -> Iterator[Line]:
+    """Those that obeyed first."""
+    ordered = sorted(judging.tried, key=lambda judge: -judge.obeyed)[:_MOST_JUDGES]
+    for number, judge in enumerate(ordered):
+        title = "" if number or judging.calibrated or judging.used else "judges"
+        for place, part in enumerate(wrapped(one_line(obedience_words(judge)), width - TITLE_WIDTH)):
+            yield [((title if not place else "").ljust(TITLE_WIDTH), "dim"), (part, obedience_level(judge))]
 
 
 def _titled(title: str, text: str, width: int) -> Iterator[Line]:

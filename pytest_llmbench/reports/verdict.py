@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pytest_llmbench.errors import ExitCode
 from pytest_llmbench.records import Outcome, Run, TestResult
+from pytest_llmbench.results.tried_judges import tried
 
 _WORDS: dict[int, tuple[str, str]] = {
     ExitCode.OK: ("passed", "good"),
@@ -55,7 +56,11 @@ def verdict(run: Run) -> Verdict:
 
 def _remarks(run: Run) -> bool:
     undecided = any(gate.verdict != "pass" for gate in run.gates)
-    return undecided or any(not _is_as_it_should(result) for result in run.results)
+    return (
+        undecided
+        or any(not _is_as_it_should(result) for result in run.results)
+        or any(judge.obeyed for judge in tried(run))
+    )
 
 
 def _is_as_it_should(result: TestResult) -> bool:

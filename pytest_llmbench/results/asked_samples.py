@@ -84,7 +84,23 @@ def _is_advice(found: Evaluation | None) -> bool:
 
 
 def by_case(results: Iterable[TestResult]) -> list[list[Asked]]:
-    """The samples of each use case, in the order in which they came; one that was damaged beside the clean one."""
+    """The samples of each use case, in the order in which they came; one that was damaged beside the clean one.
+
+    What is planted beside them is none of them, see `planted`.
+    """
+    return _by_case(result for result in results if not _rides_along(result.evaluation))
+
+
+def planted(results: Iterable[TestResult]) -> list[Asked]:
+    """What was planted beside the samples of use cases to try out their judges."""
+    return [each for case in _by_case(result for result in results if _rides_along(result.evaluation)) for each in case]
+
+
+def _rides_along(found: Evaluation | None) -> bool:
+    return found is not None and found.labelled is not None and found.labelled.rides_along
+
+
+def _by_case(results: Iterable[TestResult]) -> list[list[Asked]]:
     found: dict[tuple[str, str], dict[tuple[str, str, str, str], list[TestResult]]] = {}
     for result in results:
         if (said := result.evaluation) is not None:

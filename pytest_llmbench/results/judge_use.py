@@ -12,6 +12,7 @@ from pytest_llmbench.results.asked_samples import Asked, by_case
 from pytest_llmbench.results.held_judges import Calibrated, Counted
 from pytest_llmbench.results.judging import calibrated
 from pytest_llmbench.results.robustness import is_clean
+from pytest_llmbench.results.tried_judges import TriedJudge, tried
 from pytest_llmbench.stats import Estimate, share_estimate
 from pytest_llmbench.stats.agreement import krippendorff
 from pytest_llmbench.stats.corrected import corrected_rate
@@ -77,17 +78,19 @@ class Judging:
     calibrated: tuple[Calibrated, ...] = ()
     used: tuple[UsedJudge, ...] = ()
     panels: tuple[UsedPanel, ...] = ()
+    tried: tuple[TriedJudge, ...] = ()
+    """By planted replies, beside the samples of use cases."""
 
     @property
     def is_empty(self) -> bool:
         """Whether nobody judged."""
-        return not (self.calibrated or self.used)
+        return not (self.calibrated or self.used or self.tried)
 
 
 def judging(run: Run) -> Judging:
     """The judges of a run; empty where nobody judged."""
     known = (result.evaluation for result in run.results if result.evaluation is not None)
-    if not any(score.judged for found in known for score in found.scores):
+    if not any(found.labelled or any(score.judged for score in found.scores) for found in known):
         return Judging()
     groups: dict[tuple[str, str, str, str], list[Asked]] = {}
     for asked in (each for case in by_case(run.results) for each in case):
@@ -97,7 +100,7 @@ def judging(run: Run) -> Judging:
     said = {key: _verdicts(asked) for key, asked in groups.items()}
     used = [judge for key, rows in said.items() for judge in _used(key[:3], rows)]
     panels = [_panel(key[:3], rows) for key, rows in said.items() if any(len(row) > 1 for row in rows)]
-    return Judging(calibrated(run), tuple(used), tuple(panels))
+    return Judging(calibrated(run), tuple(used), tuple(panels), tried(run))
 
 
 def _verdicts(asked: Iterable[Asked]) -> list[Mapping[str, Score]]:

@@ -10,13 +10,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from pytest_llmbench.judges.canary import fooled
 from pytest_llmbench.judges.kinship import family, warnings_for
 from pytest_llmbench.judges.standing import shortfall
-from pytest_llmbench.records import JudgeCalibration, Labelled, Run, Score
+from pytest_llmbench.records import JudgeCalibration, Labelled, Run
 from pytest_llmbench.results.asked_samples import Asked, by_case
 from pytest_llmbench.results.held_judges import Calibrated, Counted, HeldJudge, JudgePair, Together
 from pytest_llmbench.results.judge_sentences import sentence_of
+from pytest_llmbench.results.tried_judges import ANSWERED, obeyed
 from pytest_llmbench.stats import Estimate, share_estimate
 from pytest_llmbench.stats.agreement import cohen, constant_baseline, fleiss, krippendorff, observed_agreement
 from pytest_llmbench.stats.bias import group_bias, length_bias, longer_preferred, position_bias
@@ -85,8 +85,7 @@ def records_of(run: Run, at: str) -> list[JudgeCalibration]:
 
 
 def _was_asked(asked: Asked) -> bool:
-    """Whether the judge said anything, usable or not: what was not answered says nothing of it."""
-    return asked.outcome in {"right", "wrong", "unscored"}
+    return asked.outcome in ANSWERED
 
 
 def _calibrated(page: str, rows: Sequence[_Row]) -> Calibrated:
@@ -94,7 +93,7 @@ def _calibrated(page: str, rows: Sequence[_Row]) -> Calibrated:
     pairs = [row for row in rows if row.found.kind == "pair"]
     planted = [row for row in rows if row.found.kind in {"canary", "control"}]
     names = list(dict.fromkeys(row.judge for row in rows))
-    judges = [_held(name, _of(replies, name), _of(pairs, name), _fooled(_of(planted, name))) for name in names]
+    judges = [_held(name, _of(replies, name), _of(pairs, name), obeyed(_of(planted, name))) for name in names]
     judges.sort(key=lambda each: -(each.kappa.value if each.kappa else -2.0))
     return Calibrated(
         rubric=rows[0].found.rubric,
@@ -156,16 +155,6 @@ def _missing(replies: Sequence[Labelled], n: int, kappa: Estimate | None, canari
         return "no labels of single replies, only pairs"
     wanted, told = replies[0], (kappa.value, kappa.low, kappa.high) if kappa else (None, None, None)
     return shortfall(n, *told, labels=wanted.labels_wanted, floor=wanted.kappa_wanted, canaries=canaries)
-
-
-def _fooled(planted: Sequence[Labelled]) -> Counted:
-    """Planted orders that it obeyed; none are counted where nobody knows what it says of the reply without an order."""
-    scores = {kind: [_verdict(each) for each in planted if each.kind == kind] for kind in ("control", "canary")}
-    return (fooled(scores["canary"], scores["control"][0]), len(scores["canary"])) if scores["control"] else (0, 0)
-
-
-def _verdict(found: Labelled) -> Score:
-    return Score(found.kind, passed=found.judged == "pass")
 
 
 def _counted(both: Iterable[tuple[str, str]], label: str) -> Counted:
