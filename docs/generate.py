@@ -35,6 +35,8 @@ from pytest_llmbench.usecases.json_schema import json_schema as usecase_schema
 
 sys.path.insert(0, str(Path(__file__).parent))  # the tests load this file by its path
 from generating.corruptions_page import corruptions_page
+from generating.gates_page import gates_page
+from generating.reports_page import reports_page
 from generating.rubrics_page import rubrics_page
 from generating.tables import schema_sections, table
 from generating.use_case_page import use_case_page
@@ -56,6 +58,8 @@ def pages() -> dict[str, str]:
         "cli.md": _NOTE + cli_page(),
         "metrics.md": _NOTE + metrics_page(),
         "profiles.md": _NOTE + profiles_page(),
+        "reports.md": _NOTE + reports_page(),
+        "gates.md": _NOTE + gates_page(),
         "exit-codes.md": _NOTE + exit_codes_page(),
         "llmbench.schema.json": json.dumps(config.json_schema(), indent=2, ensure_ascii=False) + "\n",
         "usecase.schema.json": json.dumps(usecase_schema(), indent=2, ensure_ascii=False) + "\n",
@@ -143,7 +147,7 @@ def _verb(verb: Verb) -> str:
 _MORE = {
     "report": "The JSON report keeps to [report.schema.json](report.schema.json) and is the lossless one; its format\n"
     "has a version. The CSV has one row per model, quantization and profile, and one per model whose replies were\n"
-    "tested. `-o` makes no folders.",
+    "tested, one per use case and model, and one per gate. `-o` makes no folders.",
     "run": "A switch alone (`--offline`) means true; pytest's own long form wants a value: `--llmbench-offline=true`.",
 }
 """What the table of verbs has no room for."""
@@ -279,7 +283,7 @@ def exit_codes_page() -> str:
         "0 to 5 are pytest's own; 6 (too many warnings) is passed on where pytest gives it. When no test failed\n"
         "plainly, the first that applies of 12, 11, 10 and 13 is the status.\n\n"
         + table(("code", "name", "meaning"), codes)
-        + "\nVerbs other than `run`, `rejudge` and `regate` end with 0, 1, 2 "
+        + "\nVerbs other than `run`, `rejudge`, `regate` and `ab` end with 0, 1, 2 "
         "or 4. A reader that closes the pipe early (`| head`) is no error.\n\n"
         "2 is also how pytest ends when a file cannot be collected; a name that no model has, in\n"
         "`@pytest.mark.models(...)`, is such a case, and nothing was run.\n\n"

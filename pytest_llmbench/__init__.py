@@ -11,8 +11,16 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pytest_llmbench.errors import GroundTruthWarning, InfraError, LlmbenchError, ReplyFormatError, UsageError
+    from pytest_llmbench.errors import (
+        GroundTruthWarning,
+        InconclusiveWarning,
+        InfraError,
+        LlmbenchError,
+        ReplyFormatError,
+        UsageError,
+    )
     from pytest_llmbench.records import Measurement, Reply, Score, Series
+    from pytest_llmbench.results.paired_differences import paired_difference
     from pytest_llmbench.results.pass_rates import pass_rate
     from pytest_llmbench.results.rankings import ranking
     from pytest_llmbench.validators.own import validator
@@ -21,6 +29,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "GroundTruthWarning",
+    "InconclusiveWarning",
     "InfraError",
     "LlmbenchError",
     "Measurement",
@@ -30,6 +39,7 @@ __all__ = [
     "Series",
     "UsageError",
     "__version__",
+    "paired_difference",
     "pass_rate",
     "ranking",
     "validator",
@@ -37,6 +47,7 @@ __all__ = [
 
 _HOMES = {
     **dict.fromkeys(("Measurement", "Reply", "Score", "Series"), "records"),
+    "paired_difference": "results.paired_differences",
     "pass_rate": "results.pass_rates",
     "ranking": "results.rankings",
     "validator": "validators.own",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeGuard
 
 import pytest
 
+from pytest_llmbench import gate_marks
 from pytest_llmbench.asker.caps import caps_of
 from pytest_llmbench.asker.question import Question
 from pytest_llmbench.asker.worst_case import worst_case_of
@@ -173,8 +174,9 @@ def check_models(session: Session, items: Sequence[pytest.Item]) -> None:
     """Refuse a session one of whose tests cannot ask its model. Not at collection: listing tests needs no key.
 
     Raises:
-        pytest.UsageError: the key or the address of a provider is missing.
+        pytest.UsageError: the key or the address of a provider is missing, or a test is marked with what is no gate.
     """
+    gate_marks.check(items)
     askers: dict[str, list[pytest.Item]] = {}
     for item in items:
         for model in asked_models(session, item):

@@ -5,20 +5,25 @@ Imported while the first replies are on their way, because a session's end is wa
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
 
 from pytest_llmbench import endings, reports
+from pytest_llmbench.asker.caps import caps_of
 from pytest_llmbench.display import display_safe
 from pytest_llmbench.errors import ExitCode, LlmbenchError
 from pytest_llmbench.kept_results import KeptResults
-from pytest_llmbench.records import GateResult, Outcome, Run, TestResult
+from pytest_llmbench.records import Outcome, Run, TestResult
 from pytest_llmbench.reports import html_report, terminal
 from pytest_llmbench.reports.view import RunView, view
-from pytest_llmbench.results import case_gates
-from pytest_llmbench.results.gates import evaluate
+from pytest_llmbench.results.baseline_choice import chosen_or_why
+from pytest_llmbench.results.case_gates import Rule
+from pytest_llmbench.results.gating import Rules, gates_of
+from pytest_llmbench.results.summaries import summaries
+from pytest_llmbench.results.trends import trends
 from pytest_llmbench.results.verdict import exit_code
 from pytest_llmbench.session import Session
 from pytest_llmbench.testitems import relative
@@ -62,7 +67,7 @@ class Conclusion:
             told = endings.stopped(known) if stopped else endings.never_told(known, interrupted=interrupted)
             store.save_result(run_id, told)
         run = store.load_run(run_id).current()
-        gates = evaluate(self._session.config.thresholds, run) + self._use_cases_ended(run)
+        gates = gates_of(run, self._rules(run))
         store.save_gates(run_id, gates)
         code = exit_code(
             ExitCode.TESTS_FAILED if stopped else pytest_code,
@@ -77,9 +82,19 @@ class Conclusion:
         self._write_reports(store.as_ended(run))
         return code
 
-    def _use_cases_ended(self, run: Run) -> list[GateResult]:
-        thresholds = self._session.config.thresholds
-        if not any(result.evaluation for result in run.results) and not case_gates.rules_of(thresholds):
+    def _rules(self, run: Run) -> Rules:
+        session = self._session
+        return Rules(
+            gates=session.config.all_gates,
+            pages=self._use_cases_ended(run),
+            max_error_rate=session.settings.max_error_rate,
+            caps_usd=caps_of(session.resolved).named,
+            compared=lambda run: chosen_or_why(session.resolved, run),
+            floors=session.folder,
+        )
+
+    def _use_cases_ended(self, run: Run) -> list[Rule]:
+        if not any(result.evaluation for result in run.results):
             return []
         from pytest_llmbench.evaluations.ending import ended  # noqa: PLC0415 - not in sessions without use cases
 
@@ -97,6 +112,29 @@ class Conclusion:
         except LlmbenchError as error:
             self._say(str(error))
 
+    def _with_trends(self, run: Run, shown: RunView) -> RunView:
+        """The view with how the run's numbers went over the last runs; they are kept for the next ones first."""
+        store = self._session.store
+        try:
+            told = summaries(run, shown.use_cases)
+            store.save_summaries(run.id, told)
+            if "html" in self._session.settings.report:
+                return dataclasses.replace(shown, trends=trends(store, run, told))
+        except LlmbenchError as error:
+            self._say(str(error))
+        return shown
+
+    def tell_junit(self, config: pytest.Config) -> None:
+        """Put the run and its gates into the file of pytest's own `--junitxml`, as properties of its suite."""
+        from _pytest.junitxml import xml_key  # noqa: PLC0415 - pytest has no public way but a fixture's
+
+        if (written := config.stash.get(xml_key, None)) is None or self._finished is None:
+            return
+        from pytest_llmbench.reports.junit_report import run_properties  # noqa: PLC0415 - only where it is written
+
+        for name, value in run_properties(self._finished):
+            written.add_global_property(name, value)
+
     def summarize(self, reporter: pytest.TerminalReporter) -> None:
         """Print the summary, between pytest's own sections."""
         if self._finished is None:
@@ -109,12 +147,14 @@ class Conclusion:
 
     def _write_reports(self, run: Run) -> None:
         self._finished, self._shown = run, view(run)
+        if run.exit_code != ExitCode.INTERRUPTED:
+            self._shown = self._with_trends(run, self._shown)
         folder = self._session.folder / "reports" / run.id
         for fmt in self._session.settings.report:
             if fmt == "none":
                 continue
             try:
-                self._written.append(reports.write(run, fmt, folder / f"report.{fmt}", self._shown))
+                self._written.append(reports.write(run, fmt, folder / reports.file_name(fmt), self._shown))
             except LlmbenchError as error:
                 self._say(str(error))
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from pytest_llmbench.records import Evaluation, Record, TestResult
+from pytest_llmbench.records import Evaluation, GateResult, Record, TestResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,10 @@ class TestContext:
     """Whether its models of this machine run one after the other, so that none is claimed beforehand."""
     evaluation: Evaluation | None = None
     """What has become known of its sample so far."""
+    rules: tuple[Mapping[str, Any], ...] = ()
+    """The gates that it is marked with."""
+    gates: list[GateResult] = field(default_factory=list)
+    """What was decided in it."""
     measurement_ids: list[str] = field(default_factory=list)
     reply_ids: list[str] = field(default_factory=list)
     taken: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -54,7 +59,15 @@ class TestContext:
 
     def begun(self) -> TestResult:
         """What is known of the test while no report has told how it ended; its `outcome` is empty."""
-        return TestResult(self.nodeid, self.key, "", model=self.model, sample=self.sample, evaluation=self.evaluation)
+        return TestResult(
+            self.nodeid,
+            self.key,
+            "",
+            model=self.model,
+            sample=self.sample,
+            evaluation=self.evaluation,
+            rules=self.rules,
+        )
 
     def owner(self) -> str:
         """Who asks now: "" for a fixture that several tests share, else this test."""

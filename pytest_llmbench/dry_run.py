@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from pytest_llmbench import gate_marks
 from pytest_llmbench.ahead import judge_questions, questions, tell_further
 from pytest_llmbench.asker import cassette
 from pytest_llmbench.asker.estimates import Estimate, estimate
@@ -31,7 +32,9 @@ def foreseen(session: Session, items: Sequence[pytest.Item], *, width: int) -> l
 
     Raises:
         UsageError: the cassette or the results database cannot be read.
+        pytest.UsageError: a test is marked with what is no gate.
     """
+    gate_marks.check(items)
     tell_further(session, items)
     planned = [*questions(session, items, at_most=True), *judge_questions(items)]
     remote = [item for item in items if (model := model_of(item)) and session.is_remote(model)]

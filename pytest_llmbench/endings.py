@@ -55,4 +55,5 @@ def _ended(unfinished: TestResult, outcome: Outcome, message: str, category: str
         model=unfinished.model,
         sample=unfinished.sample,
         evaluation=unfinished.evaluation,
+        rules=unfinished.rules,
     )

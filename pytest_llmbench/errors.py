@@ -265,6 +265,10 @@ class GroundTruthWarning(UserWarning):
     """What replies are held against contradicts itself, or is likely not what was meant."""
 
 
+class InconclusiveWarning(UserWarning):
+    """A comparison in a test could not be decided: what it would take stands in the text."""
+
+
 class NoUseCaseWarning(UserWarning):
     """A document happens to have the name of a use case's page."""
 

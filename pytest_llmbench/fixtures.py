@@ -15,6 +15,7 @@ from pytest_llmbench.own_tests import OwnTest
 if TYPE_CHECKING:
     from pytest_llmbench.clients import Model
     from pytest_llmbench.datasets import Dataset
+    from pytest_llmbench.evaluations.baseline_in_test import BaselineInTest
     from pytest_llmbench.evaluations.judge_in_test import JudgeInTest
     from pytest_llmbench.evaluations.marked import CaseInTest
     from pytest_llmbench.records import Measurement, Reply, Sample, Score
@@ -27,7 +28,9 @@ SESSION: pytest.StashKey[Callable[[], Session]] = pytest.StashKey()
 ITEM: pytest.StashKey[pytest.Item] = pytest.StashKey()
 """In `config.stash`: the test of ours that runs now. For fixtures of each test: `request` costs pytest 20 µs a use."""
 
-NAMES = frozenset({"model", "llama_server", "bench", "sample", "reply", "dataset", "usecase", "score", "judge"})
+NAMES = frozenset(
+    {"model", "llama_server", "bench", "sample", "reply", "dataset", "usecase", "score", "judge", "baseline"}
+)
 """What tests may ask us for."""
 
 _ASKED: pytest.StashKey[frozenset[str]] = pytest.StashKey()
@@ -169,6 +172,20 @@ def judge(pytestconfig: pytest.Config) -> JudgeInTest:
 
     session, item = pytestconfig.stash[SESSION](), pytestconfig.stash[ITEM]
     return judge_of(item, session, session.asking().model)
+
+
+@pytest.fixture
+def baseline(pytestconfig: pytest.Config) -> BaselineInTest:
+    """What this branch was on this machine: `assert not baseline.regressions(today, ttft_s="10%", decode_tps="5%")`.
+
+    `today` is a measurement of `bench`, or, in a test of a use case, a score or reply for each of its samples
+    (`pass_rate="3 points"`). The result holds what is worse beyond its margin and beyond chance; what cannot be decided
+    is not in it: it warns (`InconclusiveWarning`) and stands with the run's gates. `llmbench baseline bless` accepts a
+    run as the baseline.
+    """
+    from pytest_llmbench.evaluations.baseline_in_test import BaselineInTest  # noqa: PLC0415 - as above
+
+    return BaselineInTest(pytestconfig.stash[ITEM], pytestconfig.stash[SESSION]())
 
 
 @pytest.fixture

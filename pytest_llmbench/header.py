@@ -23,7 +23,7 @@ def new_run(run_id: str, rootdir: Path, command: Sequence[str], settings: Mappin
     """
     return Run(
         id=run_id,
-        started_at=clock.now().isoformat(timespec="seconds"),
+        started_at=clock.now().isoformat(timespec="milliseconds"),
         finished_at=None,
         exit_code=None,
         host=host.describe(),

@@ -33,7 +33,7 @@ def names(session: Session, test: pytest.Item) -> list[str]:
     if wrong := [name for name in named if not isinstance(name, str)]:
         raise pytest.Collector.CollectError(f"models() takes names, one after the other, not {wrong[0]!r}")
     try:
-        known = [name if session.is_remote(name) else session.local_name(name) for name in named]
+        known = [name if session.is_remote(name) else session.local.known(name) for name in named]
         return list(dict.fromkeys(known))
     except UsageError as error:
         raise pytest.Collector.CollectError(str(error)) from error

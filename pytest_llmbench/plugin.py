@@ -40,6 +40,7 @@ MARKERS = (
     "dataset(path, *, input, expected, id, prompt, media, limit, **options): once per row of a file of samples",
     "usecase(path): once per sample of a use case: the folder of the test's file, or that of the path",
     "judge(*names, rubric, vote): who judges in a test that takes `judge`, and by what; several are a panel",
+    "gate(*rules, model, profile, by, **margins): `pass_rate >= 0.8`; against the baseline `ttft_s='10%'`",
     "exclusive: the test has this machine to itself; every test that uses `bench` is exclusive by itself",
 )
 
@@ -257,8 +258,8 @@ class Hooks:
 
 
 def is_ours(item: pytest.Item) -> bool:
-    """Whether a test asks for one of our fixtures or is marked exclusive."""
-    return bool(fixtures.asked_of_us(item)) or item.get_closest_marker("exclusive") is not None
+    """Whether a test asks for one of our fixtures, or is marked as one of ours."""
+    return bool(fixtures.asked_of_us(item)) or any(item.get_closest_marker(mark) for mark in ("exclusive", "gate"))
 
 
 def _is_dry(config: pytest.Config) -> bool:

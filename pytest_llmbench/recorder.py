@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import cached_property
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_llmbench import garbage
+from pytest_llmbench import garbage, testitems
 from pytest_llmbench.ahead import (
     ask_ahead,
     asked_models,
@@ -42,7 +42,6 @@ from pytest_llmbench.records import ServerSpec, TestResult
 from pytest_llmbench.resolving import resolve
 from pytest_llmbench.results.outcomes import classify
 from pytest_llmbench.session import Session
-from pytest_llmbench.testitems import context_of, judges_of, local_models, message_of, needs_machine, skip
 
 if TYPE_CHECKING:
     from pytest_llmbench.conclusion import Conclusion
@@ -82,9 +81,9 @@ class Recorder:
         try:
             resolved = resolve(config)
             if not is_worker:
-                from pytest_llmbench.asker import cassette
+                from pytest_llmbench.named_files import check
 
-                cassette.check(resolved)
+                check(resolved)
             self.session = Session(resolved, Identity.from_dict(identity), self._say, is_worker=is_worker)
             if not is_worker and (resolved.settings.resume or resolved.settings.rejudge):
                 self.session.choose_run()
@@ -207,14 +206,14 @@ class Recorder:
 
     def begin(self, item: pytest.Item) -> None:
         """From here to `end` what is asked belongs to this test."""
-        self.session.context = self._latest = context_of(item)
+        self.session.context = self._latest = testitems.context_of(item)
 
     def grant(self) -> None:
         """Note that the test starts, and get it what it declared. Comes after skip marks, before its fixtures."""
         context = self.session.context
         if context is not None:
-            context.judges = judges_of(self._config.stash[ITEM], self.session)
-            self.session.grant(needs_machine(context, self.session), lambda: self._declared(context))
+            context.judges = testitems.judges_of(self._config.stash[ITEM], self.session)
+            self.session.grant(testitems.needs_machine(context, self.session), lambda: self._declared(context))
 
     def end(self) -> None:
         try:
@@ -245,9 +244,9 @@ class Recorder:
             return
         error = call.excinfo.value if call.excinfo else None
         if isinstance(error, NotAskedError):
-            skip(report, item.path, error.message)
+            testitems.skip(report, item.path, error.message)
         outcome, category = classify(error, skipped=report.outcome == "skipped", failed=report.failed)
-        message = message_of(error, report)
+        message = testitems.message_of(error, report)
         if error is None and isinstance(item, OwnTest):
             outcome, message = item.ended(report)
         made = [self._made.get(used, ((), ())) for used in fixtures_of(item)]
@@ -261,10 +260,14 @@ class Recorder:
             model=context.model,
             sample=context.sample,
             duration_s=report.duration,
-            measurement_ids=_once(context.measurement_ids, *(measured for measured, _ in made)),
-            reply_ids=_once(context.reply_ids, *(replies for _, replies in made)),
+            measurement_ids=testitems.once(context.measurement_ids, *(measured for measured, _ in made)),
+            reply_ids=testitems.once(context.reply_ids, *(replies for _, replies in made)),
             evaluation=context.evaluation,
+            gates=tuple(context.gates),
+            rules=context.rules,
         )
+        if testitems.is_counted(item, result, error, self.session):
+            report.outcome, report.longrepr = "passed", None
         report.llmbench = result.as_dict()  # type: ignore[attr-defined]
 
     def _tells(self, report: pytest.TestReport) -> bool:
@@ -306,6 +309,7 @@ class Recorder:
             self._results.settle()
             with garbage.left_alone():
                 code = self._conclusion.settle(pytest_code, tests_failed, stopped=stopped)
+                self._conclusion.tell_junit(self._config)
         except LlmbenchError as error:
             self._say(str(error))
             failed_plainly = stopped or self._results.plain_failures(tests_failed) > 0
@@ -362,8 +366,8 @@ class Recorder:
         return self._config.pluginmanager.get_plugin("capturemanager")
 
     def _declared(self, context: TestContext) -> list[ServerSpec]:
-        names = () if context.claims_in_turn else local_models(context, self.session)
-        return [self.session.spec(name) for name in names]
+        names = () if context.claims_in_turn else testitems.local_models(context, self.session)
+        return [self.session.local.spec(name) for name in names]
 
     def _attach_crash(self, report: pytest.TestReport) -> None:
         """A worker died: the test it was on, or was about to begin, is an infra error, if it was ours."""
@@ -392,7 +396,3 @@ class Recorder:
                 reporter.write_line(f"llmbench: {terminal_safe(text)}", yellow=True)
             elif sys.__stderr__ is not None:  # nobody sees what an xdist worker's reporter writes
                 print(f"llmbench: {terminal_safe(text)}", file=sys.__stderr__, flush=True)
-
-
-def _once(*several: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(each for some in several for each in some))

@@ -289,14 +289,14 @@ def open_model(session: Session, name: str, *, role: str = "subject") -> ServedM
     target = session.target(name)
     if target is None and session.rejudges and role == "subject":
         return TakenModel(session, name)
-    return ApiModel(session, target, role) if target else LocalModel(session, session.spec(name), role)
+    return ApiModel(session, target, role) if target else LocalModel(session, session.local.spec(name), role)
 
 
 def local_model(session: Session, name: str, **settings: Any) -> LocalModel | TakenModel:
     """A local model with a server of these settings."""
     if session.rejudges:
-        return TakenModel(session, session.local_name(name))
-    return LocalModel(session, session.spec(name, **settings))
+        return TakenModel(session, session.local.known(name))
+    return LocalModel(session, session.local.spec(name, **settings))
 
 
 def run_bench(
@@ -328,7 +328,7 @@ def run_bench(
     load = chosen.planned({**_defaults(session, profile, demo), **chosen.given(choices)})
     if isinstance(model, str):
         model = open_model(session, model)
-    _refuse_beside_a_budget(session, model)
+    refuse_beside_a_budget(session, model)
     with _fitted(model, chosen.needs(load)) as subject:
         measured = measure(
             subject,
@@ -337,6 +337,7 @@ def run_bench(
             session.book,
             grade=partial(graded, rules=session.config),
             client_error=lambda: session.client_error,
+            anchor_s=lambda: session.anchor_s,
             owner=session.measurement_owner(),
         )
     if session.context is not None:
@@ -358,8 +359,12 @@ def _refuse_unmeasurable(session: Session, profile: str, profiles: Collection[st
         )
 
 
-def _refuse_beside_a_budget(session: Session, model: ServedModel) -> None:
-    """Measurements of speed do not go through the asker, which alone counts what calls cost."""
+def refuse_beside_a_budget(session: Session, model: ServedModel) -> None:
+    """Measurements of speed do not go through the asker, which alone counts what calls cost.
+
+    Raises:
+        UsageError: the model may cost money, and there is a budget.
+    """
     if not isinstance(model, ApiModel) or (model.target.is_local and not model.target.price.known):
         return
     from pytest_llmbench.asker.opening import budget_of  # noqa: PLC0415 - xdist's workers ask through another process

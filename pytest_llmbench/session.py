@@ -26,13 +26,13 @@ from pytest_llmbench.contexts import Identity, TestContext
 from pytest_llmbench.datasets import Datasets
 from pytest_llmbench.errors import UsageError
 from pytest_llmbench.http import Deadlines
+from pytest_llmbench.local_models import LocalModels
 from pytest_llmbench.providers.targets import Providers
-from pytest_llmbench.records import Host, ModelFile, ServerInfo, ServerSpec, Target, TestResult
+from pytest_llmbench.records import Host, ServerInfo, ServerSpec, Target, TestResult
 
 if TYPE_CHECKING:
     from pytest_llmbench.asker.remote import Watch
     from pytest_llmbench.bench import Book
-    from pytest_llmbench.models.model_store import ModelStore
     from pytest_llmbench.servers.claims import Supervisor
     from pytest_llmbench.servers.machine import MachineLock
     from pytest_llmbench.store import Store
@@ -105,13 +105,6 @@ class Session:
         return "store" in self.__dict__
 
     @cached_property
-    def models(self) -> ModelStore:
-        from pytest_llmbench.models.model_store import ModelStore, default_folder
-
-        folder = self.resolved.models_dir or default_folder()
-        return ModelStore(folder, self.config.models, offline=self.settings.offline, lock=self.resolved.lock_path)
-
-    @cached_property
     def host(self) -> Host:
         from pytest_llmbench.servers import host
 
@@ -174,6 +167,17 @@ class Session:
         return calibrate().as_dict() if self.settings.calibrate else {}
 
     @cached_property
+    def anchor_s(self) -> float | None:
+        """How long a fixed piece of work takes on this machine now, timed once a session; None where not wanted."""
+        from pytest_llmbench.anchor import anchor
+
+        return anchor() if self.settings.calibrate else None
+
+    @cached_property
+    def local(self) -> LocalModels:
+        return LocalModels(self.resolved, lambda: self.host, self.providers.unknown, self.say)
+
+    @cached_property
     def providers(self) -> Providers:
         return Providers(self.resolved)
 
@@ -227,39 +231,6 @@ class Session:
         s = self.settings
         is_asked = not (s.replay or s.batch or s.dry_run or (self.rejudges and role == "subject"))
         return self._probes.known(target, request) if is_asked else target
-
-    def spec(self, name: str, **choices: Any) -> ServerSpec:
-        """The server for a local model: the run's settings, overridden by `choices`.
-
-        Raises:
-            UnknownModelError: nobody knows the name; near names are offered.
-            ModelFileError: its file cannot be had.
-            UsageError: a choice is no field of `ServerSpec`.
-        """
-        from pytest_llmbench.servers.choices import check_choices, with_choices
-
-        check_choices(choices)
-        s = self.settings
-        threads = s.threads or max(1, (self.host.physical_cores or 2) - 1)
-        base = ServerSpec(self.model_file(name), s.context, threads, gpu_layers=s.gpu_layers, engine=s.engine)
-        return with_choices(base, choices)
-
-    def model_file(self, name: str) -> ModelFile:
-        """The file of a local model, fetched where it is missing."""
-        return self.models.ensure(self.local_name(name), announce=self.say)
-
-    def local_name(self, name: str) -> str:
-        """A local model's name as its store knows it.
-
-        Raises:
-            UnknownModelError: nobody knows it.
-        """
-        try:
-            return self.models.check_name(name)
-        except UsageError as error:
-            if "/" in name:
-                error.hint += f"; {self.providers.unknown(name)}"
-            raise
 
     def grant(self, needs_machine: bool, specs: Callable[[], Sequence[ServerSpec]]) -> None:
         """Note that the test of the context starts, and get it the machine and its declared servers, all or nothing."""

@@ -58,6 +58,8 @@ class Settings:
     models: tuple[str, ...]
     judge: tuple[str, ...]
     calibrations: str
+    baselines: str
+    baseline: str
     keep_calibrations: bool
     judge_canaries: bool
     lint: str

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from pytest_llmbench.contexts import TestContext
 from pytest_llmbench.fixtures import asked_of_us
+from pytest_llmbench.gate_marks import gates_of
 from pytest_llmbench.own_tests import OwnTest
-from pytest_llmbench.records import Sample
+from pytest_llmbench.records import Outcome, Sample, TestResult
 from pytest_llmbench.redaction import redact
+from pytest_llmbench.results.under_gates import is_counted_row
 from pytest_llmbench.session import Session
 
 MESSAGE_LIMIT = 4000
@@ -31,6 +34,7 @@ def context_of(item: pytest.Item) -> TestContext:
         use_case=item.use_case if isinstance(item, OwnTest) else "",
         claims_in_turn=isinstance(item, OwnTest) and item.claims_in_turn,
         evaluation=item.blank() if isinstance(item, OwnTest) else None,
+        rules=tuple(gate.model_dump(exclude_defaults=True) for gate in gates_of(item)),
     )
 
 
@@ -104,6 +108,25 @@ def judges_of(item: pytest.Item, session: Session) -> tuple[str, ...]:
     return judges_of(item, session, judge="judge" in asked_of_us(item))
 
 
+def is_counted(item: pytest.Item, result: TestResult, error: BaseException | None, session: Session) -> bool:
+    """Whether a gate counts a test, as a wrong sample: then it fails nothing by itself.
+
+    Args:
+        item: the test; those that no function stands behind know by themselves.
+        result: how it ended.
+        error: what it raised.
+        session: this process's.
+    """
+    is_of_reply = bool(session.asking().asked & {"reply", "score"}) and not isinstance(item, OwnTest)
+    if error is None or result.outcome != Outcome.WRONG or result.phase != "call" or not is_of_reply:
+        return False
+    if item.get_closest_marker("usecase") is None:
+        return is_counted_row(result, gates_of(item))
+    from pytest_llmbench.evaluations.marked import is_counted  # noqa: PLC0415 - not in sessions without use cases
+
+    return is_counted(item, session)
+
+
 def skip(report: pytest.TestReport, path: Path, why: str) -> None:
     """Have pytest count a test as skipped."""
     report.outcome = "skipped"
@@ -131,3 +154,8 @@ def relative(path: Path, root: Path | None = None) -> Path:
         return path.relative_to(root or Path.cwd())
     except ValueError:
         return path
+
+
+def once(*several: Iterable[str]) -> tuple[str, ...]:
+    """Each of several lists' entries once, in their order."""
+    return tuple(dict.fromkeys(each for some in several for each in some))

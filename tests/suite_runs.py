@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_llmbench.records import Run
+from pytest_llmbench.records import GateResult, Run
 from pytest_llmbench.store import Store
 
 
@@ -16,6 +16,16 @@ def stored_run(pytester: pytest.Pytester, name: str = "last") -> Run:
         return store.load_run(name)
     finally:
         store.close()
+
+
+def declared(run: Run) -> list[GateResult]:
+    """What the gates decided that somebody declared; without those that hold in every run."""
+    return [gate for gate in run.gates if gate.evidence.kind not in {"error_rate", "budget"}]
+
+
+def gates(pytester: pytest.Pytester) -> list[GateResult]:
+    """As `declared`, of the last run."""
+    return declared(stored_run(pytester))
 
 
 def outcomes(run: Run) -> dict[str, str]:

@@ -148,7 +148,7 @@ def test_the_example_is_valid_with_every_line_uncommented():
     found = config.parse(body)
     assert found.models
     assert found.servers
-    assert found.thresholds
+    assert [gate.metric for gate in found.gates] == ["pass_rate", "ttft_s", "ttft_s", "decode_tps"]
     assert found.ratings
     assert found.grades
     assert set(found.defaults) == {option.name for option in OPTIONS if not refusal(option, in_yaml=True)}

@@ -30,6 +30,7 @@ def generator() -> ModuleType:
         "cli.md",
         "metrics.md",
         "exit-codes.md",
+        "gates.md",
         "llmbench.schema.json",
         "usecase.schema.json",
         "report.schema.json",

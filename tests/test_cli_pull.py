@@ -108,7 +108,7 @@ def test_a_test_run_says_what_it_fetches(hub: Hub, tmp_path: Path) -> None:
     said: list[str] = []
     for _ in range(2):
         session = Session(config.resolve({}, os.environ, {}, tmp_path), Identity("run", os.getpid()), said.append)
-        assert session.model_file("mine").name == "mine:Q8_0"
+        assert session.local.file("mine").name == "mine:Q8_0"
     assert said == ["fetching the model mine:Q8_0 from hf:org/repo/mine.gguf"]
     assert "mine:Q8_0" in (tmp_path / "llmbench.lock").read_text()
 

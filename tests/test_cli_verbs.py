@@ -76,7 +76,7 @@ def test_the_overview_names_every_verb(capsys):
     [
         (["modles", "list"], "there is no `llmbench modles`; did you mean 'models'?"),
         (["models", "lst"], "there is no `llmbench models lst`; did you mean 'list'?"),
-        (["xyzzy"], "models, prompt, questions, regate, rejudge, report, run, runs, usecase"),
+        (["xyzzy"], "models, power, prompt, questions, regate, rejudge, report, run, runs, usecase"),
         (["models"], "required: VERB"),
         ([], "required: VERB"),
         (["report"], "required: RUN"),

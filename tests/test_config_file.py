@@ -84,11 +84,11 @@ def test_a_frozen_configuration_cannot_be_changed():
         ),
         (
             "thresholds:\n- {metric: ttft_s}",
-            "llmbench.yaml:2: thresholds[0]: needs exactly one of min and max, not neither",
+            "llmbench.yaml:2: thresholds[0]: needs exactly one of min, max and regression, not none",
         ),
         (
             "thresholds:\n- {metric: ttft_s, min: 1, max: 2}",
-            "llmbench.yaml:2: thresholds[0]: needs exactly one of min and max, not both",
+            "llmbench.yaml:2: thresholds[0]: needs exactly one of min, max and regression, not min and max",
         ),
         (
             "thresholds: [{metric: ttft_s, max: 1, statistic: p90}]",

@@ -9,8 +9,9 @@ import signal
 import pytest
 from calibration_suites import calibration, copied_example, judged_shop, labels
 from sklearn.metrics import accuracy_score, cohen_kappa_score, recall_score
-from suite_runs import report_folder, stored_run
+from suite_runs import declared, gates, report_folder, stored_run
 
+from pytest_llmbench.cli import main
 from pytest_llmbench.records import JudgeCalibration, Run
 from pytest_llmbench.results.held_judges import HeldJudge
 from pytest_llmbench.results.judging import calibrated
@@ -74,7 +75,7 @@ def test_a_calibration_decides_whether_a_gate_fails(pytester: pytest.Pytester) -
     calibration(folder, rows=labels())
     before = pytester.runpytest_inprocess("shop")
     assert before.ret == 0, before.stdout.str()
-    [gate] = stored_run(pytester).gates
+    [gate] = gates(pytester)
     assert (gate.verdict, "no calibration" in gate.reason) == ("fail (advisory)", True)
     assert pytester.runpytest_inprocess("labels", "--llmbench-keep-calibrations=true").ret == 0
     [record] = kept(pytester)
@@ -82,14 +83,14 @@ def test_a_calibration_decides_whether_a_gate_fails(pytester: pytest.Pytester) -
     counts = pytester.runpytest_inprocess("shop")
     assert counts.ret == 10, counts.stdout.str()
     run = stored_run(pytester)
-    assert [gate.verdict for gate in run.gates] == ["fail"]
+    assert [gate.verdict for gate in declared(run)] == ["fail"]
     assert run.results[0].evaluation is not None
     assert run.results[0].evaluation.scores[0].details["calibration"]["run"] == record.run
     page = pytester.path / "shop" / "answers.md"
     page.write_text(page.read_text().replace("in whatever words", "in the same words"))
     edited = pytester.runpytest_inprocess("shop")
     assert edited.ret == 0, edited.stdout.str()
-    assert "of another version of the rubric" in stored_run(pytester).gates[0].reason
+    assert "of another version of the rubric" in gates(pytester)[0].reason
 
 
 @pytest.mark.parametrize(
@@ -240,3 +241,11 @@ def test_a_broken_record_is_told_before_anything_is_asked(pytester: pytest.Pytes
     result = pytester.runpytest_inprocess("shop")
     assert result.ret == 2
     result.stdout.fnmatch_lines(["*bad.json is no calibration of a judge*"])
+
+
+def test_a_calibration_is_no_failure_when_it_is_decided_again(pytester: pytest.Pytester) -> None:
+    """That a judge errs is what was to be found out: `regate` ends as the run did."""
+    calibration(pytester.path, rows=labels(), judges="demo/judge-lenient")
+    assert pytester.runpytest_subprocess("answers.calibration.yaml").ret == 0
+    assert any(result.outcome == "wrong" for result in stored_run(pytester).results)
+    assert main(["regate", "last", "--rootdir", str(pytester.path)]) == 0

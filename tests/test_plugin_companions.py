@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from suite_runs import outcomes, stored_run
+from suite_runs import declared, gates, outcomes, stored_run
 
 from pytest_llmbench.demo import Answer, ChatBody, DemoProvider, Failure
 
@@ -95,7 +95,7 @@ def suite(pytester: pytest.Pytester, companions: Path, monkeypatch: pytest.Monke
     pytester.makepyfile(test_all=SUITE)
     with DemoProvider(react) as provider:
         pytester.path.joinpath("llmbench.yaml").write_text(
-            f"servers:\n  lab: {{url: '{provider.url}'}}\nthresholds:\n- {{metric: decode_tps, min: 0.001}}\n"
+            f"servers:\n  lab: {{url: '{provider.url}'}}\ngates:\n- {{metric: decode_tps, min: 0.001, by: value}}\n"
         )
         yield pytester
 
@@ -130,7 +130,7 @@ def test_companions_change_nothing(suite: pytest.Pytester, companion: str, worke
     stored = stored_run(suite)
     assert outcomes(stored) == OUTCOMES
     assert [(m.model, len(m.repetitions)) for m in stored.measurements] == [("lab/m", 4)]
-    assert [gate.verdict for gate in stored.gates] == ["pass"]
+    assert [gate.verdict for gate in declared(stored)] == ["pass"]
     assert len(stored.replies) == REPLIES
     assert stored.exit_code == 1
 
@@ -170,7 +170,7 @@ def test_stopping_early_leaves_the_rest_unasked(suite: pytest.Pytester, workers:
 def test_maxfail_counts_as_pytest_does(suite: pytest.Pytester, workers: str) -> None:
     """The second failure ends the run; the exit code is that of failed tests."""
     assert run(suite, "-n", workers, "--maxfail=2").ret == 1
-    assert [gate.verdict for gate in stored_run(suite).gates] == ["pass"]
+    assert [gate.verdict for gate in gates(suite)] == ["pass"]
 
 
 def test_a_selection_stores_what_was_selected(suite: pytest.Pytester) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from suite_runs import report_folder, stored_run
+from suite_runs import gates, report_folder, stored_run
 from usecase_suites import asked, page, provider, usecase
 
 from pytest_llmbench.demo import Answer
@@ -107,7 +107,7 @@ def test_gates_go_by_the_clean_samples(pytester: pytest.Pytester, metric: str, c
     with provider(pytester.path):
         result = pytester.runpytest_subprocess("shout")
     assert result.ret == code, result.stdout.str()
-    [gate] = stored_run(pytester).gates
+    [gate] = gates(pytester)
     assert gate.verdict == ("fail" if code else "pass")
     assert metric in gate.gate
 

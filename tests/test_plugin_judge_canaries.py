@@ -8,7 +8,7 @@ import signal
 
 import pytest
 from judge_suites import calls, court, judged_reply, judged_usecase, loud, obedient, verdict
-from suite_runs import report_folder, stored_run
+from suite_runs import declared, report_folder, stored_run
 
 from pytest_llmbench.demo import Answer, DemoProvider
 from pytest_llmbench.records import Run
@@ -52,7 +52,7 @@ def test_each_judge_of_a_panel_is_tried_and_the_one_that_obeys_is_told(pytester:
     shown = json.loads(folder.joinpath("report.json").read_text())
     [table] = shown["use_cases"]
     assert [(row["model"], row["n"]) for row in table["rows"]] == [("lab/m", 3)]
-    assert (len(run.gates), {row["model"]: row["n"] for row in shown["asked"] if row["n"]}) == (1, {"lab/m": 3})
+    assert (len(declared(run)), {row["model"]: row["n"] for row in shown["asked"] if row["n"]}) == (1, {"lab/m": 3})
     assert [judge["passed"] + judge["failed"] for judge in shown["judging"]["used"]] == [3, 3]
     assert len(folder.joinpath("report.samples.csv").read_text().splitlines()) == 4
     for said in (result.stdout.str(), *(folder.joinpath(name).read_text() for name in ("report.html", "report.md"))):

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 from judge_suites import calls, court, judged_reply, judged_usecase, loud, verdict
-from suite_runs import stored_run
+from suite_runs import declared, stored_run
 
 from pytest_llmbench.demo import Answer
 
@@ -197,7 +197,7 @@ def test_only_judges_that_count_fail_anything(
     assert result.ret == code, result.stdout.str()
     run = stored_run(pytester)
     assert {each.outcome for each in run.results} == {"wrong"}
-    assert [gate.verdict for gate in run.gates] == ([verdict_told] if verdict_told else [])
+    assert [gate.verdict for gate in declared(run)] == ([verdict_told] if verdict_told else [])
     if "validators" not in front and "binding" not in front:
         assert all("lab/j only advises (no calibration)" in each.message for each in run.results)
 

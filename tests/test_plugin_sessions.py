@@ -6,7 +6,7 @@ import sqlite3
 from contextlib import closing
 
 import pytest
-from suite_runs import outcomes, stored_run
+from suite_runs import declared, gates, outcomes, stored_run
 
 from pytest_llmbench.demo import Answer, DemoProvider, Failure
 
@@ -282,7 +282,7 @@ def test_on_resume_an_outdated_measurement_neither_gates_nor_shows_and_the_reaso
     (now,) = run.current().measurements
     assert now.settings["output_tokens"] == 5
     assert any("output_tokens: 4 → 5" in note for note in now.notes)
-    assert len(run.gates) == 1
+    assert len(declared(run)) == 1
 
 
 def test_a_measurement_that_broke_off_passes_no_gate(pytester: pytest.Pytester) -> None:
@@ -294,7 +294,7 @@ def test_a_measurement_that_broke_off_passes_no_gate(pytester: pytest.Pytester) 
     with DemoProvider(fails_at_the_third) as provider:
         lab(pytester, provider.url)
         pytester.runpytest_subprocess("-k", "bench", "--llmbench-max-error-rate=1")
-    assert [gate.verdict for gate in stored_run(pytester).gates] == ["inconclusive"]
+    assert [gate.verdict for gate in gates(pytester)] == ["inconclusive"]
 
 
 def test_a_model_named_twice_is_tested_once(pytester: pytest.Pytester) -> None:

@@ -6,12 +6,12 @@ from collections import Counter
 
 import pytest
 from judge_suites import court, judged_usecase
-from suite_runs import stored_run
+from suite_runs import declared, gates, stored_run
 from usecase_suites import asked, echo, provider, usecase
 
 from pytest_llmbench.demo import Answer
 
-GATE = "validators: [exact]\ngates: [{metric: pass_rate, min: 0.5}]"
+GATE = "validators: [exact]\ngates: [{metric: pass_rate, min: 0.5, by: value}]"
 AHEAD = 8
 """Replies that are asked for ahead of the tests."""
 
@@ -35,7 +35,7 @@ def test_once_a_gate_passes_whatever_comes_no_sample_is_asked(pytester: pytest.P
     result.stdout.fnmatch_lines(
         ["*40 samples*", "*20 asked*", "*20 samples: not asked*", "*the gate is decided: 20 of 40 samples were enough*"]
     )
-    [gate] = stored_run(pytester).gates
+    [gate] = gates(pytester)
     assert (gate.verdict, gate.n) == ("pass", 20)
 
 
@@ -47,7 +47,7 @@ def test_once_a_gate_fails_whatever_comes_it_fails(pytester: pytest.Pytester) ->
         result = pytester.runpytest_subprocess("shout", "--llmbench-stop-early", "true")
     assert result.ret == 10, result.stdout.str()
     run = stored_run(pytester)
-    found = {gate.model: (gate.verdict, gate.n) for gate in run.gates}
+    found = {gate.model: (gate.verdict, gate.n) for gate in declared(run)}
     assert found["lab/n"] == ("pass", 20)
     verdict, n = found["lab/m"]
     assert verdict == "fail"
@@ -70,11 +70,13 @@ def test_a_gate_near_its_limit_takes_all_samples(pytester: pytest.Pytester) -> N
 def test_a_judge_that_only_advises_does_not_end_it_with_a_failure(pytester: pytest.Pytester) -> None:
     """Its word alone fails no gate, but what else is told may: that is open as long as nothing else is told."""
     judged_usecase(
-        pytester.path, 12, "judge: lab/j\nvalidators: [exact]\ngates: [{metric: pass_rate, min: 0.9}]\nstop: samples"
+        pytester.path,
+        12,
+        "judge: lab/j\nvalidators: [exact]\ngates: [{metric: pass_rate, min: 0.9, by: value}]\nstop: samples",
     )
     with court(pytester.path, j=lambda _: Answer('{"criteria": {"rubric": {"reason": "It is not.", "holds": false}}}')):
         result = pytester.runpytest_subprocess("shout")
-    [gate] = stored_run(pytester).gates
+    [gate] = gates(pytester)
     assert gate.verdict == "fail (advisory)", result.stdout.str()
     assert outcomes(pytester)["wrong"] == 11
 
@@ -85,6 +87,7 @@ def test_a_judge_that_only_advises_does_not_end_it_with_a_failure(pytester: pyte
         ("validators: [exact]", (), "there is no gate on it"),
         ("gates: [{metric: score, min: 0.5}]", (), "the gate of score is decided by all of them"),
         (GATE, ("--llmbench-corrupt", "casing"), "damaged inputs"),
+        (f"{GATE}\ndata: {{slices: [document]}}", (), "samples of one document"),
     ],
 )
 @pytest.mark.slow
@@ -92,7 +95,7 @@ def test_where_samples_cannot_be_left_out_the_reason_is_told(
     pytester: pytest.Pytester, front: str, arguments: tuple[str, ...], told: str
 ) -> None:
     """All are asked then."""
-    usecase(pytester.path, 6, f"{front}\nstop: samples")
+    usecase(pytester.path, 6, f"{front}\nstop: samples", document=lambda n: f"d{n // 3}")
     with provider(pytester.path):
         result = pytester.runpytest_subprocess("shout", *arguments)
     assert told in result.stdout.str() + result.stderr.str()

@@ -32,12 +32,23 @@ def _rows(run: Run) -> list[dict[str, str]]:
 
 def test_there_is_one_row_per_model_quantization_and_profile() -> None:
     """Numbers unrounded, in the units that the column names say."""
-    first, second, third = _rows(report_runs.mixed_run())
+    first, second, third, *gates = _rows(report_runs.mixed_run())
     assert (first["model"], first["quant"], first["profile"]) == ("smollm2-135m", "Q4_1", "interactive")
     assert float(first["ttft_p50_s"]) == report_runs.mixed_run().measurements[0].series("ttft_s").p50
     assert second["requantized_from"] == "Q4_K_M"
     assert third["model"] == "lab/llama-3.2:3b"
     assert {row["failed_attempts"] for row in (first, second, third)} == {"1"}
+    assert {row["profile"] for row in gates} == {"gate"}
+
+
+def test_a_gate_has_a_row_with_its_verdict_and_its_numbers() -> None:
+    """In columns of their own; the model's stands beside them."""
+    run = report_runs.mixed_run()
+    rows = [row for row in _rows(run) if row["profile"] == "gate"]
+    assert [(row["gate"], row["gate_verdict"], row["model"]) for row in rows] == [
+        (gate.gate, gate.verdict, gate.model) for gate in run.gates
+    ]
+    assert [row["gate_value"] for row in rows] == ["" if gate.value is None else str(gate.value) for gate in run.gates]
 
 
 def test_what_was_not_measured_is_an_empty_cell() -> None:

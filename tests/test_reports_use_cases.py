@@ -94,6 +94,7 @@ def test_wrong_samples_under_gates_that_pass_are_no_remark(verdict: str, word: s
     run = dataclasses.replace(run, results=results, gates=(gate,))
     assert any(result.outcome == Outcome.WRONG for result in run.results)
     assert view(run).verdict.word == word
+    assert view(dataclasses.replace(run, settings={"inconclusive": "pass"})).verdict.word == "passed"
 
 
 def test_markdown_has_tables_that_a_renderer_reads_as_tables() -> None:
@@ -154,8 +155,9 @@ def test_a_row_of_the_csv_report_tells_a_model_of_a_use_case() -> None:
     assert (mini["cost_per_sample_usd"], mini["calls_of_unknown_cost"]) == ("", "12")
     short = next(row for row in cases if row["prompt"] == "short")
     assert (short["prompt_mode"], short["pass_rate_share"], short["trials"]) == ("optimized", "", "1")
-    assert csv_report.COLUMNS[-25] == "use_case"
-    assert csv_report.COLUMNS[-11] == "corruption"
+    assert csv_report.COLUMNS[-40] == "use_case"
+    assert csv_report.COLUMNS[-26] == "corruption"
+    assert csv_report.COLUMNS[-15] == "gate"
 
 
 def test_the_csv_of_samples_has_a_row_for_every_sample_and_model() -> None:

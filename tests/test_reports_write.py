@@ -28,7 +28,7 @@ def test_the_written_files_can_be_read_by_others(tmp_path: Path) -> None:
     run = report_runs.mixed_run()
     assert json.loads(reports.write(run, "json", tmp_path / "r.json").read_text())["run"]["id"] == run.id
     with reports.write(run, "csv", tmp_path / "r.csv").open(newline="") as file:
-        assert len(list(csv.reader(file))) == 1 + len(run.measurements)
+        assert len(list(csv.reader(file))) == 1 + len(run.measurements) + len(run.gates)
 
 
 def test_an_unknown_format_offers_the_near_one(tmp_path: Path) -> None:

@@ -8,11 +8,12 @@ import pytest
 import report_runs
 from report_use_cases import result
 
-from pytest_llmbench.config import Threshold
+from pytest_llmbench.config import Gate
 from pytest_llmbench.records import Evaluation, Outcome, Run, TestResult
 from pytest_llmbench.reports.robust_words import robust_cells
 from pytest_llmbench.reports.view import view
-from pytest_llmbench.results.case_gates import Rule, evaluate
+from pytest_llmbench.results.case_gates import Rule, findings
+from pytest_llmbench.results.deciding import decided
 from pytest_llmbench.results.use_cases import tables
 from pytest_llmbench.stats import paired_binary, wilson
 
@@ -120,14 +121,14 @@ def test_robustness_of_several_corruptions_counts_each_sample_once():
 def test_a_gate_may_ask_for_robustness(least, verdict):
     """Held against the interval like any rate; a gate of the pass rate knows no damage."""
     told = [each for at in range(60) for each in both(f"s{at}", RIGHT, WRONG if at % 6 == 0 else RIGHT)]
-    rules = [Rule("*", Threshold(metric="robustness", min=least)), Rule("*", Threshold(metric="pass_rate", min=0.9))]
-    found = evaluate(rules, run_of(*told))
+    rules = [Rule("*", Gate(metric="robustness", min=least)), Rule("*", Gate(metric="pass_rate", min=0.9))]
+    found = decided(findings(rules, run_of(*told)))
     assert [gate.verdict for gate in found] == [verdict, "pass"]
 
 
 def test_a_gate_of_robustness_without_damage_is_inconclusive():
     """Nothing was asked that it could go by."""
-    [gate] = evaluate([Rule("*", Threshold(metric="robustness", min=0.5))], run_of(one("a", RIGHT)))
+    [gate] = decided(findings([Rule("*", Gate(metric="robustness", min=0.5))], run_of(one("a", RIGHT))))
     assert gate.verdict == "inconclusive"
 
 
@@ -145,6 +146,6 @@ def test_a_judge_that_only_advises_fails_no_gate_of_robustness(advised, verdict)
     judged = [
         dataclasses.replace(each, evaluation=dataclasses.replace(each.evaluation, advised=advised)) for each in told
     ]
-    rule = Rule("shout", Threshold(metric="robustness", min=0.9))
-    [gate] = evaluate([rule], run_of(*judged))
+    rule = Rule("shout", Gate(metric="robustness", min=0.9))
+    [gate] = decided(findings([rule], run_of(*judged)))
     assert gate.verdict == verdict

@@ -307,3 +307,16 @@ def test_models_are_best_for_their_price_and_speed() -> None:
     ]
     [table] = tables(a_run(made, replies))
     assert {row.model: row.on_cost_front for row in table.rows} == {dear: False, cheap: True}
+
+
+def test_samples_of_one_document_count_for_what_they_tell() -> None:
+    """Five documents with eight questions each, all right or all wrong: surer of neither than of five."""
+    made = [
+        one(str(n), Outcome.RIGHT if n // 8 != 2 else Outcome.WRONG, slices={"document": f"{n // 8}"})
+        for n in range(40)
+    ]
+    found = only_row(a_run(made)).pass_rate
+    assert found is not None
+    assert found.low is not None
+    assert (found.value, found.n) == (0.8, 40)
+    assert found.low < wilson(4, 5).low < wilson(32, 40).low

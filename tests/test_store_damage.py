@@ -71,6 +71,7 @@ def test_a_sound_database_is_told_so_and_left_alone(path: Path) -> None:
         "batch_questions": 0,
         "repetitions": 60,
         "monitor_samples": 0,
+        "summaries": 0,
     }
     assert found.unfinished_runs == ("run-1",)
     assert (found.journal_mode, found.journal_bytes, found.size_bytes) == ("wal", 0, len(before))
@@ -149,7 +150,7 @@ def test_what_is_no_database_is_a_problem(path: Path, content: bytes, problem: s
 def test_another_programs_database_and_a_newer_format_are_problems(path: Path) -> None:
     with closing(sqlite3.connect(path)) as plain, plain:
         plain.execute("UPDATE alembic_version SET version_num = '0999'")
-    assert check(path).problems == ("it has format 0999, this version of pytest-llmbench reads formats up to 0005",)
+    assert check(path).problems == ("it has format 0999, this version of pytest-llmbench reads formats up to 0007",)
     with closing(sqlite3.connect(path)) as plain, plain:
         plain.execute("PRAGMA application_id = 17")
     assert check(path).problems == ("it is an SQLite database, but not one of pytest-llmbench",)

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 import store_samples as samples
 
+from pytest_llmbench import clock
 from pytest_llmbench.errors import UsageError
+from pytest_llmbench.header import new_run
 from pytest_llmbench.store import Store
 
 IDS = ("20250101-aaaa", "20250102-bbbb", "20250102-bccc")
@@ -108,3 +110,13 @@ def test_removing_an_unknown_run_removes_nothing(store: Store) -> None:
     with pytest.raises(UsageError, match="near ones"):
         store.remove_run("20250101-aaaX")
     assert len(store.runs()) == 3
+
+
+def test_the_last_of_two_runs_that_began_within_a_second_is_the_later(tmp_path: Path) -> None:
+    """Their ids end by chance; the time they bear tells them apart."""
+    store = Store.open(tmp_path / "results.db")
+    for run_id in ("20250101-000000-ffffff", "20250101-000000-000000"):
+        store.ensure_run(new_run(run_id, tmp_path, ["pytest"], {}))
+        clock.sleep(0.002)
+    assert store.load_run("last").id == "20250101-000000-000000"
+    store.close()

@@ -106,7 +106,7 @@ def test_a_folder_with_any_name_is_a_use_case_with_a_plain_one(tmp_path):
         ("output: {schema: /etc/passwd}", 2, "output.schema: '/etc/passwd' is not relative"),
         ("validators:\n  - exakt", 3, "did you mean 'exact'?"),
         ("validators:\n  - exact\n  - regex: '('", 4, "validators[1]"),
-        ("gates:\n  - {metric: ttft_s}", 3, "gates[0]: needs exactly one of min and max"),
+        ("gates:\n  - {metric: ttft_s}", 3, "gates[0]: needs exactly one of min, max and regression"),
         ("data: {files: ../other}", 2, "data.files: '../other' leads out of the folder"),
         ("data: {files: '../*.jsonl'}", 2, "leads out of the folder"),
         ("data: {files: C:/x}", 2, "is not relative"),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
 import secrets
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+import psutil
 
 from pytest_llmbench import clock, config
 from pytest_llmbench.clients import Endpoint
@@ -55,10 +56,12 @@ def serving(command: Sequence[str]) -> Iterator[tuple[Endpoint, int]]:
 
 
 def _address_in(log: Path, process: subprocess.Popen[bytes]) -> str:
-    """Where the server listens, from its log: it lets the system choose the port."""
+    """Where the server listens: the system chose the port. What it logs of it may be mixed with other lines."""
     begun_at = clock.monotonic()
     while process.poll() is None and clock.monotonic() - begun_at < LOAD_TIMEOUT_S:
-        if found := re.search(r"listening on (http://[\d.]+:\d+)\D", log.read_text(errors="replace")):
-            return found[1]
+        if "listening on http" in log.read_text(errors="replace"):
+            sockets = psutil.Process(process.pid).net_connections(kind="tcp")
+            [port] = {each.laddr.port for each in sockets if each.status == psutil.CONN_LISTEN}
+            return f"http://127.0.0.1:{port}"
         clock.sleep(0.05)
     raise SystemExit(f"the server did not start:\n{log.read_text(errors='replace')}")

@@ -23,6 +23,13 @@ class Caps:
     def __bool__(self) -> bool:
         return self.run is not None or bool(self.models or self.use_cases)
 
+    @property
+    def named(self) -> dict[str, Decimal]:
+        """Each by what it is for, in words: `run`, `model openai/*`, `use case triage`."""
+        found = {"run": self.run} if self.run is not None else {}
+        found |= {f"model {glob}": cap for glob, cap in self.models.items()}
+        return found | {f"use case {name}": cap for name, cap in self.use_cases.items()}
+
     def hold(self, question: Question) -> bool:
         """Whether one of them is for this question."""
         is_named = any(fnmatchcase(question.target.name, glob) for glob in self.models)

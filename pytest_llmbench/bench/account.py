@@ -46,6 +46,8 @@ class Account:
         """The newest sample of the system monitor."""
         self.others: list[Subject] = []
         """The model behind servers that only this measurement wants."""
+        self.anchor_s: float | None = None
+        """How long a fixed piece of work takes on this machine; None: not timed."""
         self._seen_rss_bytes: int | None = None
         self._earlier = earlier_servers(begun)
         self._taken_before = {r.index % RETAKEN: r.index // RETAKEN for r in begun.repetitions if r.superseded}

@@ -58,6 +58,7 @@ def measure(
     grade: Grade,
     owner: str = "",
     client_error: Callable[[], Mapping[str, Any]] = dict,
+    anchor_s: Callable[[], float | None] = lambda: None,
 ) -> Measurement:
     """Measure `subject`, or go on where an interrupted measurement of the same run stopped.
 
@@ -69,6 +70,7 @@ def measure(
         grade: rates what was measured.
         owner: see `measurement_key`.
         client_error: how far our client is off, asked once before the first request.
+        anchor_s: how long fixed work takes on this machine, asked once before the first request.
 
     Returns:
         The measurement, complete and stored; taken from the store where this run already has it.
@@ -80,8 +82,9 @@ def measure(
     found = book.store.find_measurement(book.run_id, key)
     if found is not None and found[1]:
         return found[0]
-    begun = _begun(found[0], profile, book) if found else _header(subject, profile.name, load, book, key)
+    begun = _begun(found[0], profile, book) if found else header(subject, profile.name, load, book, key)
     account = Account(begun, book)
+    account.anchor_s = anchor_s()
     stand = Stand(subject, account)
     begun = dataclasses.replace(begun, server=account.served_by(), client_error=client_error())
     book.store.start_measurement(book.run_id, begun)
@@ -94,8 +97,9 @@ def measure(
     return finished
 
 
-def _header(subject: Subject, profile: str, load: Load, book: Book, key: str) -> Measurement:
-    header = Measurement(
+def header(subject: Subject, profile: str, load: Load, book: Book, key: str) -> Measurement:
+    """A measurement that begins now, without repetitions; arguments as for `measure` and `measurement_key`."""
+    begun = Measurement(
         id=secrets.token_hex(8),
         key=key,
         model=subject.name,
@@ -106,8 +110,8 @@ def _header(subject: Subject, profile: str, load: Load, book: Book, key: str) ->
         units={name: metric.unit for name, metric in METRICS.items()},
     )
     if book.resuming:
-        header = dataclasses.replace(header, notes=_why_again(header, book))
-    return header
+        begun = dataclasses.replace(begun, notes=_why_again(begun, book))
+    return begun
 
 
 def _begun(interrupted: Measurement, profile: Profile, book: Book) -> Measurement:
@@ -176,6 +180,8 @@ def _completed(measurement: Measurement, account: Account, profile: Profile) -> 
     scalars: dict[str, float] = {}
     if server.load_s is not None:
         scalars["load_s"] = server.load_s
+    if account.anchor_s is not None:
+        scalars["anchor_s"] = account.anchor_s
     if (peak := account.peak_rss_bytes()) is not None:
         scalars["peak_rss_bytes"] = peak
         if account.book.memory_bytes:

@@ -56,11 +56,14 @@ EXAMPLE = """\
 #   run: 5.00
 #   models: {"openai/*": 2.00}
 
-# Gates: a limit for one statistic of one metric. A run that misses one ends with exit code 10.
-# thresholds:
+# Gates: rules over metrics. A run in which one fails ends with exit code 10.
+# gates:
+#   - pass_rate >= 0.8
+#   - ttft_s p95 <= 0.5    # p50 (the default), p95, p99, median, mean, min or max
+#   - {ttft_s: 10%}    # at most so much worse than the baseline
 #   - metric: decode_tps
-#     statistic: p50    # p50, p95, p99, median, mean, min or max
-#     min: 5    # or max: ...; exactly one of the two
+#     min: 5    # or max: ..., or regression: ...; exactly one of them
+#     by: bound    # the near end of the 95 % interval has to keep it; or value: the value alone
 #     model: "smollm2-*"    # optional, a glob
 #     profile: interactive    # optional, a glob
 

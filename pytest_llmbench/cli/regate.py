@@ -14,6 +14,8 @@ from pytest_llmbench.config import Resolved
 from pytest_llmbench.errors import UsageError
 from pytest_llmbench.records import Run
 from pytest_llmbench.reports import terminal
+from pytest_llmbench.results.baseline_choice import chosen_or_why
+from pytest_llmbench.results.gating import Rules
 from pytest_llmbench.results.pages import Pages, pages_of
 from pytest_llmbench.results.regating import Terms, regated
 
@@ -34,8 +36,14 @@ def regate(arguments: argparse.Namespace) -> int:
     pages = pages_of(run, resolved.rootdir)
     _tell_lost(run, pages)
     settings = resolved.settings
-    terms = Terms(resolved.config.thresholds, pages, settings.max_error_rate, settings.inconclusive)
-    decided = regated(run, terms)
+    rules = Rules(
+        gates=resolved.config.all_gates,
+        pages=pages.rules,
+        max_error_rate=settings.max_error_rate,
+        compared=lambda run: chosen_or_why(resolved, run),
+        floors=folder,
+    )
+    decided = regated(run, Terms(rules, pages, settings.inconclusive))
     for line in terminal.decision(decided, width=screen.width()):
         screen.show_styled((text, terminal.MARKUP[style]) for text, style in line)
     for fmt in formats:

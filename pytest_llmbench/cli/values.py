@@ -28,3 +28,29 @@ def at_least_one(text: str) -> int:
     if not text.isascii() or not text.isdigit() or not int(text):
         raise argparse.ArgumentTypeError(f"{text[:80]!r} is not a whole number from 1 on")
     return int(text)
+
+
+def amount(text: str) -> float:
+    """A difference or a share: `0.05`, `5%`, `5 points`; for argparse."""
+    from pytest_llmbench.config.margins import margin  # noqa: PLC0415  few verbs need the configuration's words
+
+    try:
+        return margin(text).amount
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def numbers(text: str) -> tuple[int, ...]:
+    """Whole numbers from 1 on, joined by commas; for argparse."""
+    return tuple(at_least_one(part.strip()) for part in text.split(","))
+
+
+def above_zero(text: str) -> float:
+    """A number above 0; for argparse."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = 0.0
+    if not 0 < found < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text[:80]!r} is not a number above 0")
+    return found

@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from pytest_llmbench.cli.demo_flags import SERVING, TRAITS
+from pytest_llmbench.cli.gate_verbs import GATE_VERBS
 from pytest_llmbench.cli.judge_verbs import JUDGE_VERBS
 from pytest_llmbench.cli.usecase_verbs import USE_CASE_VERBS
 from pytest_llmbench.cli.values import at_least_one, check
@@ -231,6 +232,7 @@ VERBS: tuple[Verb, ...] = (
     ),
     *USE_CASE_VERBS,
     *JUDGE_VERBS,
+    *GATE_VERBS,
     Verb(
         ("report",),
         "write the report of a stored run",
@@ -240,7 +242,10 @@ VERBS: tuple[Verb, ...] = (
             Argument(
                 ("-f", "--format"),
                 "the format (default: html)",
-                {"choices": ("html", "json", "csv", "md", "samples.csv"), "default": "html"},
+                {
+                    "choices": ("html", "json", "csv", "md", "samples.csv", "junit", "benchmark.json"),
+                    "default": "html",
+                },
             ),
             Argument(
                 ("-o", "--output"),
@@ -267,6 +272,8 @@ GROUPS: Mapping[str, str] = {
     "questions": "question sets of the quality profile",
     "usecase": "use-case folders: begin one, check it, look at it",
     "judge": "judges: hold them against people, and see which of them count",
+    "baseline": "accepted runs that later ones are compared with: bless, list, show, diff, remove",
+    "ci": "what a run has to tell in continuous integration: summary, comment, annotations",
     "prompt": "the prompts of use cases: what they ask, asked before, and what came of it",
 }
 

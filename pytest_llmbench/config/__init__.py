@@ -1,4 +1,4 @@
-"""llmbench.yaml: facts about the world (models, servers, thresholds, ratings) and the `defaults:` of options.
+"""llmbench.yaml: facts about the world (models, servers, gates, ratings) and the `defaults:` of options.
 
 The file is data: nothing in it is executed, and no secret stands in it (`key_env` names an environment variable).
 Every error names the file, the line, the key and what is allowed.
@@ -14,6 +14,7 @@ from typing import Any
 
 from pytest_llmbench import settings
 from pytest_llmbench.config import own, source_forms, strict_yaml
+from pytest_llmbench.config.gate_schema import Gate, gate, gates_of_mark
 from pytest_llmbench.config.provider_schema import (
     BudgetDef,
     CapabilitiesDef,
@@ -30,7 +31,6 @@ from pytest_llmbench.config.schema import (
     QuantDef,
     RatingStep,
     ServerDef,
-    Threshold,
 )
 from pytest_llmbench.config.strict_yaml import Document
 from pytest_llmbench.config.validating import validated
@@ -44,6 +44,7 @@ __all__ = [
     "LOCK_NAME",
     "BudgetDef",
     "CapabilitiesDef",
+    "Gate",
     "GradeMarks",
     "LimitsDef",
     "LlmbenchConfig",
@@ -56,8 +57,9 @@ __all__ = [
     "RemoteModelDef",
     "Resolved",
     "ServerDef",
-    "Threshold",
     "anchored",
+    "gate",
+    "gates_of_mark",
     "is_built_in",
     "json_schema",
     "load",

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 from pydantic import (
     AfterValidator,
     BeforeValidator,
-    ConfigDict,
     Field,
     PlainValidator,
     WithJsonSchema,
@@ -18,13 +17,10 @@ from pydantic import (
 
 from pytest_llmbench import options
 from pytest_llmbench.config import fields, provider_schema, source_forms
+from pytest_llmbench.config.gate_schema import Gate, GateItem, MetricName
 from pytest_llmbench.config.strict import CLOSED, NO_KEYS, Name, Strict, problem
 from pytest_llmbench.errors import did_you_mean
 from pytest_llmbench.metrics import METRICS, Direction
-
-MetricName = Annotated[str, AfterValidator(fields.metric), Field(json_schema_extra={"enum": list(METRICS)})]
-Statistic = Literal["p50", "p95", "p99", "median", "mean", "min", "max"]
-
 
 _SHA256 = {"type": "string", "pattern": "^[0-9a-fA-F]{64}$"}
 
@@ -74,24 +70,6 @@ class ServerDef(Strict):
         description="name of the environment variable that holds the API key",
         json_schema_extra={"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
     )
-
-
-class Threshold(Strict):
-    """A gate: a limit for one statistic of one metric; exactly one of `min` and `max`."""
-
-    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["min"]}, {"required": ["max"]}]})
-    metric: MetricName = Field(description="what is measured, see the metrics reference")
-    statistic: Statistic = Field(default="p50", description="which statistic of its values")
-    min: float | None = Field(default=None, description="the gate fails below this")
-    max: float | None = Field(default=None, description="the gate fails above this")
-    model: str = Field(default="*", min_length=1, description="models it is for (glob): smollm2-*, *:Q4_1")
-    profile: str = Field(default="*", min_length=1, description="profiles it is for (glob)")
-
-    @model_validator(mode="after")
-    def _has_one_limit(self) -> Threshold:
-        if (self.min is None) == (self.max is None):
-            raise ValueError(f"needs exactly one of min and max, not {'neither' if self.min is None else 'both'}")
-        return self
 
 
 class RatingStep(Strict):
@@ -182,7 +160,12 @@ class LlmbenchConfig(Strict):
     budget: provider_schema.BudgetDef = Field(
         default=provider_schema.BudgetDef(), description=provider_schema.BUDGET_TEXT
     )
-    thresholds: list[Threshold] = Field(default=[], description="gates: limits that decide the exit status")
+    gates: list[GateItem] = Field(
+        default=[],
+        description="rules that decide the exit status: `pass_rate >= 0.8`, `ttft_s p95 <= 0.5`, or `{ttft_s: 10%}` "
+        "against the baseline",
+    )
+    thresholds: list[GateItem] = Field(default=[], description="an older name of `gates`")
     ratings: Annotated[dict[MetricName, Annotated[list[RatingStep], Field(min_length=1)]], AfterValidator(_ordered)] = (
         Field(default={}, description="your words for the values of a metric, best first")
     )
@@ -193,6 +176,11 @@ class LlmbenchConfig(Strict):
     defaults: Annotated[
         dict[str, Any], BeforeValidator(_known_options), Field(json_schema_extra=lambda s: s.update(_defaults_schema()))
     ] = Field(default={}, description="options for every run here; flags, environment and ini come first")
+
+    @property
+    def all_gates(self) -> list[Gate]:
+        """Under both of their names."""
+        return [*self.gates, *self.thresholds]
 
     @model_validator(mode="after")
     def _names_are_of_one_thing(self) -> LlmbenchConfig:

@@ -50,6 +50,13 @@ def validated(shape: type[Shape], document: Document, *, hint: str = EXAMPLE_HIN
 
 def _sentence(problem: Any, document: Document) -> str:
     """`llmbench.yaml:12: thresholds[0].metric: …` of one of pydantic's problems."""
+    path, reason = placed(problem)
+    where = f"{strict_yaml.dotted(path)}: " if path else ""
+    return f"{document.name}:{document.line(path)}: {where}{reason}"
+
+
+def placed(problem: Any) -> tuple[KeyPath, str]:
+    """Where one of pydantic's problems is, and what is wrong there."""
     context = problem.get("ctx", {})
     path: KeyPath = tuple(part for part in problem["loc"] if part != "[key]")
     if problem["type"] == "llmbench":
@@ -57,5 +64,4 @@ def _sentence(problem: Any, document: Document) -> str:
     reason = _TYPE_MESSAGES.get(problem["type"]) or str(context.get("error") or problem["msg"])
     if problem["type"] == "literal_error":
         reason = f"{problem['input']!r:.80} is not allowed (allowed: {context['expected'].replace(' or ', ', ')})"
-    where = f"{strict_yaml.dotted(path)}: " if path else ""
-    return f"{document.name}:{document.line(path)}: {where}{reason}"
+    return path, reason

@@ -1,4 +1,4 @@
-"""What remains to be done with use cases when a run ends: their gates, and what is remembered of their prompts."""
+"""What remains to be done with use cases when a run ends: whose gates there are, what is remembered of prompts."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from collections.abc import Iterable, Iterator
 
 from pytest_llmbench import clock
 from pytest_llmbench.prompts.history import History, Result
-from pytest_llmbench.records import GateResult, Run
-from pytest_llmbench.results import case_gates
+from pytest_llmbench.records import Run
 from pytest_llmbench.results.asked_samples import Asked, by_case
+from pytest_llmbench.results.case_gates import Rule
 from pytest_llmbench.results.pages import pages_of
 from pytest_llmbench.session import Session
 
 
-def ended(session: Session, run: Run) -> list[GateResult]:
-    """Decide the gates of a run's use cases, and remember how each way of asking did.
+def ended(session: Session, run: Run) -> list[Rule]:
+    """Find the gates of a run's use cases, and remember how each way of asking did.
 
     Under xdist the controller has collected nothing: it reads the pages that results name.
 
@@ -33,7 +33,7 @@ def ended(session: Session, run: Run) -> list[GateResult]:
             past = History(session.folder, case.name)
             whole = past.record(case.prompt, keep_content=session.settings.keep_prompts)
             past.record_results(_results(run, asked, whole))
-    return case_gates.evaluate([*pages.rules, *case_gates.rules_of(session.config.thresholds)], run)
+    return pages.rules
 
 
 def _results(run: Run, asked: Iterable[Asked], whole: str) -> Iterator[Result]:

@@ -8,19 +8,23 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pytest_llmbench.results.asked_samples import Asked
-from pytest_llmbench.stats.sequential import Curtailed, FixedRule
+from pytest_llmbench.stats.sequential import BoundRule, Curtailed, FixedRule
+
+_TOLD = ("accept", "reject")
 
 
 class GateStop:
     """The gates on one model and use case, told sample by sample.
 
     Args:
-        limits: the pass rates that gates ask for, each above 0 and up to 1.
+        limits: the pass rates that gates ask for, each above 0 and up to 1, and what has to keep them: `bound` or
+            `value`.
         samples: how many there are.
     """
 
-    def __init__(self, limits: Iterable[float], samples: int) -> None:
-        self._rules = [(Curtailed(FixedRule(p0, samples)), Curtailed(FixedRule(p0, samples))) for p0 in limits]
+    def __init__(self, limits: Iterable[tuple[float, str]], samples: int) -> None:
+        rules = [FixedRule(p0, samples, None) if by == "value" else BoundRule(p0, samples) for p0, by in limits]
+        self._rules = [(Curtailed(rule), Curtailed(rule)) for rule in rules]
         self._samples = samples
         self._seen: set[str] = set()
         self._is_off = False
@@ -41,5 +45,6 @@ class GateStop:
 
 
 def _is_decided(told: Curtailed, without_advice: Curtailed) -> bool:
-    """A gate that fails is also held against what is told without judges that only advise."""
-    return told.decision is not None and (told.decision != "reject" or without_advice.decision is not None)
+    """A gate that fails is also held against what is told without judges that only advise. That a gate will not be able
+    to tell is no reason to stop: the correction over all gates of the run may tell then."""
+    return told.decision == "accept" or (told.decision == "reject" and without_advice.decision in _TOLD)

@@ -21,10 +21,12 @@ from pytest_llmbench.evaluations.prepared import relative_to_root
 from pytest_llmbench.evaluations.storytelling import blank_story, first_question, played
 from pytest_llmbench.evaluations.telling import blank, evaluated, explained, outcome_of
 from pytest_llmbench.evaluations.until_certain import until_certain
+from pytest_llmbench.gate_marks import gates_of
 from pytest_llmbench.own_tests import STORY, OwnTest
 from pytest_llmbench.records import Evaluation, Outcome, Sample
 from pytest_llmbench.redaction import redact
 from pytest_llmbench.results.asked_samples import Asked
+from pytest_llmbench.results.under_gates import counts, is_counted
 from pytest_llmbench.session import Session
 from pytest_llmbench.stories import Story
 
@@ -61,8 +63,13 @@ class EvaluationTest(OwnTest):
         self.told = ""
         if self.outcome is not Outcome.RIGHT:
             self.told = redact(explained(found, answer if session.settings.keep_prompts else ""))
-        if self.outcome is Outcome.WRONG and not self.under_gates and not found.is_only_advised:
+        if self.outcome is Outcome.WRONG and not (self.under_gates or found.is_only_advised or self._is_marked):
             raise WrongReplyError(self.told)
+
+    @property
+    def _is_marked(self) -> bool:
+        """Whether a gate counts it that a plugin, or a conftest.py, marked it with."""
+        return any(counts(gate, self.model_name, self.use_case) for gate in gates_of(self))
 
     def ended(self, report: pytest.TestReport) -> tuple[Outcome, str]:
         """As `OwnTest` says; an unscored one is none that pytest may count as passed."""
@@ -109,7 +116,8 @@ class SampleTest(EvaluationTest):
         prepared, name = asking.prepared, _name_of(asking, sample, corruption)
         test: SampleTest = cls.from_parent(parent, **named(parent, name))
         test.asking, test.sample, test.damaged = asking, sample, damaged
-        test.session_of_ours, test.under_gates = asking.session, prepared.under_gates or damaged is not None
+        test.session_of_ours = asking.session
+        test.under_gates = damaged is not None or prepared.is_counted(asking.model)
         test.model_name, test.use_case = asking.model, prepared.case.name
         test.key = key_of(asking, sample, corruption)
         # Their standings and not their names: so a file that is no calibration is told of before anything is asked.
@@ -218,6 +226,7 @@ class StoryTest(EvaluationTest):
         test: StoryTest = cls.from_parent(parent, **named(parent, name))
         test.story, test.session_of_ours = story, session
         test.model_name, test.use_case = model, use_case
+        test.under_gates = is_counted(model, use_case, own=(), others=session.config.all_gates)
         test.sample = Sample(story.title, story.turns[0].user)
         test.page = relative_to_root(session, story.file)
         test.key = f"{test.page}::{name}"

@@ -191,5 +191,5 @@ def matter_of(case: UseCase, rubric: Rubric, sample: Sample, reply: Reply | str)
 
 
 def _known(session: Session, models: Sequence[str]) -> tuple[str, ...]:
-    known = (name if session.is_remote(name) else session.local_name(name) for name in models)
+    known = (name if session.is_remote(name) else session.local.known(name) for name in models)
     return tuple(dict.fromkeys(known))

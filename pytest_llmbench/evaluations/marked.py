@@ -19,7 +19,9 @@ from pytest_llmbench.evaluations.judged import verdicts_on
 from pytest_llmbench.evaluations.jury import Behalf
 from pytest_llmbench.evaluations.prepared import Prepared, models_of, refuse_doubtful
 from pytest_llmbench.evaluations.telling import blank, evaluated, explained, outcome_of
+from pytest_llmbench.gate_marks import gates_of
 from pytest_llmbench.records import Evaluation, Outcome, Reply, Sample, Score
+from pytest_llmbench.results.under_gates import is_counted as counted
 from pytest_llmbench.session import Session
 from pytest_llmbench.usecases import UseCase
 
@@ -117,6 +119,13 @@ def whole(found: Evaluation, text: str) -> Score:
         advisory=found.is_only_advised,
         parts=found.scores,
     )
+
+
+def is_counted(item: pytest.Item, session: Session) -> bool:
+    """Whether gates count the test's sample where it is wrong, so that it fails nothing by itself."""
+    model = session.asking().model
+    case = asking_of(item, session, model).prepared.case
+    return counted(model, case.name, own=case.gates, others=[*session.config.all_gates, *gates_of(item)])
 
 
 class CaseInTest:

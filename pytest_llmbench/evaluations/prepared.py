@@ -19,6 +19,7 @@ from pytest_llmbench.prompts.history import History
 from pytest_llmbench.prompts.prompt import Label
 from pytest_llmbench.questions.rows import Place
 from pytest_llmbench.records import DamagedSample, Sample
+from pytest_llmbench.results.under_gates import is_counted
 from pytest_llmbench.session import Session
 from pytest_llmbench.usecases import Placed, Problem, UseCase
 
@@ -72,10 +73,10 @@ class Prepared:
         case = self.case
         return Jury(self.session, case.rubric, case.judging) if case.rubric and case.judging else None
 
-    @cached_property
-    def under_gates(self) -> bool:
-        """Whether gates decide, so that a wrong reply alone fails nothing."""
-        return bool(self.case.gates)
+    def is_counted(self, model: str) -> bool:
+        """Whether gates decide over a model, so that a wrong reply of it alone fails nothing."""
+        case = self.case
+        return is_counted(model, case.name, own=case.gates, others=self.session.config.all_gates)
 
     @cached_property
     def _drawn(self) -> tuple[tuple[Sample, ...], Mapping[str, float]]:
@@ -177,7 +178,7 @@ def models_of(session: Session, case_models: Sequence[str], page: Path) -> tuple
             hint=f"name models in {_front_matter(page)} (models: [demo/echo]), in the call (--llmbench-models "
             "demo/echo), or for all in llmbench.yaml (defaults: {models: [demo/echo]})",
         )
-    known = (name if session.is_remote(name) else session.local_name(name) for name in names)
+    known = (name if session.is_remote(name) else session.local.known(name) for name in names)
     return tuple(dict.fromkeys(known))
 
 

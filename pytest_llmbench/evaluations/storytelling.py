@@ -11,7 +11,7 @@ from pytest_llmbench.asker.question import Question
 from pytest_llmbench.bookings import place_hash
 from pytest_llmbench.clients import ChatRequest
 from pytest_llmbench.clients.model import request_of
-from pytest_llmbench.evaluations.telling import cleaned, without_content
+from pytest_llmbench.evaluations.telling import cleaned, hash_of, without_content
 from pytest_llmbench.records import Evaluation, Reply, Trial
 from pytest_llmbench.redaction import redact_values
 from pytest_llmbench.serving import open_model, subject_of
@@ -42,7 +42,8 @@ def first_question(session: Session, story: Story, model: str, key: str, use_cas
 
 def blank_story(story: Story, use_case: str, page: str) -> Evaluation:
     """What is known before anything is asked."""
-    return Evaluation(use_case=use_case, sample=story.title, title=use_case, page=page, prompt=_PROMPT)
+    content = hash_of([story.system, [[turn.user, *map(str, turn.spans)] for turn in story.turns]])
+    return Evaluation(use_case=use_case, sample=story.title, title=use_case, page=page, prompt=_PROMPT, content=content)
 
 
 def played(session: Session, story: Story, model: str, blank: Evaluation) -> tuple[Evaluation, str]:

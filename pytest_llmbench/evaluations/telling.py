@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -47,7 +48,19 @@ def _known(asking: Asking, sample: Sample) -> dict[str, Any]:
         "prompt_mode": label.mode,
         "reducer": case.reducer,
         "weight": prepared.weight_of(sample),
+        "content": content_of(sample),
     }
+
+
+def content_of(sample: Sample) -> str:
+    """Hash of what is asked and of what is expected."""
+    return hash_of([sample.input, sample.expected])
+
+
+def hash_of(content: Any) -> str:
+    """Of what is asked and expected, 12 characters."""
+    told = json.dumps(content, ensure_ascii=False, sort_keys=True, default=str)
+    return hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
 def evaluated(

@@ -37,6 +37,13 @@ OF_USE_CASES = (
         "Samples of a use case that nothing could score / samples that were answered.",
     ),
     Metric(
+        "error_rate",
+        "share",
+        LOWER,
+        "infra errors",
+        "Samples of a use case that ended as infra errors / samples that were not skipped.",
+    ),
+    Metric(
         "cost_usd",
         "USD",
         LOWER,

@@ -365,6 +365,14 @@ METRICS: dict[str, Metric] = {
             "sending lag",
             "Intended start of the request (open loop) → request written: how far our own client was late.",
         ),
+        Metric(
+            "anchor_s",
+            "s",
+            LOWER,
+            "fixed work of this machine",
+            "CPU time of a fixed piece of arithmetic that no model has a part in, done in the same session: tells a "
+            "slower machine from a slower model.",
+        ),
         *OF_USE_CASES,
     )
 }

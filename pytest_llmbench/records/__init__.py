@@ -13,15 +13,18 @@ from pytest_llmbench.records.machine import Gpu, Host, ModelFile, ServerInfo, Se
 from pytest_llmbench.records.measurement import Label, Measurement, MonitorSample, Repetition, Series, Table
 from pytest_llmbench.records.record import MalformedRecordError, Record
 from pytest_llmbench.records.reply import FailedAttempt, Reply, Timing, ToolCall, Usage
-from pytest_llmbench.records.run import GateResult, Outcome, Run, TestResult
+from pytest_llmbench.records.run import Evidence, GateResult, Outcome, Run, TestResult
 from pytest_llmbench.records.score import Score
+from pytest_llmbench.records.summary import Figure, PastRun, Summary
 
 __all__ = [
     "Capabilities",
     "Cost",
     "DamagedSample",
     "Evaluation",
+    "Evidence",
     "FailedAttempt",
+    "Figure",
     "GateResult",
     "Gpu",
     "Host",
@@ -34,6 +37,7 @@ __all__ = [
     "ModelFile",
     "MonitorSample",
     "Outcome",
+    "PastRun",
     "Price",
     "Record",
     "Repetition",
@@ -44,6 +48,7 @@ __all__ = [
     "Series",
     "ServerInfo",
     "ServerSpec",
+    "Summary",
     "Table",
     "Target",
     "TestResult",

@@ -47,6 +47,8 @@ class Evaluation(Record):
     """The variant it was asked by."""
     prompt_version: str = ""
     """Hash of the prompt as this model was asked it: the same version, the same question."""
+    content: str = ""
+    """Hash of the sample's input and expected answer: baselines compare samples whose content is the same."""
     prompt_mode: str = "fair"
     """`fair` (all models the same) or `optimized` (each its best variant)."""
     value: float | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -31,6 +31,53 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Evidence(Record):
+    """The numbers behind a gate's verdict; None: there is none, or it does not apply."""
+
+    kind: str = "absolute"
+    """`absolute`, `baseline` (against an accepted run), `tail`, `error_rate`, `budget` or `assert` (in a test)."""
+    low: float | None = None
+    """95 % interval of the value, or of the change where it is against a baseline."""
+    high: float | None = None
+    before: float | None = None
+    """What the baseline has."""
+    change: float | None = None
+    """Against the baseline: the difference of rates and scores (0.03 = 3 points), else the ratio − 1."""
+    margin: float | None = None
+    """How much worse it may be, in the unit of `change`."""
+    p_value: float | None = None
+    """One-sided, of "the rule is kept": small where it is surely broken."""
+    p_corrected: float | None = None
+    """`p_value` corrected over all gates of the run (Holm)."""
+    smallest_detectable: float | None = None
+    """The change that so many values find four times out of five, in the unit of `change` (of the value: absolute)."""
+    n_needed: int | None = None
+    """How many values would decide it, where it is inconclusive."""
+    baseline: str = ""
+    """The id of the baseline."""
+    sentence: str = ""
+    """The finding in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class GateResult(Record):
+    """What one gate decided."""
+
+    gate: str
+    """The rule in words: `decode_tps p50 >= 5 tok/s`."""
+    verdict: str
+    """`pass`, `fail`, `inconclusive`, or `fail (advisory)`: only judges that advise fail it."""
+    reason: str
+    metric: str = ""
+    model: str = ""
+    profile: str = ""
+    value: float | None = None
+    limit: float | None = None
+    n: int = 0
+    evidence: Evidence = field(default_factory=Evidence)
+
+
+@dataclass(frozen=True, slots=True)
 class TestResult(Record):
     """How one test ended, as stored."""
 
@@ -51,23 +98,10 @@ class TestResult(Record):
     reply_ids: tuple[str, ...] = ()
     evaluation: Evaluation | None = None
     """Of a test of a use case's sample or of a story: what was found out."""
-
-
-@dataclass(frozen=True, slots=True)
-class GateResult(Record):
-    """What one gate decided."""
-
-    gate: str
-    """The rule in words: `decode_tps p50 >= 5 tok/s`."""
-    verdict: str
-    """`pass`, `fail`, `inconclusive`, or `fail (advisory)`: only judges that advise fail it."""
-    reason: str
-    metric: str = ""
-    model: str = ""
-    profile: str = ""
-    value: float | None = None
-    limit: float | None = None
-    n: int = 0
+    gates: tuple[GateResult, ...] = ()
+    """Of a test that asked `baseline`: what was decided in it."""
+    rules: tuple[Mapping[str, Any], ...] = ()
+    """The gates that it is marked with, as llmbench.yaml would say them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,14 +46,36 @@ def _samples(run: Run, _: RunView | None) -> str:
     return samples_csv.render(run)
 
 
+def _junit(run: Run, shown: RunView | None) -> str:
+    from pytest_llmbench.reports import junit_report  # noqa: PLC0415 - as above
+
+    return junit_report.render(run, shown)
+
+
+def _benchmark(run: Run, _: RunView | None) -> str:
+    from pytest_llmbench.reports import benchmark_json  # noqa: PLC0415 - as above
+
+    return benchmark_json.render(run)
+
+
 WRITERS: dict[str, Callable[[Run, RunView | None], str | Iterator[str]]] = {
     "html": _html,
     "json": _json,
     "csv": _csv,
     "md": _markdown,
     "samples.csv": _samples,
+    "junit": _junit,
+    "benchmark.json": _benchmark,
 }
 """Format → the function that makes its text, whole or piece by piece."""
+
+
+_FILES = {"junit": "report.junit.xml"}
+
+
+def file_name(fmt: str) -> str:
+    """The usual name of a report: `report.html`, `report.junit.xml`."""
+    return _FILES.get(fmt, f"report.{fmt}")
 
 
 def write(run: Run, fmt: str, path: Path, shown: RunView | None = None) -> Path:
@@ -98,4 +120,4 @@ def _replace(path: Path, pieces: Iterable[str]) -> None:
         raise
 
 
-__all__ = ["WRITERS", "write"]
+__all__ = ["WRITERS", "file_name", "write"]

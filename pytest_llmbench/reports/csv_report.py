@@ -1,4 +1,4 @@
-"""One row per model × quantization × profile, per model whose replies were tested, and per model of a use case.
+"""One row per model × quantization × profile, per model whose replies were tested, per model of a use case, per gate.
 
 A text cell that a spreadsheet would take for a formula begins with an apostrophe. An empty cell is "not measured". The
 JSON report is the lossless form.
@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pytest_llmbench.display import display_safe
-from pytest_llmbench.records import Outcome, Run
+from pytest_llmbench.records import GateResult, Outcome, Run
 from pytest_llmbench.reports.asked import AskedRow
 from pytest_llmbench.reports.rows import ModelRow
 from pytest_llmbench.reports.view import RunView, view
@@ -134,6 +134,24 @@ _ROBUST_COLUMNS: Mapping[str, Callable[[RobustRow], Any]] = {
     "robustness_share": lambda row: row.robustness and row.robustness.value,
 }
 
+_GATE_COLUMNS: Mapping[str, Callable[[GateResult], Any]] = {
+    "gate": lambda gate: gate.gate,
+    "gate_of": lambda gate: gate.profile,
+    "gate_verdict": lambda gate: gate.verdict,
+    "gate_reason": lambda gate: gate.reason,
+    "gate_metric": lambda gate: gate.metric,
+    "gate_value": lambda gate: gate.value,
+    "gate_limit": lambda gate: gate.limit,
+    "gate_n": lambda gate: gate.n,
+    "gate_before": lambda gate: gate.evidence.before,
+    "gate_change": lambda gate: gate.evidence.change,
+    "gate_low": lambda gate: gate.evidence.low,
+    "gate_high": lambda gate: gate.evidence.high,
+    "gate_p_corrected": lambda gate: gate.evidence.p_corrected,
+    "gate_smallest_detectable": lambda gate: gate.evidence.smallest_detectable,
+    "gate_n_needed": lambda gate: gate.evidence.n_needed,
+}
+
 _OUTCOME_COLUMNS: Mapping[str, Outcome] = {
     "right": Outcome.RIGHT,
     "wrong": Outcome.WRONG,
@@ -145,8 +163,8 @@ _OUTCOME_COLUMNS: Mapping[str, Outcome] = {
     "skipped": Outcome.SKIPPED,
 }
 
-_TESTED, _USED, _DAMAGED = "tests", "use case", "damaged inputs"
-"""What stands in the profile's column of a row about tests of replies, a use case, and damaged inputs of one."""
+_TESTED, _USED, _DAMAGED, _GATE = "tests", "use case", "damaged inputs", "gate"
+"""What stands in the profile's column of a row about tests of replies, a use case, damaged inputs of one, a gate."""
 
 COLUMNS: tuple[str, ...] = (
     *_MODEL_COLUMNS,
@@ -155,13 +173,14 @@ COLUMNS: tuple[str, ...] = (
     *_ASKED_COLUMNS,
     *_CASE_COLUMNS,
     *_ROBUST_COLUMNS,
+    *_GATE_COLUMNS,
 )
 """The header, a contract: columns are only ever added at the end."""
 
 
 def render(run: Run, shown: RunView | None = None) -> str:
     """The CSV report (RFC 4180), a header, a row per measurement, per model whose replies were tested, per model of
-    each use case, and per corruption of its inputs."""
+    each use case, per corruption of its inputs, and per gate."""
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(COLUMNS)
@@ -177,6 +196,8 @@ def render(run: Run, shown: RunView | None = None) -> str:
             _write(writer, {**about, **_of_case(case), **_values(_CASE_COLUMNS, (table, case))})
         for robust in table.robustness:
             _write(writer, {**about, **_of_damaged(table, robust), **_values(_ROBUST_COLUMNS, robust)})
+    for gate in shown.gates:
+        _write(writer, {**about, "model": gate.model, "profile": _GATE, **_values(_GATE_COLUMNS, gate)})
     return out.getvalue()
 
 

@@ -45,12 +45,16 @@ def host_facts(host: Host) -> tuple[Fact, ...]:
     )
 
 
+_BRANCHES = {"branch": "branch", "base_branch": "to be merged into"}
+
+
 def environment_facts(environment: Mapping[str, Any]) -> tuple[Fact, ...]:
     """Revision, versions and command; keys of a newer version are shown as they are."""
-    known = ("git_revision", "git_dirty", "versions", "command")
+    known = ("git_revision", "git_dirty", "branch", "base_branch", "versions", "command")
     revision = environment.get("git_revision")
     changed = " with uncommitted changes" if environment.get("git_dirty") else ""
     facts = [Fact("git revision", f"{revision}{changed}" if revision else "not in a git repository")]
+    facts += [Fact(name, str(environment[key])) for key, name in _BRANCHES.items() if environment.get(key)]
     facts += [Fact(str(name), _shown(version)) for name, version in dict(environment.get("versions") or {}).items()]
     facts.append(Fact("command", _command(environment.get("command"))))
     return (*facts, *(Fact(str(key), _shown(value)) for key, value in environment.items() if key not in known))

@@ -21,12 +21,14 @@ from pytest_llmbench import __version__
 from pytest_llmbench.display import display_safe
 from pytest_llmbench.metrics import METRICS
 from pytest_llmbench.records import Run, TestResult
-from pytest_llmbench.reports import case_words, figures, judge_words
+from pytest_llmbench.reports import case_words, figures, history_words, judge_words
 from pytest_llmbench.reports.charts import charts
 from pytest_llmbench.reports.pareto import pareto_charts
 from pytest_llmbench.reports.replies import ReplyGroup, reply_groups
 from pytest_llmbench.reports.robust_words import legend, robust_cells
 from pytest_llmbench.reports.samples import samples_data
+from pytest_llmbench.reports.trend_charts import trend_charts
+from pytest_llmbench.reports.verdict_rows import verdict_rows
 from pytest_llmbench.reports.view import OUTCOME_LEVELS, OUTCOME_MEANING, RunView, outcome_counts, outcome_words, view
 from pytest_llmbench.results.money import money
 
@@ -60,7 +62,7 @@ def render(run: Run, shown: RunView | None = None) -> str:
     from markupsafe import Markup  # noqa: PLC0415  jinja2 is only needed once a report is written
 
     shown = shown or view(run)
-    specs = charts(shown.charts) | pareto_charts(shown.use_cases)
+    specs = charts(shown.charts) | pareto_charts(shown.use_cases) | trend_charts(shown.trends, shown.run_id)
     samples = samples_data(run, shown)
     scripts = [*(_vega() if specs else ()), _asset("report.js"), *([_asset("samples.js")] if samples else [])]
     style = _asset("report.css") + _asset("samples.css")
@@ -71,6 +73,7 @@ def render(run: Run, shown: RunView | None = None) -> str:
         .get_template("report.html.j2")
         .render(
             run=shown,
+            gates=verdict_rows(shown.gates),
             started=_when(run.started_at),
             took=_took(run),
             specs=Markup(script_json(specs)),  # noqa: S704  ASCII without <, > and &
@@ -146,6 +149,12 @@ def _environment() -> Environment:
         "robust_cells": robust_cells,
         "robust_legend": legend,
         "overview": case_words.overview,
+        "metric_title": lambda name: METRICS[name].title if name in METRICS else name,
+        "moment": _moment,
+        "figure_words": history_words.figure_words,
+        "interval_words": history_words.interval_words,
+        "change_words": history_words.change_words,
+        "verdict_word": history_words.verdict_word,
         "held_cells": judge_words.held_cells,
         "used_cells": judge_words.used_cells,
         "held_heading": judge_words.heading,
@@ -258,6 +267,11 @@ def _hash(text: str) -> str:
 def _when(iso: str) -> str:
     moment = _parsed(iso)
     return f"{moment.day} {moment:%B %Y, %H:%M} UTC" if moment else iso
+
+
+def _moment(iso: str) -> str:
+    moment = _parsed(iso)
+    return f"{moment:%Y-%m-%d %H:%M}" if moment else iso
 
 
 def _took(run: Run) -> str:

@@ -41,6 +41,7 @@ from pytest_llmbench.reports.judge_words import (
 )
 from pytest_llmbench.reports.robust_words import HEADS, legend, robust_cells
 from pytest_llmbench.reports.rows import ModelRow
+from pytest_llmbench.reports.verdict_rows import VerdictRow, verdict_rows
 from pytest_llmbench.reports.view import RunView, outcome_words, view
 from pytest_llmbench.results.asked_samples import Asked, by_case
 from pytest_llmbench.results.calls import Spread
@@ -60,6 +61,7 @@ _TEXTS = frozenset({"why", "outcome", "verdict", "model", "damage", "turned wron
 _MARKS = {"good": "✅", "warn": "⚠️", "bad": "❌"}
 _GATE_MARKS = {"pass": "✅ passed", "fail": "❌ failed", "fail (advisory)": "⚠️ failed (advisory)"}
 _SPECIAL = re.compile(r"[\\`*_\[\]<>|~!#$]")
+_ISSUE = re.compile(r"(#|\bGH-)(?=\d)", re.IGNORECASE)
 
 
 def render(run: Run, shown: RunView | None = None) -> str:
@@ -73,7 +75,8 @@ def text(words: object) -> str:
     said = one_line(str(words))
     said = said if len(said) <= _LONGEST else f"{said[:_LONGEST]}…"
     escaped = _SPECIAL.sub(r"\\\g<0>", said.replace("&", "&amp;"))
-    # A bare address becomes a link, and a name behind an @ is told of it, however they are escaped.
+    # A bare address and the number of an issue become links, and a name behind an @ is told of it, however escaped.
+    escaped = _ISSUE.sub(r"\1<!-- -->", escaped)
     return escaped.replace("://", ":<!-- -->//").replace("www.", "www<!-- -->.").replace("@", "@<!-- -->")
 
 
@@ -96,16 +99,19 @@ def _lines(run: Run, shown: RunView) -> Iterator[str]:
     if shown.models:
         yield from _section("Measurements", _table(_MODEL_HEADS, map(_model, shown.models)))
     if shown.gates:
-        rows = (
-            (text(gate.gate), _GATE_MARKS.get(gate.verdict, "⚠️ inconclusive"), text(gate.reason), text(gate.model))
-            for gate in shown.gates
-        )
-        yield from _section("Gates", _table(("gate", "verdict", "why", "model"), rows))
+        heads = ("gate", "of", "verdict", "before", "now", "change, or 95 % interval", "why")
+        yield from _section("Gates", _table(heads, map(_gate, verdict_rows(shown.gates))))
     yield from _section(
         "Outcomes", _table(("outcome", "tests"), ((text(o.words), f"{o.count:,}") for o in shown.outcomes))
     )
     if shown.costs is not None:
         yield from ("", f"Cost in all: {text(shown.costs.total.words or 'nothing was asked')}.")
+
+
+def _gate(row: VerdictRow) -> tuple[str, ...]:
+    told = row.rule, row.subject, row.before, row.after, row.change, row.why
+    rule, subject, before, after, change, why = map(text, told)
+    return rule, subject, _GATE_MARKS.get(row.verdict, "⚠️ inconclusive"), before, after, change, why
 
 
 def _judges(judging: Judging) -> Iterator[str]:

@@ -17,7 +17,7 @@ from pytest_llmbench.reports.terminal_lines import MARKUP, TITLE_WIDTH, Line, Sp
 from pytest_llmbench.reports.terminal_tables import is_over_time, table_lines
 from pytest_llmbench.reports.terminal_use_cases import use_case_lines
 from pytest_llmbench.reports.view import InfraGroup, OutcomeCount, RunView, view
-from pytest_llmbench.results.gates import ADVISORY
+from pytest_llmbench.results.deciding import ADVISORY
 
 __all__ = ["MARKUP", "Line", "servers", "summary"]
 

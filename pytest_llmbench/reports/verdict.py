@@ -55,9 +55,9 @@ def verdict(run: Run) -> Verdict:
 
 
 def _remarks(run: Run) -> bool:
-    undecided = any(gate.verdict != "pass" for gate in run.gates)
+    kept = {"pass", "inconclusive"} if run.settings.get("inconclusive") == "pass" else {"pass"}
     return (
-        undecided
+        any(gate.verdict not in kept for gate in run.gates)
         or any(not _is_as_it_should(result) for result in run.results)
         or any(judge.obeyed for judge in tried(run))
     )

@@ -19,6 +19,7 @@ from pytest_llmbench.reports.provenance import provenance
 from pytest_llmbench.reports.rows import ModelRow, model_row
 from pytest_llmbench.reports.verdict import Verdict, verdict
 from pytest_llmbench.results.costs import Costs, Ledger, TestCost
+from pytest_llmbench.results.history import History
 from pytest_llmbench.results.judge_use import Judging, judging
 from pytest_llmbench.results.use_cases import CaseTable, tables
 
@@ -134,6 +135,8 @@ class RunView:
     charts: tuple[ChartSeries, ...]
     environment: tuple[Fact, ...]
     settings: tuple[Fact, ...]
+    trends: tuple[History, ...] = ()
+    """How what was measured went over the last runs; empty where they were not looked for."""
 
     @property
     def own_tests(self) -> tuple[TestResult, ...]:

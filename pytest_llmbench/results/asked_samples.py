@@ -65,6 +65,11 @@ class Asked:
         return weight if math.isfinite(weight) and weight > 0 else 1.0
 
     @property
+    def document(self) -> str:
+        """Which document it is about, where the use case tells results apart by a column of that name; or ""."""
+        return str(self.found.slices.get("document", ""))
+
+    @property
     def reply_ids(self) -> tuple[str, ...]:
         """All calls that were made for it."""
         return tuple(dict.fromkeys(each for result in self.results for each in result.reply_ids))

@@ -61,11 +61,7 @@ class Calls:
     def of(self, batches: Sequence[Batch]) -> CallsOf:
         """What the calls for some samples took and cost together."""
         subject = [reply for batch in batches for reply in self._subject(batch)]
-        measured: dict[str, list[float]] = {name: [] for name in _METRICS}
-        for reply in subject:
-            for name, value in call_metrics(reply.timing, reply.usage).items():
-                if name in measured and math.isfinite(value) and (name == "e2e_s" or reply.streamed):
-                    measured[name].append(value)
+        measured = self._measured(subject)
         ids = [each for batch in batches for each in batch.reply_ids]
         keys = [each for batch in batches for each in batch.test_keys]
         return CallsOf(
@@ -84,11 +80,11 @@ class Calls:
         return [reply for reply in found if reply is not None and reply.role == "subject"]
 
     def _cost_per_sample(self, batches: Sequence[Batch]) -> Estimate | None:
-        priced = [(self._cost(batch), batch.weight) for batch in batches]
+        priced = [(self.cost_of(batch), batch.weight) for batch in batches]
         known = [(float(cost), weight) for cost, weight in priced if cost is not None]
         return mean_estimate([cost for cost, _ in known], [weight for _, weight in known])
 
-    def _cost(self, batch: Batch) -> Decimal | None:
+    def cost_of(self, batch: Batch) -> Decimal | None:
         """What the model under test cost for one sample; None where a part of it is not known, or nothing was asked."""
         replies = self._subject(batch)
         failed = [attempt.cost for attempt in self._ledger.failed(batch.test_keys) if attempt.role == "subject"]
@@ -96,6 +92,14 @@ class Calls:
         if not replies or None in amounts:
             return None
         return sum((amount for amount in amounts if amount is not None), Decimal(0))
+
+    def _measured(self, replies: Sequence[Reply]) -> dict[str, list[float]]:
+        measured: dict[str, list[float]] = {metric: [] for metric in _METRICS}
+        for reply in replies:
+            for name, value in call_metrics(reply.timing, reply.usage).items():
+                if name in measured and math.isfinite(value) and (name == "e2e_s" or reply.streamed):
+                    measured[name].append(value)
+        return measured
 
 
 def _spread(values: Sequence[float]) -> Spread | None:

@@ -23,3 +23,14 @@ def front(points: Sequence[Point]) -> list[bool]:
         )
         for quality, price in points
     ]
+
+
+def shortfalls(points: Sequence[Point]) -> list[float | None]:
+    """By how much the best point that costs no more is better: 0 on the front; None: not known."""
+    known = [(quality, price) for quality, price in points if quality is not None and price is not None]
+    return [
+        None
+        if quality is None or price is None
+        else max(better for better, cheaper in known if cheaper <= price) - quality
+        for quality, price in points
+    ]

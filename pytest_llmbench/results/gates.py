@@ -1,79 +1,92 @@
-"""Threshold gates: a rule over a metric → pass, fail or inconclusive.
+"""Gates with a fixed limit over measurements: a rule over a metric → what was found about it.
 
-A gate fails only when the whole 95 % interval of the statistic lies beyond its limit, and passes when the value itself
-keeps the limit; a value beyond it whose interval reaches back is inconclusive: too few repetitions to tell a change
-from noise. What was not measured is inconclusive too, never silently green.
+What a statistic is held by is the near end of its 95 % interval, or the value alone (`by: value`); values that are
+measured once by nature (`load_s`) and the statistics `min` and `max` have no interval. What was not measured is
+inconclusive, never silently green. The verdicts are made in `deciding.py`, over all gates of a run.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from decimal import Decimal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from functools import partial
 
-from pytest_llmbench.config import Threshold
+from pytest_llmbench.config import Gate
 from pytest_llmbench.metrics import METRICS, OF_USE_CASES
-from pytest_llmbench.records import GateResult, Measurement, Run, Series
-from pytest_llmbench.results.money import money
+from pytest_llmbench.records import Evidence, Measurement, Run, Series
+from pytest_llmbench.results.deciding import amount
+from pytest_llmbench.results.finding import Finding
+from pytest_llmbench.results.unexpected import said
 from pytest_llmbench.stats import Interval, mean_interval, percentile_interval
-
-PASS, FAIL, INCONCLUSIVE = "pass", "fail", "inconclusive"
-ADVISORY = "fail (advisory)"
-"""It would have failed, by the word of judges that only advise: a warning."""
+from pytest_llmbench.stats.limits import Against, estimate_against, percentile_against
+from pytest_llmbench.stats.tails import requests_needed, tail
+from pytest_llmbench.stats.weighted import mean_estimate
 
 _PERCENTILES = {"p50": 50.0, "p95": 95.0, "p99": 99.0, "median": 50.0}
+_TAILS = ("p95", "p99")
+_TAIL_SURE = 0.05
+"""A tail is kept where as few late requests came by chance no more often than this."""
+_ON_LIMIT = "as they are they lie on the limit, where no number of them would tell"
+_ALL_OR_NONE = "no number of them shows that it is so of all: say `by: value` where these are all there are"
+
+_ANYTHING = Interval(-math.inf, math.inf, 0.95)
+
+Test = Callable[..., Against]
+"""(limit, at_least=…) → what the values say of the limit."""
 
 
-def evaluate(thresholds: Sequence[Threshold], run: Run) -> list[GateResult]:
-    """Hold every threshold against every measurement it speaks of.
+def findings(gates: Sequence[Gate], run: Run) -> list[Finding]:
+    """Hold every gate against every measurement it speaks of.
 
     Args:
-        thresholds: the rules of llmbench.yaml; those for metrics of use cases are decided in `case_gates.py`.
+        gates: the rules; those for metrics of use cases are held in `case_gates.py`, regressions in `regressions.py`.
         run: a run with its measurements.
 
     Returns:
-        One result per threshold and matching measurement, in order; one inconclusive result where none matches.
+        One for each gate and matching measurement, in order; one that cannot be decided where none matches.
     """
-    results: list[GateResult] = []
-    for threshold in (each for each in thresholds if each.metric not in OF_USE_CASES):
-        matching = [measurement for measurement in run.measurements if _speaks_of(threshold, measurement)]
-        results += [_decide(threshold, measurement) for measurement in matching] or [unmatched(threshold)]
-    return results
+    found: list[Finding] = []
+    for gate in (each for each in gates if each.metric not in OF_USE_CASES and each.regression is None):
+        found += of_measurements(gate, run.measurements) or [unmatched(gate)]
+    return found
 
 
-def describe(threshold: Threshold) -> str:
+def of_measurements(gate: Gate, measurements: Sequence[Measurement]) -> list[Finding]:
+    """Hold a gate against those of the measurements that it speaks of."""
+    in_order = sorted(measurements, key=lambda each: (each.model, each.profile))
+    return [_found(gate, each) for each in in_order if _speaks_of(gate, each)]
+
+
+def describe(gate: Gate) -> str:
     """The rule in words: `decode_tps p50 >= 5 tok/s`."""
-    sign, limit = bound(threshold)
-    return f"{threshold.metric} {threshold.statistic} {sign} {amount(limit, METRICS[threshold.metric].unit)}"
+    sign, limit = bound(gate)
+    statistic = "" if gate.metric in OF_USE_CASES else f" {gate.statistic}"
+    return f"{gate.metric}{statistic} {sign} {amount(limit, METRICS[gate.metric].unit)}"
 
 
-def amount(value: float, unit: str) -> str:
-    """A value in words: `5 tok/s`, `91.7 %`, `$0.0069`."""
-    if unit == "USD":
-        return money(Decimal(value))
-    return f"{value * 100:.4g} %" if unit == "share" else f"{value:.4g} {unit}"
+def is_named(pattern: str, name: str) -> bool:
+    """Whether a model's name fits; with and without where it was requantized from."""
+    return any(fnmatchcase(each, pattern) for each in (name, name.partition(" (")[0]))
 
 
-def _speaks_of(threshold: Threshold, measurement: Measurement) -> bool:
-    names = {measurement.model, measurement.model.partition(" (")[0]}  # with and without where it was requantized from
-    return fnmatchcase(measurement.profile, threshold.profile) and any(fnmatchcase(n, threshold.model) for n in names)
+def _speaks_of(gate: Gate, measurement: Measurement) -> bool:
+    return fnmatchcase(measurement.profile, gate.profile) and is_named(gate.model, measurement.model)
 
 
-def bound(threshold: Threshold) -> tuple[str, float]:
-    """The sign of a threshold, and its limit."""
-    if threshold.min is not None:
-        return ">=", threshold.min
-    if threshold.max is not None:
-        return "<=", threshold.max
-    raise ValueError(f"the threshold on {threshold.metric} has neither min nor max")
+def bound(gate: Gate) -> tuple[str, float]:
+    """The sign of a gate, and its limit."""
+    if gate.min is not None:
+        return ">=", gate.min
+    if gate.max is not None:
+        return "<=", gate.max
+    raise ValueError(f"the gate on {gate.metric} has neither min nor max")
 
 
-def _decide(threshold: Threshold, measurement: Measurement) -> GateResult:
-    series = measurement.series(threshold.metric)
-    told = of_series(series, threshold.statistic, is_scalar=threshold.metric in measurement.scalars)
-    return decide(threshold, told, model=measurement.model, profile=measurement.profile, advice="measure more rounds")
+def _found(gate: Gate, measurement: Measurement) -> Finding:
+    told = of_series(measurement.series(gate.metric), gate.statistic, is_scalar=gate.metric in measurement.scalars)
+    return finding(gate, told, model=measurement.model, profile=measurement.profile, advice="measure more rounds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,72 +99,145 @@ class Told:
     n: int
     doubt: str = ""
     """Why it may be more than it is told to be; empty where nothing is doubtful."""
+    test: Test | None = None
+    """None: there is nothing but the value."""
+    values: Sequence[float] = ()
+    """Of a tail: what it is counted in."""
 
 
 def of_series(series: Series, statistic: str, *, is_scalar: bool = False) -> Told:
-    """A statistic of measured values."""
-    value = float(getattr(series, statistic)) if series else math.nan
-    exact = is_scalar or statistic in {"min", "max"}
-    return Told(value, Interval(value, value, 1.0) if exact else _interval(series, statistic), series.n)
+    """A statistic of measured values; with one among them that is no number nothing can be told."""
+    finite = replace(series, values=tuple(filter(math.isfinite, series.values)))
+    if finite.n < series.n:
+        return Told(math.nan, _ANYTHING, finite.n, f"{series.n - finite.n} of {series.n} values are no numbers")
+    value = float(getattr(finite, statistic)) if finite else math.nan
+    if not finite or is_scalar or statistic in {"min", "max"}:
+        return Told(value, Interval(value, value, 1.0), finite.n)
+    if statistic == "mean":
+        estimate = mean_estimate(finite.values, [1.0] * finite.n)
+        test = partial(estimate_against, estimate) if estimate and finite.n > 1 else _cannot_tell
+        return Told(value, mean_interval(finite.values), finite.n, test=test)
+    percent = _PERCENTILES[statistic]
+    test = partial(percentile_against, finite.values, percent)
+    return Told(value, percentile_interval(finite.values, percent), finite.n, test=test, values=finite.values)
 
 
-def decide(threshold: Threshold, told: Told, *, model: str, profile: str, advice: str, gate: str = "") -> GateResult:
-    """Hold a value against a threshold.
+def _cannot_tell(_limit: float, *, at_least: bool) -> Against:  # noqa: ARG001 - as every test is called
+    return Against(1.0, None, None)
+
+
+def finding(gate: Gate, told: Told, *, model: str, profile: str, advice: str, rule: str = "") -> Finding:
+    """Hold a value against a gate.
 
     Args:
-        threshold: the rule.
+        gate: the rule.
         told: the value.
         model: whose it is.
         profile: of which profile or use case.
         advice: what narrows the interval.
-        gate: the rule in words, where `describe` does not say it well.
+        rule: the rule in words, where `describe` does not say it well.
     """
-    sign, limit = bound(threshold)
-    verdict, reason = _verdict(threshold.metric, told, sign, limit, advice)
-    return GateResult(
-        gate=gate or describe(threshold),
-        verdict=verdict,
-        reason=reason,
-        metric=threshold.metric,
-        model=model,
-        profile=profile,
-        value=None if math.isnan(told.value) else told.value,
-        limit=limit,
-        n=told.n,
+    sign, limit = bound(gate)
+    blank = _blank(gate, rule, model, profile, told.n)
+    if math.isnan(told.value):
+        why = said("no_number", told.doubt) if told.doubt else said("not_measured", f"{gate.metric} was not measured")
+        return replace(blank, **why)
+    broken = not _keeps(told.value, sign, limit)
+    shown = f"{amount(told.value, METRICS[gate.metric].unit)}, n = {told.n}"
+    blank = replace(
+        blank, value=told.value, broken=broken, told=shown, **({} if broken else said("cost_unknown", told.doubt))
+    )
+    if told.test is None or gate.by == "value":
+        return replace(blank, exact=True, shown_kept=not broken, p_value=float(not broken))
+    if sign == "<=" and gate.statistic in _TAILS and told.values:
+        return _of_tail(blank, gate, told, limit)
+    return _tested(blank, told, sign, limit, advice)
+
+
+def _tested(blank: Finding, told: Told, sign: str, limit: float, advice: str) -> Finding:
+    assert told.test is not None
+    against, near = told.test(limit, at_least=sign == ">="), told.interval.low if sign == ">=" else told.interval.high
+    evidence = Evidence(
+        low=_end(told.interval.low),
+        high=_end(told.interval.high),
+        smallest_detectable=against.smallest_detectable,
+        n_needed=against.n_needed,
+    )
+    return replace(
+        blank,
+        shown_kept=_keeps(near, sign, limit),
+        p_value=against.p_broken if blank.broken else 1.0,
+        evidence=evidence,
+        advice=_ALL_OR_NONE
+        if _is_beyond_proof(blank, sign)
+        else _ON_LIMIT
+        if _lies_on_limit(told, against)
+        else advice,
     )
 
 
-def _verdict(metric: str, told: Told, sign: str, limit: float, advice: str) -> tuple[str, str]:
-    if math.isnan(told.value):
-        return INCONCLUSIVE, told.doubt or f"{metric} was not measured"
-    shown = f"{amount(told.value, METRICS[metric].unit)}, n = {told.n}"
-    if _keeps(told.value, sign, limit):
-        return (INCONCLUSIVE, f"{shown}; {told.doubt}") if told.doubt else (PASS, shown)
-    if _keeps(told.interval.high if sign == ">=" else told.interval.low, sign, limit):
-        return INCONCLUSIVE, f"{shown}; the 95 % interval reaches back over the limit: {advice}"
-    return FAIL, shown
+def _is_beyond_proof(found: Finding, sign: str) -> bool:
+    """Whether no sample shows the limit to be kept: that all are right, or none is wrong."""
+    return METRICS[found.metric].unit == "share" and found.limit == (1.0 if sign == ">=" else 0.0)
+
+
+def _lies_on_limit(told: Told, against: Against) -> bool:
+    return told.n > 1 and against.n_needed is None
+
+
+def _of_tail(blank: Finding, gate: Gate, told: Told, limit: float) -> Finding:
+    """A binomial test: how many requests may be late."""
+    percent = _PERCENTILES[gate.statistic]
+    found = tail(told.values, limit, percent)
+    least, against = requests_needed(percent), percentile_against(told.values, percent, limit, at_least=False)
+    return replace(
+        blank,
+        shown_kept=found.p_kept < _TAIL_SURE,
+        p_value=found.p_broken if blank.broken else 1.0,
+        told=f"{blank.told}, {found.late} of them over the limit",
+        evidence=Evidence(
+            kind="tail",
+            low=_end(told.interval.low),
+            high=_end(told.interval.high),
+            smallest_detectable=against.smallest_detectable,
+            n_needed=found.n_needed,
+        ),
+        advice=f"ask more ({gate.statistic} takes {least:,} requests, all of them in time)",
+    )
 
 
 def _keeps(value: float, sign: str, limit: float) -> bool:
     return value >= limit if sign == ">=" else value <= limit
 
 
-def _interval(series: Series, statistic: str) -> Interval:
-    if statistic == "mean":
-        return mean_interval(series.values)
-    return percentile_interval(series.values, _PERCENTILES[statistic])
+def _end(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
-def unmatched(threshold: Threshold, gate: str = "", profile: str = "") -> GateResult:
-    """What is said where the threshold speaks of nothing that there is; arguments as for `decide`."""
-    profile = profile or threshold.profile
-    asked = " / ".join(part for part in (threshold.model, profile) if part != "*") or "any model"
-    return GateResult(
-        gate=gate or describe(threshold),
-        verdict=INCONCLUSIVE,
-        reason=f"nothing measured matches {asked}",
-        metric=threshold.metric,
-        model=threshold.model,
+def _blank(gate: Gate, rule: str, model: str, profile: str, n: int) -> Finding:
+    return Finding(
+        gate=rule or describe(gate),
+        metric=gate.metric,
+        model=model,
         profile=profile,
-        limit=bound(threshold)[1],
+        value=None,
+        limit=bound(gate)[1] if gate.regression is None else None,
+        n=n,
+        broken=False,
+        shown_kept=False,
+        p_value=1.0,
+        told="",
     )
+
+
+def unmatched(gate: Gate, rule: str = "", profile: str = "") -> Finding:
+    """What is said where the gate speaks of nothing that there is; arguments as for `finding`."""
+    profile = profile or gate.profile
+    asked = " / ".join(part for part in (gate.model, profile) if part != "*")
+    why = f"nothing measured matches {asked}" if asked else "nothing in this run measured it"
+    if gate.metric not in OF_USE_CASES:
+        why += "; `bench` measures it, and calls of a use case are gated in its page or by a mark"
+    rule = rule or (
+        describe(gate) if gate.regression is None else f"{gate.metric} at most {gate.margin} worse than the baseline"
+    )
+    return replace(_blank(gate, rule, gate.model, profile, 0), **said("unmatched", why))

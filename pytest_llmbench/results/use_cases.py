@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from pytest_llmbench.records import Outcome, Run, Score
 from pytest_llmbench.results.asked_samples import Asked, by_case, share_or_none
@@ -25,6 +26,7 @@ TAG = "tag"
 _MOST_VALUES = 40
 """Of a tag or column; one with more tells single samples apart."""
 _MOST_NOTES = 20
+_Value = TypeVar("_Value", bool, float)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,8 +213,8 @@ def _row(asked: Sequence[Asked], calls: Calls) -> CaseRow:
         trials=max((each.found.stopped_of or len(each.found.trials) for each in asked), default=1) or 1,
         stopped=sum(bool(each.found.stopped_of) for each in asked),
         outcomes=dict(outcomes),
-        pass_rate=pass_rate_of((each.passed, each.weight) for each in asked),
-        score=score_of((each.value, each.weight) for each in asked),
+        pass_rate=pass_rate_of((each.passed, each.weight, each.document) for each in asked),
+        score=score_of((each.value, each.weight, each.document) for each in asked),
         calls=calls.of([Batch(each.reply_ids, each.test_keys, each.weight) for each in asked]),
         executed=len(executed),
         disagreed=share_estimate([bool(each.found.disagreements) for each in executed], _weights(executed)),
@@ -222,16 +224,20 @@ def _row(asked: Sequence[Asked], calls: Calls) -> CaseRow:
     )
 
 
-def pass_rate_of(verdicts: Iterable[tuple[bool | None, float]]) -> Estimate | None:
-    """The share of good ones; (verdict, weight) of each sample, those without a verdict left out."""
-    known = [(passed, weight) for passed, weight in verdicts if passed is not None]
-    return share_estimate([passed for passed, _ in known], [weight for _, weight in known])
+def pass_rate_of(verdicts: Iterable[tuple[bool | None, float, str]]) -> Estimate | None:
+    """The share of good ones; (verdict, weight, document) of each sample, those without a verdict left out."""
+    known = [(passed, weight, document) for passed, weight, document in verdicts if passed is not None]
+    return share_estimate(*_columns(known))
 
 
-def score_of(values: Iterable[tuple[float | None, float]]) -> Estimate | None:
-    """The mean; (value, weight) of each sample, those without a value left out."""
-    known = [(value, weight) for value, weight in values if value is not None]
-    return score_estimate([value for value, _ in known], [weight for _, weight in known])
+def score_of(values: Iterable[tuple[float | None, float, str]]) -> Estimate | None:
+    """The mean; (value, weight, document) of each sample, those without a value left out."""
+    known = [(value, weight, document) for value, weight, document in values if value is not None]
+    return score_estimate(*_columns(known))
+
+
+def _columns(known: Sequence[tuple[_Value, float, str]]) -> tuple[list[_Value], list[float], list[str]]:
+    return [value for value, _, _ in known], [weight for _, weight, _ in known], [document for *_, document in known]
 
 
 def _weights(asked: Iterable[Asked]) -> list[float]:
@@ -294,8 +300,8 @@ def _slices(asked: Sequence[Asked]) -> Iterator[SliceRow]:
 def _slice(by: str, value: str, asked: Sequence[Asked]) -> Iterator[SliceRow]:
     for (model, prompt), group in _grouped(asked).items():
         n = sum(1 for each in group if each.outcome != Outcome.SKIPPED)
-        rate = pass_rate_of((each.passed, each.weight) for each in group)
-        score = score_of((each.value, each.weight) for each in group)
+        rate = pass_rate_of((each.passed, each.weight, each.document) for each in group)
+        score = score_of((each.value, each.weight, each.document) for each in group)
         yield SliceRow(by, value, model, prompt, n, rate, score)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pytest_llmbench.errors import ExitCode
 from pytest_llmbench.records import GateResult
-from pytest_llmbench.results.gates import FAIL, INCONCLUSIVE
+from pytest_llmbench.results.deciding import FAIL, IN_TEST, INCONCLUSIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,8 @@ def exit_code(
     """
     if pytest_code not in (ExitCode.OK, ExitCode.TESTS_FAILED):
         return pytest_code
-    verdicts = {gate.verdict for gate in gates}
+    # What a test decided itself fails that test, or was expected to.
+    verdicts = {gate.verdict for gate in gates if gate.evidence.kind != IN_TEST or gate.verdict != FAIL}
     reasons = (
         (ExitCode.TESTS_FAILED, tally.plain_failures > 0),
         (ExitCode.OVER_BUDGET, tally.over_budget > 0),

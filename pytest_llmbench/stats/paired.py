@@ -89,7 +89,7 @@ def tango_interval(a_only: int, b_only: int, n: int, confidence: float = 0.95) -
     z = float(ndtri((1 + confidence) / 2))
 
     def beyond(sign: int) -> Callable[[float], float]:
-        return lambda delta: sign * _score(a_only, b_only, n, delta) - z
+        return lambda delta: sign * tango_score(a_only, b_only, n, delta) - z
 
     estimate = (a_only - b_only) / n
     low = -1.0 if estimate == -1 else brentq(beyond(1), -1.0, estimate)
@@ -97,8 +97,11 @@ def tango_interval(a_only: int, b_only: int, n: int, confidence: float = 0.95) -
     return float(low), float(high)
 
 
-def _score(a_only: int, b_only: int, n: int, delta: float) -> float:
-    """Standardized distance of the observed difference from `delta`, with the variance that is likeliest under it."""
+def tango_score(a_only: int, b_only: int, n: int, delta: float) -> float:
+    """Standardized distance of the observed difference from `delta`, with the variance that is likeliest under it.
+
+    Tango's (Stat. Med. 17, 1998, p. 891): against the normal distribution a test of "the difference is delta".
+    """
     linear = -a_only - b_only + (2 * n - a_only + b_only) * delta
     constant = -b_only * delta * (1 - delta)
     share_b_only = (math.sqrt(max(linear * linear - 8 * n * constant, 0.0)) - linear) / (4 * n)

@@ -14,6 +14,10 @@ from typing import Literal
 
 from pytest_llmbench.errors import UsageError
 from pytest_llmbench.stats.intervals import wilson
+from pytest_llmbench.stats.limits import ALPHA, share_against
+
+_MOST_GATES = 1_000
+"""That a run has: a failure that is certain holds beside as many."""
 
 Decision = Literal["accept", "reject", "inconclusive"]
 """What the gate says: passed, failed, or too few samples to tell."""
@@ -51,6 +55,25 @@ class FixedRule:
         return "reject" if fails else "inconclusive"
 
 
+@dataclass(frozen=True, slots=True)
+class BoundRule:
+    """What a gate says that is held against the interval, whatever the other gates of the run say."""
+
+    p0: float
+    """The pass rate that is asked for, above 0 and up to 1."""
+    n_max: int
+    """Samples."""
+
+    def verdict(self, passed: int, n: int) -> Decision:
+        """Of so many that passed; of none nothing is known."""
+        if not n:
+            return "inconclusive"
+        if wilson(passed, n).low >= self.p0:
+            return "accept"
+        is_broken = share_against(passed / n, n, self.p0, at_least=True).p_broken < ALPHA / _MOST_GATES
+        return "reject" if is_broken else "inconclusive"
+
+
 @dataclass(slots=True)
 class Curtailed:
     """Exact curtailment: stops as soon as nothing that may still come changes the fixed rule's verdict.
@@ -58,7 +81,7 @@ class Curtailed:
     It has no error rates of its own.
     """
 
-    rule: FixedRule
+    rule: FixedRule | BoundRule
     seen: int = field(default=0, init=False)
     """Samples added."""
     passed: int = field(default=0, init=False)

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
+from pytest_llmbench.stats.bootstrap import ClusteredMean, clustered_mean, share_worth
 from pytest_llmbench.stats.intervals import Interval, wilson
 
 _FEWEST = 2
@@ -33,41 +34,54 @@ class Estimate:
     high: float | None
     n: int
     """Samples that it comes from."""
+    worth: float = field(default=0.0, compare=False)
+    """How many samples of equal weight would tell as much; 0: nobody counted."""
+    deviation: float | None = field(default=None, compare=False)
+    """The standard deviation of one sample; None: it is a share, whose spread follows from its value."""
 
 
-def share_estimate(verdicts: Sequence[bool], weights: Sequence[float]) -> Estimate | None:
+def share_estimate(verdicts: Sequence[bool], weights: Sequence[float], clusters: Sequence[str] = ()) -> Estimate | None:
     """The share of good ones, with Wilson's interval; None of none.
 
     Args:
         verdicts: good or not, sample by sample.
         weights: for how many each stands; positive.
+        clusters: which samples resemble each other, such as those of one document; "" is one by itself. Clustered
+            samples count for as many independent ones as they are worth (see `bootstrap.clustered_mean`).
     """
     if not verdicts:
         return None
     share = _mean([float(verdict) for verdict in verdicts], weights)
-    interval = _all_or_nothing(share, _worth(weights))
-    return Estimate(share, interval.low, interval.high, len(verdicts))
+    worth = _worth(weights) * _independent([float(verdict) for verdict in verdicts], clusters, share_worth)
+    interval = _all_or_nothing(share, worth)
+    return Estimate(share, interval.low, interval.high, len(verdicts), worth)
 
 
-def score_estimate(values: Sequence[float], weights: Sequence[float]) -> Estimate | None:
+def score_estimate(values: Sequence[float], weights: Sequence[float], clusters: Sequence[str] = ()) -> Estimate | None:
     """The mean of scores from 0 to 1; None of none.
 
-    The interval is Student's t within 0 to 1. Where the scores are all 0 or 1, where they are all the same, or where
-    there is but one, it is Wilson's: it has a width then, too, and no scores with this mean scatter more.
+    The interval is Wilson's, of as many verdicts as would scatter as little: n × mean (1 − mean) / s², less what
+    Student's t takes off for a spread that is itself estimated. Student's own lies too high for scores near 1, and too
+    low near 0: of 20 scores about 0.9 it begins above the truth in 9 % of the cases, this one in 5 %, where 2.5 % are
+    promised. Where the scores are all 0 or 1, where they are all the same, or where there is but one, they are
+    verdicts: no scores with this mean scatter more.
 
     Args:
         values: 0 to 1 each.
         weights: see `share_estimate`.
+        clusters: see `share_estimate`.
     """
     if not values:
         return None
-    mean, worth = _mean(values, weights), _worth(weights)
+    mean = _mean(values, weights)
+    worth = _worth(weights) * _independent(values, clusters, lambda found: found.worth)
     if worth < _FEWEST or len(set(values)) == 1 or set(values) <= {0.0, 1.0}:
         interval = _all_or_nothing(min(mean, 1.0), worth)
-    else:
-        half = _half_width(values, weights, mean, worth)
-        interval = Interval(max(0.0, mean - half), min(1.0, mean + half), 0.95)
-    return Estimate(mean, interval.low, interval.high, len(values))
+        return Estimate(mean, interval.low, interval.high, len(values), worth)
+    deviation = _deviation(values, weights, mean, worth)
+    verdicts = worth * mean * (1 - mean) / deviation**2 * (_NORMAL / _student(worth - 1)) ** 2
+    interval = wilson(mean * verdicts, verdicts)
+    return Estimate(mean, interval.low, interval.high, len(values), worth, deviation)
 
 
 def mean_estimate(values: Sequence[float], weights: Sequence[float]) -> Estimate | None:
@@ -81,9 +95,10 @@ def mean_estimate(values: Sequence[float], weights: Sequence[float]) -> Estimate
         return None
     mean, worth = _mean(values, weights), _worth(weights)
     if worth < _FEWEST:
-        return Estimate(mean, None, None, len(values))
-    half = _half_width(values, weights, mean, worth)
-    return Estimate(mean, max(0.0, mean - half), mean + half, len(values))
+        return Estimate(mean, None, None, len(values), worth, 0.0)
+    deviation = _deviation(values, weights, mean, worth)
+    half = _student(worth - 1) * deviation / math.sqrt(worth)
+    return Estimate(mean, max(0.0, mean - half), mean + half, len(values), worth, deviation)
 
 
 def median_estimate(values: Sequence[float]) -> Estimate | None:
@@ -96,13 +111,21 @@ def median_estimate(values: Sequence[float]) -> Estimate | None:
     return Estimate(ordered[math.ceil(n / 2) - 1], low, high, n)
 
 
+def _independent(values: Sequence[float], clusters: Sequence[str], worth_of: Callable[[ClusteredMean], float]) -> float:
+    """The share of clustered samples that is left when each cluster counts for what it tells."""
+    if len(set(filter(None, clusters))) == len(list(filter(None, clusters))):
+        return 1.0
+    apart = [cluster or place for place, cluster in enumerate(clusters)]
+    found = clustered_mean(values, apart)
+    return worth_of(found) / found.n if found else 1.0
+
+
 def _all_or_nothing(share: float, worth: float) -> Interval:
     return wilson(worth if share == 1 else share * worth, worth)
 
 
-def _half_width(values: Sequence[float], weights: Sequence[float], mean: float, worth: float) -> float:
-    variance = _mean([(value - mean) ** 2 for value in values], weights) * worth / (worth - 1)
-    return _student(worth - 1) * math.sqrt(variance / worth)
+def _deviation(values: Sequence[float], weights: Sequence[float], mean: float, worth: float) -> float:
+    return math.sqrt(_mean([(value - mean) ** 2 for value in values], weights) * worth / (worth - 1))
 
 
 def _student(freedom: float) -> float:

@@ -78,6 +78,15 @@ def supersede(connection: Connection, measurement_id: str) -> None:
     connection.execute(delete(monitor_samples).where(monitor_samples.c.measurement_id == measurement_id))
 
 
+def set_aside(connection: Connection, measurement_id: str, indexes: Iterable[int]) -> None:
+    """Mark repetitions as superseded, out of the way of those that are taken in their place."""
+    mine = repetitions.c.measurement_id == measurement_id
+    highest = connection.scalar(select(func.max(repetitions.c.idx)).where(mine)) or 0
+    shift = (highest // RETAKEN + 1) * RETAKEN
+    aside = update(repetitions).where(mine, repetitions.c.idx.in_(list(indexes)))
+    connection.execute(aside.values(idx=repetitions.c.idx + shift, superseded=True))
+
+
 def finish(connection: Connection, measurement: Measurement) -> None:
     """Write what is known at the end (scalars, rating, notes, ...) and mark the measurement complete.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
@@ -15,9 +15,11 @@ from pytest_llmbench.records import (
     GateResult,
     Measurement,
     MonitorSample,
+    PastRun,
     Repetition,
     Reply,
     Run,
+    Summary,
     TestResult,
 )
 from pytest_llmbench.store import batches, history, measurements, replies, results, runs, spending
@@ -228,6 +230,26 @@ class Store:
         with self._database.reading() as connection:
             return history.recent_replies(connection, model, limit)
 
+    def save_summaries(self, run_id: str, summaries: Sequence[Summary]) -> None:
+        """Write the run in a few numbers, in place of what stood there."""
+        with self._database.writing() as connection:
+            history.save_summaries(connection, run_id, summaries)
+
+    def not_summed(self) -> list[str]:
+        """The ids of runs that came to their end and have no summaries yet, the oldest first."""
+        with self._database.reading() as connection:
+            return history.not_summed(connection)
+
+    def runs_with(self, metric: str) -> list[PastRun]:
+        """The summaries of all runs that know a metric, the oldest first."""
+        with self._database.reading() as connection:
+            return history.with_metric(connection, metric)
+
+    def runs_like(self, summary: Summary, *, until: str, limit: int = 200) -> list[PastRun]:
+        """The last runs up to a moment that asked the same of the same model, the oldest first."""
+        with self._database.reading() as connection:
+            return history.like(connection, summary, until, limit)
+
     def save_failed_attempt(self, run_id: str, test_key: str, attempt: FailedAttempt) -> None:
         """Keep a request that failed and is asked once more, with what had arrived of its reply."""
         with self._database.writing() as connection:
@@ -264,6 +286,11 @@ class Store:
         """Set aside the repetitions of an interrupted measurement that begins anew, and drop its monitor samples."""
         with self._database.writing() as connection:
             measurements.supersede(connection, measurement_id)
+
+    def set_aside(self, measurement_id: str, indexes: Iterable[int]) -> None:
+        """Mark repetitions as superseded: others are taken in their place, under their indexes."""
+        with self._database.writing() as connection:
+            measurements.set_aside(connection, measurement_id, indexes)
 
     def finish_measurement(self, measurement: Measurement) -> None:
         """Write what is known at the end (scalars, rating, notes, ...) and mark it complete; repetitions are not

@@ -7,7 +7,8 @@
           ├─ failed_attempts  requests that failed and were asked once more
           ├─ measurements ─┬─ repetitions
           │                └─ monitor_samples  the machine beside them
-          └─ gates            what the rules decided
+          ├─ gates            what the rules decided
+          └─ summaries        the run in a few numbers, for histories
 
 Columns bear the names of the record fields they hold, so a row becomes a record without a translation table. Types are
 portable (SQLite now, PostgreSQL later): timestamps are ISO 8601 text in UTC, structures are JSON text.
@@ -102,6 +103,7 @@ runs = Table(
     Column("host", JsonText, nullable=False),
     Column("environment", JsonText, nullable=False),
     Column("settings", JsonText, nullable=False),
+    Column("is_summed", Boolean, nullable=False, server_default=false()),
 )
 
 results = Table(
@@ -121,6 +123,8 @@ results = Table(
     Column("measurement_ids", JsonText, nullable=False),
     Column("reply_ids", JsonText, nullable=False),
     Column("evaluation", MaybeJson),
+    Column("gates", JsonText, nullable=False, server_default=text("'[]'")),
+    Column("rules", JsonText, nullable=False, server_default=text("'[]'")),
     Column("started_at", Text),
     Column("finished_at", Text),
     UniqueConstraint("run_id", "key"),
@@ -284,5 +288,22 @@ gates = Table(
     Column("value", Float),
     Column("limit", Float),
     Column("n", Integer, nullable=False),
+    Column("evidence", JsonText, nullable=False, server_default=text("'{}'")),
+    sqlite_autoincrement=True,
+)
+
+summaries = Table(
+    "summaries",
+    metadata,
+    _row_number(),
+    _of_run(index=True),
+    Column("kind", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("model", Text, nullable=False, index=True),
+    Column("prompt", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("settings", JsonText, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("figures", JsonText, nullable=False),
     sqlite_autoincrement=True,
 )

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from pytest_llmbench.chunking.schema import ChunkingDef
-from pytest_llmbench.config import Threshold
+from pytest_llmbench.config.gate_schema import GateItem
 from pytest_llmbench.config.strict import Name, Strict, problem
 from pytest_llmbench.corruption.definition import CorruptionDef, kinds_of_list, list_too
 from pytest_llmbench.judges.judging import Vote
@@ -117,7 +117,11 @@ class DataDef(Strict):
         default=None, description="column with the document that the answer must stay within; else the user's message"
     )
     media: list[str] = Field(default=[], description="columns whose cells name a picture or sound file beside the data")
-    slices: list[str] = Field(default=[], description="columns by whose values results are told apart in reports")
+    slices: list[str] = Field(
+        default=[],
+        description="columns by whose values results are told apart in reports; samples that share a `document` tell "
+        "less than as many of different ones, and intervals say so",
+    )
     ground_truth: str = Field(
         default="ground-truth",
         min_length=1,
@@ -242,7 +246,7 @@ class UseCaseDef(Strict):
         description="what is not asked once it could change nothing: repeats (of a sample whose verdict is certain), "
         "samples (once the gates' answer on a model is)",
     )
-    gates: list[Threshold] = Field(default=[], description="limits that decide the exit status, as in llmbench.yaml")
+    gates: list[GateItem] = Field(default=[], description="rules that decide the exit status, as in llmbench.yaml")
     tags: Names = Field(default=[], description="words to choose use cases by and to tell results apart")
     sampling: SamplingDef | None = Field(default=None, description="which of the samples are asked")
     chunking: ChunkingDef | None = Field(default=None, description="how inputs that are too long are cut")

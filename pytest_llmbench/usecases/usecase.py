@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_llmbench.chunking import Chunking
-from pytest_llmbench.config import Threshold
+from pytest_llmbench.config import Gate
 from pytest_llmbench.corruption import Damage
 from pytest_llmbench.judges.judging import Judging
 from pytest_llmbench.judges.rubric import Rubric
@@ -48,7 +48,7 @@ class UseCase:
     reducer: str = "mean"
     stop: tuple[Stop, ...] = ()
     """What is not asked once it could change nothing."""
-    gates: tuple[Threshold, ...] = ()
+    gates: tuple[Gate, ...] = ()
     tags: tuple[str, ...] = ()
     sampling: Sampling = field(default_factory=Sampling)
     chunking: Chunking = field(default_factory=Chunking)

@@ -1,0 +1,1 @@
+"""Two models, quants, settings or builds against each other in one session: which one is slower, and how surely."""

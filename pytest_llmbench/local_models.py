@@ -1,0 +1,81 @@
+"""Models of this machine, by the names that users write: their files, and the servers that shall serve them."""
+
+# ruff: noqa: PLC0415 - sessions of API models never need what is imported late
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from pytest_llmbench.config import Resolved
+from pytest_llmbench.errors import UsageError
+from pytest_llmbench.records import Host, ModelFile, ServerSpec
+
+if TYPE_CHECKING:
+    from pytest_llmbench.models.model_store import ModelStore
+
+
+class LocalModels:
+    """What a session knows of them.
+
+    Args:
+        resolved: settings and configuration.
+        host: tells what machine this is.
+        unknown: name → what providers say to one that they do not know.
+        say: tells the user of a download.
+    """
+
+    def __init__(
+        self,
+        resolved: Resolved,
+        host: Callable[[], Host],
+        unknown: Callable[[str], str],
+        say: Callable[[str], None],
+    ) -> None:
+        self._resolved = resolved
+        self._host = host
+        self._unknown = unknown
+        self._say = say
+
+    @cached_property
+    def store(self) -> ModelStore:
+        """Where their files are kept."""
+        from pytest_llmbench.models.model_store import ModelStore, default_folder
+
+        resolved = self._resolved
+        folder, offline = resolved.models_dir or default_folder(), resolved.settings.offline
+        return ModelStore(folder, resolved.config.models, offline=offline, lock=resolved.lock_path)
+
+    def spec(self, name: str, **choices: Any) -> ServerSpec:
+        """The server for a model: the run's settings, overridden by `choices`.
+
+        Raises:
+            UnknownModelError: nobody knows the name; near names are offered.
+            ModelFileError: its file cannot be had.
+            UsageError: a choice is no field of `ServerSpec`.
+        """
+        from pytest_llmbench.servers.choices import check_choices, with_choices
+
+        check_choices(choices)
+        s = self._resolved.settings
+        threads = s.threads or max(1, (self._host().physical_cores or 2) - 1)
+        base = ServerSpec(self.file(name), s.context, threads, gpu_layers=s.gpu_layers, engine=s.engine)
+        return with_choices(base, choices)
+
+    def file(self, name: str) -> ModelFile:
+        """A model's file, fetched where it is missing."""
+        return self.store.ensure(self.known(name), announce=self._say)
+
+    def known(self, name: str) -> str:
+        """A model's name as the store knows it.
+
+        Raises:
+            UnknownModelError: nobody knows it.
+        """
+        try:
+            return self.store.check_name(name)
+        except UsageError as error:
+            if "/" in name:
+                error.hint += f"; {self._unknown(name)}"
+            raise
