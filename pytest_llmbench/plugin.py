@@ -73,6 +73,7 @@ class Hooks:
         }
         self._is_worker = hasattr(config, "workerinput")
         self._stopped = False
+        self._leaves = False
         self._usage = ""
         config.stash[fixtures.SESSION] = lambda: self.recorder().session
 
@@ -155,16 +156,17 @@ class Hooks:
             return None
         stops = session.testsfailed and not chosen.continue_on_collection_errors
         if stops and self._is_worker:
-            # xdist would start another worker in place of one that is interrupted, and call its test crashed.
-            session.shouldstop = f"{session.testsfailed} errors during collection"
-            return True
+            self._leave(session, f"{session.testsfailed} errors during collection")
+            return None
         ours = [] if stops else list(filter(is_ours, items))
         if not stops and _is_dry(session.config):
             self.recorder().dry_run(ours)
             return True
-        return True if ours and not self._began(session, ours) else None
+        if ours:
+            self._begin(session, ours)
+        return None
 
-    def _began(self, session: pytest.Session, ours: Sequence[pytest.Item]) -> bool:
+    def _begin(self, session: pytest.Session, ours: Sequence[pytest.Item]) -> None:
         """What keeps all of them from running is told before any does; a worker lets the controller tell it."""
         try:
             self.recorder().check_models(ours)
@@ -174,9 +176,17 @@ class Hooks:
             if not self._is_worker:
                 raise
             session.config.workeroutput["llmbench_usage"] = str(error)  # type: ignore[attr-defined]
-            session.shouldstop = str(error)  # xdist would start another worker in place of one that is interrupted
-            return False
-        return True
+            self._leave(session, str(error))
+
+    def _leave(self, session: pytest.Session, why: str) -> None:
+        """End this worker when it is given its first test, which is not run.
+
+        Not at once: xdist breaks down where a worker is gone before it was given any. Not as an interruption: xdist
+        would start another in its place, and call its test crashed.
+        """
+        session.shouldstop = why
+        self._leaves = True
+        session.config.pluginmanager.register(_NoTests(), "llmbench-no-tests")
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
@@ -184,7 +194,7 @@ class Hooks:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
-        if not is_ours(item) or self._config.option.setupplan:
+        if self._leaves or not is_ours(item) or self._config.option.setupplan:
             return (yield)
         recorder = self.recorder()
         self._config.stash[fixtures.ITEM] = item
@@ -255,6 +265,14 @@ class Hooks:
     def pytest_unconfigure(self) -> None:
         if self._recorder is not None:
             self._recorder.close()
+
+
+class _NoTests:
+    """Of a worker that leaves: whatever test it is given is done with."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self) -> bool:
+        return True
 
 
 def is_ours(item: pytest.Item) -> bool:

@@ -124,6 +124,37 @@ def test_what_nobody_can_price_is_told_once_before_anything_is_asked(
     assert asked(provider) == []
 
 
+@pytest.mark.parametrize(
+    ("page", "code"), [("def test_later(reply, sample): pass", 4), ("import nothing_of_that_name", 2)]
+)
+def test_a_worker_that_may_not_begin_waits_until_tests_are_given_out(
+    pytester: pytest.Pytester, provider: DemoProvider, page: str, code: int
+) -> None:
+    """xdist breaks down where one has left by then: here it takes its time."""
+    rows(pytester.path, 3)
+    with pytester.path.joinpath("llmbench.yaml").open("a") as config:
+        config.write("budget: {run: 1}\n")
+    mark = '@pytest.mark.models("lab/m")\n@pytest.mark.dataset("questions.jsonl")\n' if "def " in page else ""
+    pytester.path.joinpath("test_later.py").write_text(f"import pytest\n\n{mark}{page}\n")
+    pytester.makeconftest(
+        """
+        import os, time, pytest
+
+        @pytest.hookimpl(trylast=True)
+        def pytest_collection_finish():  # the second worker has collected when the first one looks what it may do
+            if os.environ.get("PYTEST_XDIST_WORKER") == "gw0":
+                time.sleep(1)
+
+        def pytest_xdist_node_collection_finished():
+            time.sleep(1.5)
+        """
+    )
+    result = pytester.runpytest_subprocess("-n", "2")
+    assert result.ret == code, result.stdout.str()
+    result.stdout.no_fnmatch_line("*INTERNALERROR*")
+    assert asked(provider) == []
+
+
 def test_a_batch_is_pending_until_it_is_collected(pytester: pytest.Pytester, provider: DemoProvider) -> None:
     """--batch submits and ends with 14; --resume takes the replies and asks nothing."""
     rows(pytester.path, 5)
