@@ -9,7 +9,8 @@ import secrets
 from pathlib import Path
 
 from pytest_llmbench import clock
-from pytest_llmbench.config import Resolved, strict_json
+from pytest_llmbench.config import Resolved
+from pytest_llmbench.config.kept_file import read_object
 from pytest_llmbench.config.strict_yaml import shown
 from pytest_llmbench.errors import ConfigError
 from pytest_llmbench.judges.rubric import Rubric
@@ -78,17 +79,10 @@ def write(folder: Path, found: JudgeCalibration) -> Path:
 
 
 def _read(path: Path) -> JudgeCalibration:
-    name = shown(path)
-    try:
-        with path.open("rb") as file:
-            content = file.read(_MAX_BYTES + 1)
-        data = strict_json.parse(content.decode("utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{name} cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise ConfigError(f"{name} is no calibration of a judge: {error}", hint=_HINT) from None
-    if len(content) > _MAX_BYTES or not isinstance(data, dict) or data.get("format") != FORMAT:
-        raise ConfigError(f"{name} is no calibration of a judge", hint=_HINT)
+    name, what = shown(path), "calibration of a judge"
+    data = read_object(path, what, most_bytes=_MAX_BYTES, hint=_HINT)
+    if data.get("format") != FORMAT:
+        raise ConfigError(f"{name} is no {what}", hint=_HINT)
     if data.get("version") != FORMAT_VERSION:
         raise ConfigError(f"{name} is of another version of llmbench ({data.get('version')!r:.20})", hint=_HINT)
     return _checked(data, name)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pytest_llmbench.config import strict_json
+from pytest_llmbench.config.kept_file import read_object
 from pytest_llmbench.config.strict_yaml import shown
 from pytest_llmbench.errors import ConfigError
 from pytest_llmbench.records import MalformedRecordError
@@ -43,7 +43,7 @@ def read(path: Path) -> Baseline:
         ConfigError: it cannot be read, is no baseline, was changed since it was blessed, or comes from a newer version.
     """
     name = shown(path)
-    data = _parsed(path, name)
+    data = read_object(path, "baseline", most_bytes=_MAX_BYTES, hint=_AGAIN)
     if data.get("format") != FORMAT:
         raise ConfigError(f"{name} is no baseline", hint=_AGAIN)
     if data.get("version") != FORMAT_VERSION:
@@ -62,20 +62,6 @@ def read(path: Path) -> Baseline:
             hint=f"numbers in it are not to be edited; {_AGAIN}",
         )
     return found
-
-
-def _parsed(path: Path, name: str) -> dict[str, Any]:
-    try:
-        with path.open("rb") as file:
-            content = file.read(_MAX_BYTES + 1)
-        data = strict_json.parse(content.decode("utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{name} cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise ConfigError(f"{name} is no baseline: {error}", hint=_AGAIN) from None
-    if len(content) > _MAX_BYTES or not isinstance(data, dict):
-        raise ConfigError(f"{name} is no baseline", hint=_AGAIN)
-    return data
 
 
 def _check(baseline: Baseline) -> None:
