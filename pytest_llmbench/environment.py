@@ -16,14 +16,15 @@ from pytest_llmbench.redaction import redact
 _PACKAGES = ("pytest-llmbench", "pytest", "pytest-xdist", "xllamacpp", "httptools", "uvloop")
 
 
-def environment(root: Path, command: Sequence[str]) -> dict[str, Any]:
+def environment(root: Path, command: Sequence[str], baselines: str = "") -> dict[str, Any]:
     """The environment of a run; what cannot be found out is None or absent.
 
     Args:
         root: the project's root directory.
         command: what was typed; keys in it are taken out.
+        baselines: the folder of baselines: a new one in it changes nothing of what is run.
     """
-    head, changes = _status(root)
+    head, changes = _status(root, Path(baselines).name)
     return {
         "git_revision": _git(root, "rev-parse", "HEAD"),
         "git_dirty": None if changes is None else bool(changes),
@@ -70,9 +71,11 @@ def commits(root: Path, before: str, until: str, limit: int) -> list[tuple[str, 
     return [(line.partition(" ")[0], line.partition(" ")[2]) for line in told.splitlines()]
 
 
-def _status(root: Path) -> tuple[str, str | None]:
-    """The branch that is checked out (empty: none is), and what was changed; None outside of a repository."""
-    told = _git(root, "status", "--porcelain", "--branch")
+def _status(root: Path, but: str) -> tuple[str, str | None]:
+    """The branch that is checked out (empty: none is), and what was changed, but for folders of a name; None outside of
+    a repository."""
+    places = [":/", f":(exclude,top,glob)**/{but}"] if but else [":/"]
+    told = _git(root, "status", "--porcelain", "--branch", "--", *places)
     if told is None:
         return "", None
     head, _, changes = told.partition("\n")

@@ -27,6 +27,6 @@ def new_run(run_id: str, rootdir: Path, command: Sequence[str], settings: Mappin
         finished_at=None,
         exit_code=None,
         host=host.describe(),
-        environment=environment(rootdir, command),
+        environment=environment(rootdir, command, str(settings.get("baselines", ""))),
         settings=dict(settings),
     )

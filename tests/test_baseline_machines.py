@@ -32,6 +32,31 @@ def test_a_machine_class_names_what_counts() -> None:
     assert machine_class(with_cards) == f"{EPYC}-2x-nvidia-a100-80g"
 
 
+def test_a_new_baseline_is_no_change_of_what_is_run(tmp_path: Path) -> None:
+    """Blessed and not yet committed, or blessed anew: the next run may be blessed as well."""
+
+    def git(*words: str) -> None:
+        subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b.c", *words], cwd=tmp_path, check=True)
+
+    def is_dirty() -> object:
+        return environment(tmp_path / "sub", [], "kept/llmbench-baselines")["git_dirty"]
+
+    git("init", "-q", "-b", "main")
+    file = tmp_path / "sub" / "kept" / "llmbench-baselines" / "main" / "here.json"
+    file.parent.mkdir(parents=True)
+    (tmp_path / "sub" / "kept" / "llmbench.yaml").touch()
+    git("add", "-A")
+    git("commit", "-q", "-m", "first")
+    file.write_text("1")
+    assert is_dirty() is False
+    git("add", "-A")
+    git("commit", "-q", "-m", "second")
+    file.write_text("2")
+    assert is_dirty() is False
+    (tmp_path / "prompt.md").write_text("x")
+    assert is_dirty() is True
+
+
 @pytest.mark.parametrize(
     "alike",
     [
