@@ -74,7 +74,7 @@ def commits(root: Path, before: str, until: str, limit: int) -> list[tuple[str, 
 def _status(root: Path, but: str) -> tuple[str, str | None]:
     """The branch that is checked out (empty: none is), and what was changed, but for folders of a name; None outside of
     a repository."""
-    places = [":/", f":(exclude,top,glob)**/{but}"] if but else [":/"]
+    places = [":/", f":(exclude,top,glob)**/{but}/**"] if but else [":/"]
     told = _git(root, "status", "--porcelain", "--branch", "--", *places)
     if told is None:
         return "", None
