@@ -68,6 +68,7 @@ def test_gates_share_their_alpha(capsys):
         (("--n", "100,none"), "is not a whole number from 1 on"),
         (("--kind", "mean", "--deviation", "0"), "--deviation is above 0"),
         (("--power", "1"), "--power is between 0 and 1"),
+        (("--discordant", "0.02", "--effect", "0.1"), "--discordant 0.02 is less than --effect 0.1"),
     ],
 )
 def test_mistakes_are_told(words, said, capsys):

@@ -133,3 +133,9 @@ def _check(arguments: argparse.Namespace) -> None:
         value = getattr(arguments, name)
         if value is not None and not 0 <= value <= 1:
             raise UsageError(f"--{name} is from 0 to 1, not {value:g}", hint="a share is written as 0.05 or 5%")
+    effect, differing = arguments.effect, arguments.discordant
+    if arguments.kind == "rate" and None not in (effect, differing) and not arguments.unpaired and differing < effect:
+        raise UsageError(
+            f"--discordant {differing:g} is less than --effect {effect:g}: rates differ by no more than samples do",
+            hint="leave --discordant out, or give the share of samples that are right in one and wrong in the other",
+        )
