@@ -60,6 +60,10 @@ class _Register:
     def knows(self, value: str) -> bool:
         return value in self._values
 
+    def known(self) -> frozenset[str]:
+        with self._lock:
+            return frozenset(self._values)
+
 
 _register = _Register()
 
@@ -69,6 +73,11 @@ def register(value: str) -> None:
     candidates = {value.strip(), *(line.strip() for line in value.splitlines())}
     if new := [each for each in candidates if _is_key(each) and not _register.knows(each)]:
         _register.add(new)
+
+
+def registered() -> frozenset[str]:
+    """All that is taken out of the texts of this process: for another process of ours that is to do the same."""
+    return _register.known()
 
 
 def register_environment(environ: Mapping[str, str]) -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from pytest_llmbench import redaction
 from pytest_llmbench.asker import messages
 from pytest_llmbench.asker.bodies import Bodies
 from pytest_llmbench.asker.dispatcher import Dispatcher
@@ -101,6 +102,9 @@ class Desk:
     def _do(self, line: Line, client: Client, message: Mapping[str, Any]) -> None:
         number = messages.number(message, "id") or 0
         match message.get("op"):
+            case "secrets":
+                for value in messages.texts(message, "values"):
+                    redaction.register(value)
             case "plan":
                 self._plan(line, client, messages.texts(message, "keys"), messages.number(message, "window"))
             case "questions":

@@ -10,6 +10,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
+from pytest_llmbench import redaction
 from pytest_llmbench.asker import reaching
 from pytest_llmbench.asker.client_line import STEP_S, ClientLine, LostError, Pulse, Request
 from pytest_llmbench.asker.messages import reply_of
@@ -44,6 +45,8 @@ class RemoteAsker:
         self._plans: list[tuple[tuple[str, ...], int | None]] = []
         self._questions: dict[str, Question] = {}
         self._fetched: set[str] = set()
+        self._told: frozenset[str] = frozenset()
+        """Secrets that the other process knows of."""
         self._paused = 0
         self._closed = False
 
@@ -55,6 +58,7 @@ class RemoteAsker:
         with contextlib.suppress(LostError, InfraError):  # who waits for a reply is told
             line = self._reach()
             if connected:
+                self._tell_secrets(line)
                 line.tell("plan", keys=keys, window=window)
 
     def follow(self, question: Question, tell: Callable[[Reply | None], None]) -> None:
@@ -140,7 +144,15 @@ class RemoteAsker:
                 self._begin_anew(self._line)
             return self._line
 
+    def _tell_secrets(self, line: ClientLine) -> None:
+        """Whatever is no reply's business is known there before any comes: a provider may repeat another one's key."""
+        if new := redaction.registered() - self._told:
+            self._told |= new
+            line.tell("secrets", values=sorted(new))
+
     def _begin_anew(self, line: ClientLine) -> None:
+        self._told = frozenset()
+        self._tell_secrets(line)
         for keys, window in self._plans:
             line.tell("plan", keys=[key for key in keys if key not in self._fetched], window=window)
         for _ in range(self._paused):
