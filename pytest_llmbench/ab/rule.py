@@ -17,6 +17,7 @@ from itertools import islice
 from pytest_llmbench.errors import UsageError
 from pytest_llmbench.results.deciding import FAIL, INCONCLUSIVE, PASS
 from pytest_llmbench.stats.corrections import holm
+from pytest_llmbench.stats.power import RANK_COST
 from pytest_llmbench.stats.signed_rank import Shift, shift
 
 Worse = Mapping[str, Sequence[float]]
@@ -29,8 +30,6 @@ and most of what is truly slower is found there."""
 _CONFIDENCE = 0.95
 _NORMAL = statistics.NormalDist()
 _POWER = 0.8
-_RANK_COST = math.sqrt(math.pi / 3)
-"""Standard error of the signed-rank value over that of a mean, of normal values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +208,7 @@ def _spread(values: Sequence[float]) -> float | None:
 
 
 def _detectable(spread: float, n: int, rule: Rule, metrics: int) -> float:
-    error = _RANK_COST * spread / math.sqrt(n)
+    error = RANK_COST * spread / math.sqrt(n)
     return math.expm1((_NORMAL.inv_cdf(1 - rule.alpha / metrics) + _NORMAL.inv_cdf(_POWER)) * error)
 
 
@@ -217,5 +216,5 @@ def _needed(spread: float, found: Shift, limit: float, rule: Rule) -> int:
     """Pairs like these that show that it is kept, or that it is not, whichever the value says."""
     level = _CONFIDENCE if found.value < limit else 1 - rule.alpha / len(rule.margins)
     away = limit - max(found.value, 0.0) if found.value < limit else found.value
-    errors = (_NORMAL.inv_cdf(level) + _NORMAL.inv_cdf(_POWER)) * _RANK_COST * spread / max(away, limit / 10)
+    errors = (_NORMAL.inv_cdf(level) + _NORMAL.inv_cdf(_POWER)) * RANK_COST * spread / max(away, limit / 10)
     return max(found.n + 1, math.ceil(errors**2))

@@ -20,6 +20,7 @@ from pytest_llmbench.records.record import MalformedRecordError
 from pytest_llmbench.records.summary import PROFILE, USE_CASE
 from pytest_llmbench.reports.figures import NOT_MEASURED
 from pytest_llmbench.reports.history_words import change_words, figure_words, interval_words, sparkline, verdict_word
+from pytest_llmbench.results.gates import is_named
 from pytest_llmbench.results.history import Change, History, histories, with_changes
 from pytest_llmbench.results.summaries import summaries
 from pytest_llmbench.store import Store
@@ -83,11 +84,10 @@ def _sum_up_older(store: Store) -> None:
 
 def _is_wanted(run: PastRun, arguments: argparse.Namespace) -> bool:
     summary = run.summary
-    names = {summary.model, summary.model.partition(" (")[0]}  # with and without where it was requantized from
     wanted = {PROFILE: arguments.profile, USE_CASE: arguments.use_case}
     others = [kind for kind, glob in wanted.items() if glob and kind != summary.kind]
     return (
-        any(fnmatchcase(name, arguments.model) for name in names)
+        is_named(arguments.model, summary.model)
         and not others
         and fnmatchcase(summary.name, wanted.get(summary.kind) or "*")
         and fnmatchcase(str(run.environment.get("branch") or ""), arguments.branch or "*")

@@ -1,7 +1,8 @@
-"""Small files that we write and users commit: one JSON object each."""
+"""Small files that we write and users keep: one JSON object each."""
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -34,3 +35,19 @@ def read_object(path: Path, what: str, *, most_bytes: int, hint: str) -> dict[st
     if len(content) > most_bytes or not isinstance(data, dict):
         raise ConfigError(f"{name} is no {what}", hint=hint)
     return data
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file in place of what is there; under its name there is either the old one or the whole new one.
+
+    Raises:
+        ConfigError: it cannot be written.
+    """
+    part = path.with_name(f".{secrets.token_hex(6)}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(text, encoding="utf-8", newline="\n")
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise ConfigError(f"{shown(path)} cannot be written: {error.strerror}") from error

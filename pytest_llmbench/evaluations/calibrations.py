@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import secrets
 from pathlib import Path
 
 from pytest_llmbench import clock
 from pytest_llmbench.config import Resolved
-from pytest_llmbench.config.kept_file import read_object
+from pytest_llmbench.config.kept_file import read_object, write_whole
 from pytest_llmbench.config.strict_yaml import shown
 from pytest_llmbench.errors import ConfigError
 from pytest_llmbench.judges.rubric import Rubric
@@ -67,14 +66,7 @@ def write(folder: Path, found: JudgeCalibration) -> Path:
     """
     digest = hashlib.sha256(f"{found.rubric_hash} {found.judge} {found.request_hash}".encode()).hexdigest()[:12]
     path = folder / f"{_slug(found.rubric)}.{_slug(found.judge)}.{digest}.json"
-    part = path.with_name(f".{secrets.token_hex(6)}.part")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(found.as_dict(), indent=1) + "\n", encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise ConfigError(f"{shown(path)} cannot be written: {error.strerror}") from error
+    write_whole(path, json.dumps(found.as_dict(), indent=1) + "\n")
     return path
 
 

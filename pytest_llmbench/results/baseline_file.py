@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pytest_llmbench.config.kept_file import read_object
+from pytest_llmbench.config.kept_file import read_object, write_whole
 from pytest_llmbench.config.strict_yaml import shown
 from pytest_llmbench.errors import ConfigError
 from pytest_llmbench.records import MalformedRecordError
@@ -26,14 +25,7 @@ def write(path: Path, baseline: Baseline) -> None:
         ConfigError: it cannot be written.
     """
     content = {"format": FORMAT, "version": FORMAT_VERSION, "id": baseline.id, **baseline.as_dict()}
-    part = path.with_name(f".{secrets.token_hex(6)}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(f"{_laid_out(content)}\n", encoding="utf-8", newline="\n")
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise ConfigError(f"{shown(path)} cannot be written: {error.strerror}") from error
+    write_whole(path, f"{_laid_out(content)}\n")
 
 
 def read(path: Path) -> Baseline:

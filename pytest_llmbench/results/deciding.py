@@ -23,7 +23,8 @@ from pytest_llmbench.stats.limits import ALPHA
 PASS, FAIL, INCONCLUSIVE = "pass", "fail", "inconclusive"
 ADVISORY = "fail (advisory)"
 """It would have failed, by the word of judges that only advise: a warning."""
-_BASELINE = "baseline"
+BASELINE = "baseline"
+"""The kind of evidence of what is held against a baseline."""
 IN_TEST = "assert"
 """The kind of evidence of what a test decided."""
 _POWER = statistics.NormalDist().inv_cdf(0.8)
@@ -108,7 +109,7 @@ def _further(family: int, alpha: float) -> float:
 
 def _is_possible(found: Finding, size: float) -> bool:
     """Whether there is room for such a change beyond the limit: a share ends at 0 and 1."""
-    if found.limit is None or _unit(found) != "share" or found.evidence.kind == _BASELINE:
+    if found.limit is None or _unit(found) != "share" or found.evidence.kind == BASELINE:
         return True
     return size <= max(found.limit, 1 - found.limit)
 
@@ -130,14 +131,12 @@ def _undecided(found: Finding, evidence: Evidence, family: int) -> str:
     elif evidence.low is None and evidence.high is None:
         parts = ["too few values to bound it"]
     else:
-        ends = (
-            "its 95 % interval" if evidence.kind == _BASELINE else f"the 95 % interval, {_interval(found, evidence)},"
-        )
-        parts = [f"{ends} reaches over the {'margin' if evidence.kind == _BASELINE else 'limit'}"]
+        ends = "its 95 % interval" if evidence.kind == BASELINE else f"the 95 % interval, {_interval(found, evidence)},"
+        parts = [f"{ends} reaches over the {'margin' if evidence.kind == BASELINE else 'limit'}"]
     parts.append(_what_would_tell(found, evidence))
     if evidence.smallest_detectable is not None:
         size = _change(found, evidence.smallest_detectable)
-        seen = f"a change of {size}" if evidence.kind == _BASELINE else f"what is {size} beyond the limit"
+        seen = f"a change of {size}" if evidence.kind == BASELINE else f"what is {size} beyond the limit"
         parts.append(f"n = {found.n} finds {seen}")
     elif found.value is not None and _unit(found) == "share" and evidence.kind == Evidence().kind:
         parts.append(f"n = {found.n} finds no change, however large")
@@ -170,7 +169,7 @@ def _change(found: Finding, value: float) -> str:
     """A difference: of a share in points, against a baseline in %, else in the unit."""
     if _unit(found) == "share":
         return f"{value * 100:.2g} points"
-    return f"{value * 100:.2g} %" if found.evidence.kind == _BASELINE else amount(value, _unit(found))
+    return f"{value * 100:.2g} %" if found.evidence.kind == BASELINE else amount(value, _unit(found))
 
 
 def _unit(found: Finding) -> str:

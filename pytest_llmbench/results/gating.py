@@ -56,8 +56,9 @@ def gates_of(run: Run, rules: Rules) -> list[GateResult]:
     """
     own = [*rules.pages, *case_gates.rules_of(rules.gates)]
     found = [*gates.findings(rules.gates, run), *(case_gates.findings(own, run) if own else ())]
-    found += [each for told, part in _marked(run) for each in _of_mark(told, part)]
-    found += _worse(run, rules)
+    marked = list(_marked(run))
+    found += [each for told, part in marked for each in _of_mark(told, part)]
+    found += _worse(run, rules, marked)
     found += [*_error_rate(run, rules.max_error_rate), *_budgets(run, rules.caps_usd or {})]
     in_order = sorted(run.results, key=lambda result: result.key)
     return [*decided(found), *(told for result in in_order for told in result.gates)]
@@ -91,11 +92,11 @@ def _of_mark(told: Gate, run: Run) -> list[Finding]:
     return found or [gates.unmatched(told)]
 
 
-def _worse(run: Run, rules: Rules) -> list[Finding]:
+def _worse(run: Run, rules: Rules, marks: Iterable[tuple[Gate, Run]]) -> list[Finding]:
     """What is held against the baseline."""
     everywhere = [each for each in rules.gates if each.regression is not None]
     of_pages = [rule for rule in rules.pages if rule.gate.regression is not None]
-    marked = [(told, part) for told, part in _marked(run) if told.regression is not None]
+    marked = [(told, part) for told, part in marks if told.regression is not None]
     if not (everywhere or of_pages or marked):
         return []
     from pytest_llmbench.results import regressions  # noqa: PLC0415 - in few sessions anything is compared

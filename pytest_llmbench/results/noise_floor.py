@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,16 +11,16 @@ from itertools import combinations
 from pathlib import Path
 
 from pytest_llmbench import clock
+from pytest_llmbench.config.kept_file import write_whole
 from pytest_llmbench.errors import ConfigError
 from pytest_llmbench.records import Record
+from pytest_llmbench.stats.power import RANK_COST
 
 FILE = "noise-floor.json"
 FORMAT = 1
 OLD_DAYS = 30
 """A floor that is older than this is said to be old."""
 _ERRORS = 1.96
-_RANK_COST = math.sqrt(math.pi / 3)
-"""Standard error of the signed-rank value over that of a mean, of normal values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,7 @@ class NoiseFloor(Record):
             return math.expm1(self.apart[metric]) if metric in self.apart else None
         if metric not in self.paired or pairs < 1:
             return None
-        return math.expm1(_ERRORS * _RANK_COST * self.paired[metric] / math.sqrt(pairs))
+        return math.expm1(_ERRORS * RANK_COST * self.paired[metric] / math.sqrt(pairs))
 
     def age_days(self) -> float:
         """Since it was measured."""
@@ -135,14 +134,16 @@ def kept_floors(folder: Path) -> list[NoiseFloor]:
 
 
 def keep_noise_floor(folder: Path, floor: NoiseFloor) -> Path:
-    """Keep it in place of an earlier one of the same model, build and kind of machine; returns the file."""
+    """Keep it in place of an earlier one of the same model, build and kind of machine; returns the file.
+
+    Raises:
+        ConfigError: what is there cannot be read, or it cannot be written.
+    """
     same = (floor.machine_class, floor.model, floor.build)
     others = [each for each in kept_floors(folder) if (each.machine_class, each.model, each.build) != same]
-    path, half = folder / FILE, folder / f"{FILE}.{os.getpid()}"
-    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / FILE
     floors = [each.as_dict() for each in (*others, floor)]
-    half.write_text(json.dumps({"format": FORMAT, "floors": floors}, indent=2) + "\n", encoding="utf-8")
-    half.replace(path)
+    write_whole(path, json.dumps({"format": FORMAT, "floors": floors}, indent=2) + "\n")
     return path
 
 

@@ -19,6 +19,7 @@ from pytest_llmbench.results.baseline import Baseline, CaseBaseline, MeasuredBas
 from pytest_llmbench.results.baseline_choice import Chosen
 from pytest_llmbench.results.comparability import disturbed, matched, other_load, other_pace, other_served
 from pytest_llmbench.results.finding import Finding
+from pytest_llmbench.results.gates import is_named
 from pytest_llmbench.results.noise_floor import noise_floor as kept_floor
 from pytest_llmbench.results.unexpected import said
 from pytest_llmbench.results.worsening import NoiseFloor, Regression, Terms, bare, found
@@ -150,9 +151,8 @@ def _lacking(
 
 
 def _speaks_of(rule: Regression, model: str, where: str, page: str) -> bool:
-    names = {model, model.partition(" (")[0]}
     is_for = page == rule.page if rule.page else fnmatchcase(where, rule.profile)
-    return is_for and any(fnmatchcase(name, rule.model) for name in names)
+    return is_for and is_named(rule.model, model)
 
 
 def of_case(

@@ -15,12 +15,10 @@ from pytest_llmbench.results.baseline_choice import Chosen
 from pytest_llmbench.results.change_words import amount_of_change, change_sentence
 from pytest_llmbench.results.changes import Change
 from pytest_llmbench.results.comparability import SPEED
-from pytest_llmbench.results.deciding import amount
+from pytest_llmbench.results.deciding import BASELINE, amount
 from pytest_llmbench.results.finding import Finding
 from pytest_llmbench.results.unexpected import said
 
-BASELINE = "baseline"
-"""The kind of evidence."""
 NoiseFloor = Callable[[str, str], float | None]
 """(Model, metric) → by which part measurements of the same thing differ on this machine; None: nobody measured it."""
 WALL_UNKNOWN, CPU_UNKNOWN = 0.30, 0.15

@@ -18,6 +18,8 @@ _COUNTED = 20_000
 """Pairs up to which McNemar's power is summed over all outcomes."""
 _RANKS = 3 / math.pi
 """What tests on ranks are worth beside Student's where all is normal (Hodges & Lehmann, Ann. Math. Stat. 27, 1956)."""
+RANK_COST = math.sqrt(1 / _RANKS)
+"""Standard error of the signed-rank value over that of a mean, of normal values."""
 _FINE = 1e-4
 """Effects are found to within such a share of them, and not below its square."""
 
