@@ -25,7 +25,7 @@ profiles-demo: $(VENV)/.installed-local  ## all six profiles on two small models
 	@$(BIN)/llmbench models pull $(MODEL) $(GEMMA)
 	@$(BIN)/llmbench run example_suites/hardware --results-dir .llmbench --demo-form
 
-bench-demo: $(VENV)/.installed-local  ## which model and quantization suits this machine: five of them by all six profiles (some 25 minutes)
+bench-demo: $(VENV)/.installed-local  ## which model and quantization suits this machine: five of them by all six profiles (some 15 minutes)
 	@$(BIN)/llmbench models pull $(MODEL) $(GEMMA)
 	@for quant in Q4_0 Q5_0 Q8_0; do $(BIN)/llmbench models quantize $(MODEL) $$quant || exit; done
 	@cd example_suites/matrix && "$(abspath $(BIN))/llmbench" bench --output-dir "$(CURDIR)/.llmbench" --demo-form=true

@@ -30,9 +30,12 @@ import report_matrix
 SIZES = {20: (1, 4), 100: (5, 4), 500: (25, 4)}
 """Results → (models, quantizations); each with five profiles."""
 PROMISED_S = 2.0
-READY = """() => [...document.querySelectorAll('[data-chart]')].every(box =>
-    box.closest('details:not([open])') || box.querySelector('svg'))
-    && document.querySelector('.tabulator-row') !== null"""
+READY = """() => {
+    const isDrawn = box => box.closest('details:not([open])') || box.querySelector('svg');
+    const isSeen = box => box.getBoundingClientRect().top < innerHeight;
+    const boxes = [...document.querySelectorAll('[data-chart]')];
+    return boxes.filter(isSeen).every(isDrawn) && document.querySelector('.tabulator-row') !== null;
+}"""
 
 
 def made(models: int, quants: int) -> Run:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -13,9 +12,9 @@ from pytest_llmbench.providers.costs import call_cost
 from pytest_llmbench.records import Measurement
 from pytest_llmbench.serving import ApiModel, ServedModel, open_model
 from pytest_llmbench.session import Session
+from pytest_llmbench.told_models import as_in_this_run, as_told, backend_of
 
 if TYPE_CHECKING:
-    from pytest_llmbench.backends import Backend
     from pytest_llmbench.bench import Load, Profile
 
 
@@ -44,8 +43,10 @@ def run_bench(
     if isinstance(model, str):
         model = open_model(session, model)
     refuse_beside_a_budget(session, model)
+    owner = session.measurement_owner()
+    model = as_in_this_run(session, as_told(model), profile, load, owner)
     with fitted(model, profile, load) as subject:
-        measured = measured_with(session, subject, profile, load, owner=session.measurement_owner())
+        measured = measured_with(session, subject, profile, load, owner=owner)
     if session.context is not None:
         session.context.measurement_ids.append(measured.id)
     return measured
@@ -102,20 +103,9 @@ def measured_with(
         client_error=lambda: session.client_error,
         anchor_s=lambda: session.anchor_s,
         owner=owner,
-        backend=_backend(session, subject),
+        backend=backend_of(session, subject),
         cost_of=lambda reply: call_cost(subject.target, reply.usage) if isinstance(subject, ApiModel) else reply.cost,
     )
-
-
-def _backend(session: Session, model: ServedModel) -> Backend | None:
-    """What a server that is not ours is asked beside the measurement; None for one of ours."""
-    if not isinstance(model, ApiModel):
-        return None
-    from pytest_llmbench.backends import backend_at  # noqa: PLC0415 - only servers of others need it
-
-    usual = session.deadlines
-    may_load = dataclasses.replace(usual, total_s=max(usual.total_s, session.settings.load_timeout_s))
-    return backend_at(model.endpoint(), may_load, model.target.server_kind)
 
 
 def _refuse_unmeasurable(session: Session) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
@@ -174,6 +175,21 @@ class ApiModel(ServedModel):
     def __init__(self, session: Session, target: Target, role: str = "subject") -> None:
         super().__init__(session, target.name, role)
         self.target = target
+        self.told: Mapping[str, Any] = {}
+        """What its server tells of itself and the model, where that was asked: see `backends.sameness`."""
+
+    def known_by(self, told: Mapping[str, Any], kind: str = "") -> ApiModel:
+        """The same model, known by what its server tells.
+
+        Args:
+            told: it.
+            kind: of the server; empty: as it was.
+        """
+        known = copy.copy(self)
+        known.told = told
+        if kind:
+            known.target = dataclasses.replace(self.target, server_kind=kind)
+        return known
 
     def answers(self, requests: Sequence[ChatRequest], *, concurrency: int | None = None) -> list[Reply]:
         __tracebackhide__ = True
@@ -240,7 +256,7 @@ class ApiModel(ServedModel):
         return ServerInfo("external", url, self.session.providers.key(self.target))
 
     def identity(self) -> Mapping[str, Any]:
-        return subject_of(self.target)
+        return {**subject_of(self.target), **self.told}
 
 
 def subject_of(target: Target) -> Mapping[str, Any]:

@@ -72,19 +72,20 @@ class Ollama(Foreign):
     def __init__(self, *, loaded: bool = False, tells: float = 1.0, on_card: bool = False, **pace: Any) -> None:
         super().__init__(**pace)
         self.loaded, self.on_card = loaded, on_card
+        self.version = "0.12.6"
+        self.digest = "a80c4f17acd55265feec403c7aef86be0c25983ab279d83f3bcd3abbcb5b8b72"
         self.tells = tells
         """What it tells of its decode speed / what it does."""
 
     def get(self, path: str) -> tuple[int, Any]:
         entry = {
             "name": "llama3.2:latest", "model": "llama3.2:latest", "size": 2_019_393_189,
-            "digest": "a80c4f17acd55265feec403c7aef86be0c25983ab279d83f3bcd3abbcb5b8b72",
-            "details": self.details(),
+            "digest": self.digest, "details": self.details(),
         }  # fmt: skip
         if path == "/":
             return 200, "Ollama is running"
         if path == "/api/version":
-            return 200, {"version": "0.12.6"}
+            return 200, {"version": self.version}
         if path == "/api/tags":
             return 200, {"models": [{**entry, "modified_at": "2026-05-04T17:37:44.706015396-07:00"}]}
         if path == "/api/ps":
@@ -141,13 +142,14 @@ class Vllm(Foreign):
         super().__init__(**pace)
         self.others, self.queued_s, self.restarts = others, queued_s, restarts
         self.finished, self.tokens, self.readings = 40, 9000, 0
+        self.version = "0.11.2"
 
     def card(self) -> dict[str, Any]:
         return {"owned_by": "vllm", "root": "/models/llama-3.1-8b", "parent": None, "max_model_len": 8192}
 
     def get(self, path: str) -> tuple[int, Any]:
         if path == "/version":
-            return 200, {"version": "0.11.2"}
+            return 200, {"version": self.version}
         if path == "/metrics":
             self.readings += 1
             if self.restarts and self.readings == 2:
@@ -210,13 +212,14 @@ class LmStudio(Foreign):
     def __init__(self, *, old: bool = False, loaded: bool = True, **pace: Any) -> None:
         super().__init__(**pace)
         self.old, self.loaded = old, loaded
+        self.quantization = "Q4_0"
 
     def get(self, path: str) -> tuple[int, Any]:
         if path == "/api/v0/models":
             loaded = {"loaded_context_length": 4096} if self.loaded else {}
             model = {
                 "id": self.model, "object": "model", "type": "llm", "publisher": "lmstudio-community",
-                "arch": "gemma3", "compatibility_type": "gguf", "quantization": "Q4_0",
+                "arch": "gemma3", "compatibility_type": "gguf", "quantization": self.quantization,
                 "state": "loaded" if self.loaded else "not-loaded", "max_context_length": 32_768, **loaded,
             }  # fmt: skip
             return 200, {"object": "list", "data": [model]}
@@ -225,7 +228,7 @@ class LmStudio(Foreign):
             model = {
                 "type": "llm", "publisher": "lmstudio-community", "key": self.model,
                 "display_name": "Gemma 3 270m Instruct Qat", "architecture": "gemma3",
-                "quantization": {"name": "Q4_0", "bits_per_weight": 4}, "size_bytes": 241_410_208,
+                "quantization": {"name": self.quantization, "bits_per_weight": 4}, "size_bytes": 241_410_208,
                 "params_string": "270M", "loaded_instances": instances if self.loaded else [],
                 "max_context_length": 32_768, "format": "gguf", "description": None,
             }  # fmt: skip
@@ -267,10 +270,11 @@ class LocalAi(Foreign):
     def __init__(self, *, old: bool = False, **pace: Any) -> None:
         super().__init__(**pace)
         self.old = old
+        self.version = "v3.7.0 (a1b2c3d4)"
 
     def get(self, path: str) -> tuple[int, Any]:
         if path == "/version":
-            return 200, {"version": "v3.7.0 (a1b2c3d4)"}
+            return 200, {"version": self.version}
         if path == "/system":
             loaded: dict[str, Any] = {"id": self.model}
             if not self.old:
@@ -285,6 +289,29 @@ class LocalAi(Foreign):
         for word in words:
             yield {"choices": [{"index": 0, "finish_reason": None, "delta": {"content": word}}], "usage": nothing}
         yield {"choices": [{"index": 0, "finish_reason": "stop", "delta": {}}], "usage": self.usage(words)}
+
+
+class LlamaCpp(Foreign):
+    """After `GET /props` and `GET /v1/models` of tools/server/README.md of ggml-org/llama.cpp."""
+
+    owned_by = "llamacpp"
+    model = "smollm2"
+
+    def __init__(self, **pace: Any) -> None:
+        super().__init__(**pace)
+        self.build = "b6730-e60f01d94"
+
+    def card(self) -> dict[str, Any]:
+        meta = {"vocab_type": 2, "n_vocab": 49152, "n_ctx_train": 8192, "n_params": 134_515_008, "size": 91_000_000}
+        return {"owned_by": "llamacpp", "meta": meta}
+
+    def get(self, path: str) -> tuple[int, Any]:
+        if path == "/props":
+            return 200, {
+                "default_generation_settings": {"n_ctx": 4096}, "total_slots": 1, "chat_template": "",
+                "model_path": "/models/smollm2-135m-Q4_1.gguf", "build_info": self.build,
+            }  # fmt: skip
+        return super().get(path)
 
 
 class KoboldCpp(Foreign):

@@ -20,7 +20,9 @@ from pytest_llmbench.benching import run_bench
 from pytest_llmbench.records import Measurement, ModelFile, Run
 from pytest_llmbench.reports import html_report, json_report, terminal
 from pytest_llmbench.reports.rows import model_row
+from pytest_llmbench.reports.terminal_advice import standing_lines
 from pytest_llmbench.results.recommend import recommendations
+from pytest_llmbench.results.recommendations import Constraints
 from pytest_llmbench.serving import local_model
 from pytest_llmbench.session import Session
 
@@ -122,3 +124,23 @@ def test_the_graphics_memory_of_a_card_is_shown_where_it_was_measured(run: Run) 
     text = "\n".join("".join(part for part, _ in line) for line in terminal.summary(run))
     assert text.count("graphics memory") == 1
     assert "NVIDIA RTX A2000 12GB" in text
+
+
+def test_the_memory_of_the_card_is_bounded_by_itself(run: Run) -> None:
+    """Too much for the card leaves out the one that lies there, and says so; the one on the CPU takes none of it."""
+    small = recommendations(run, Constraints(max_vram_bytes=100 * MIB))
+    [left] = small.left_out
+    assert left.reason.startswith("it takes ")
+    assert left.reason.endswith("of graphics memory, and 100 MiB are allowed")
+    assert [each.vram_bytes for each in small.standings] == [0.0]
+    assert not recommendations(run, Constraints(max_vram_bytes=64 << 30)).left_out
+
+
+def test_the_advice_has_a_column_of_the_card_only_where_one_was_used(run: Run) -> None:
+    """With "none" for who used none; a machine without a card has no such column."""
+    told = ["".join(part for part, _ in line) for line in standing_lines(recommendations(run), 80)]
+    assert told[0].split()[-1] == "graphics"
+    assert told[1].endswith("none")
+    assert told[2].endswith("GiB")
+    without = dataclasses.replace(run, measurements=[run.measurements[0]])
+    assert "graphics" not in "".join(part for line in standing_lines(recommendations(without), 80) for part, _ in line)

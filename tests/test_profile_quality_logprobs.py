@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from quality_samples import a_token, answered
 
-from pytest_llmbench.bench.measuring import _dirty_notes
+from pytest_llmbench.bench.completing import _dirty_notes
 from pytest_llmbench.clients.llama_api import LlamaApi
 from pytest_llmbench.profiles.quality_logprobs import NoLogprobsError, compare, in_words, read_token, verdict, walk
 from pytest_llmbench.profiles.quality_report import conclude

@@ -53,7 +53,7 @@ def test_a_sentence_a_use_with_evidence_and_reasons(project: Path, capsys: pytes
     assert main(["recommend"]) == 0
     told = " ".join(capsys.readouterr().out.split())
     assert "quality work" in told
-    assert "good:Q8_0: surely ahead of fast:Q4_0 in accuracy" in told
+    assert "good:Q8_0: surely ahead of fast:Q4_0 in right answers" in told
     assert "100 % of 100 questions" in told
     assert "tokens a joule (50 W, given in llmbench.yaml)" in told
 

@@ -133,3 +133,20 @@ def test_every_pair_is_corrected_for_all_the_others() -> None:
     tested = [duel for pair in (("a", "b"), ("a", "c"), ("b", "c")) for duel in held.of(*pair)]
     assert all(duel.p_corrected >= duel.p_value for duel in tested)
     assert {duel.criterion for duel in tested} < set(TESTED)
+
+
+def test_comparisons_are_told_alike_from_both_sides_and_in_any_order() -> None:
+    """Made when they are asked for: whichever side is asked for first, and however often."""
+    measured = [chat("a:Q8_0", 50), exam("a:Q8_0", share_right(0.9, 60))]
+    measured += [chat("a:Q4_0", 90), exam("a:Q4_0", share_right(0.4, 60))]
+    one, other = "a:Q8_0", "a:Q4_0"
+    first, second = duels_of(*measured), duels_of(*measured)
+    there, back = first.between(one, other, ACCURACY), first.between(other, one, ACCURACY)
+    turned, straight = second.between(other, one, ACCURACY), second.between(one, other, ACCURACY)
+    assert (there, back) == (straight, turned)
+    assert there is not None
+    assert back == there.turned()
+    assert (there.verdict, there.turned().verdict) == (WORSE, BETTER)
+    assert [each.part for each in first.parts(one, other)] == [each.part for each in first.parts(other, one)]
+    assert len(first.parts(one, other)) == 5
+    assert len(first.of(other, one)) == len(first.of(one, other))

@@ -182,3 +182,12 @@ def test_clusters_of_one_change_nothing() -> None:
     assert score_estimate(values, [1.0] * 4, ["a", "b", "c", "d"]) == plain
     assert score_estimate(values, [1.0] * 4, ["", "", "", ""]) == plain
     assert share_estimate([True, False], [1.0, 1.0], ["a", ""]) == share_estimate([True, False], [1.0, 1.0])
+
+
+def test_scores_whose_spread_is_lost_in_a_float_have_the_interval_of_verdicts() -> None:
+    """The square of a spread of 1e-187 is 0, which nothing can be divided by."""
+    found = score_estimate([0.0, 1e-187, 0.0], [1.0, 1.0, 1.0])
+
+    assert found is not None
+    assert found.low == 0
+    assert 0.5 < found.high < 1

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 from pytest_llmbench import clock, garbage
 from pytest_llmbench.bench import Book, Load, Planned, Stand, Timed, measurement_key
 from pytest_llmbench.bench.account import Account
-from pytest_llmbench.bench.measuring import header
+from pytest_llmbench.bench.beginning import header
 from pytest_llmbench.bench.watch import watched
 from pytest_llmbench.errors import UsageError
 from pytest_llmbench.records import Repetition

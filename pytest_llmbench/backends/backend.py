@@ -41,6 +41,8 @@ class Backend:
 
     KIND: ClassVar[str] = "openai"
     TITLE: ClassVar[str] = "the server"
+    SAME: ClassVar[tuple[str, ...]] = ()
+    """Names of the details that tell its engine and the model's file apart from others; `describe` finds them."""
 
     def __init__(self, endpoint: Endpoint, deadlines: Deadlines, note: str = "") -> None:
         self.endpoint = endpoint
@@ -50,8 +52,18 @@ class Backend:
         self.notes: list[str] = [note] if note else []
         self.tables: list[Table] = []
 
+    def describe(self) -> None:
+        """Ask what engine it is and what model it serves; nothing is loaded for that."""
+
     def begin(self) -> None:
         """Ask what has to be known before the first request of a measurement."""
+        self.describe()
+
+    def identity(self) -> dict[str, Any]:
+        """What another measurement must have in common with this one to be the same; empty where it tells nothing."""
+        self.describe()
+        told = {name: value for name, value in self.told().details.items() if name in self.SAME}
+        return {"kind": self.KIND, **told} if told else {}
 
     def end(self, measurement: Measurement, sent: int) -> None:
         """Ask what there is to know after its last one.

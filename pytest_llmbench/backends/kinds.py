@@ -29,7 +29,7 @@ AUTO = "auto"
 BACKENDS: Mapping[str, type[Backend]] = MappingProxyType(
     {each.KIND: each for each in (Backend, LlamaCpp, LmStudio, LocalAi, Ollama, Vllm)}
 )
-_PROBE = Deadlines(connect_s=3.0, ttft_s=5.0, idle_s=5.0, total_s=5.0)
+PROBE = Deadlines(connect_s=3.0, ttft_s=5.0, idle_s=5.0, total_s=5.0)
 """Of one probe. A server that takes longer to say who it is has not said it."""
 _NO_ANSWER = frozenset({Category.NETWORK_REFUSED, Category.NETWORK_DNS, Category.NETWORK_TLS, Category.TIMEOUT_CONNECT})
 """Who cannot be reached is not asked again: the measurement itself will say so."""
@@ -57,7 +57,7 @@ def backend_at(endpoint: Endpoint, deadlines: Deadlines, kind: str) -> Backend:
 def recognised(endpoint: Endpoint) -> list[str]:
     """The kinds whose marks the server shows: one, where all is well; none where it is of no kind that we know."""
     try:
-        owners = {str(each.get("owned_by") or "") for each in LlamaApi(lambda: endpoint, _PROBE).served()}
+        owners = {str(each.get("owned_by") or "") for each in LlamaApi(lambda: endpoint, PROBE).served()}
     except WireError as error:
         if error.category in _NO_ANSWER:
             return []
@@ -72,14 +72,14 @@ def _marks(endpoint: Endpoint, owners: set[str]) -> Iterator[tuple[str, Callable
         return endpoint
 
     if "llamacpp" in owners:
-        yield LlamaCpp.KIND, lambda: "total_slots" in LlamaApi(here, _PROBE).props()
+        yield LlamaCpp.KIND, lambda: "total_slots" in LlamaApi(here, PROBE).props()
     elif "vllm" in owners:
-        yield Vllm.KIND, lambda: bool(VllmApi(here, _PROBE).version())
+        yield Vllm.KIND, lambda: bool(VllmApi(here, PROBE).version())
     else:
-        ollama = OllamaApi(here, _PROBE)
+        ollama = OllamaApi(here, PROBE)
         yield Ollama.KIND, lambda: bool(ollama.version()) and ollama.greeting() == "Ollama is running"
-        yield LmStudio.KIND, LmStudioApi(here, _PROBE).is_spoken_here
-        yield LocalAi.KIND, LocalAiApi(here, _PROBE).is_spoken_here
+        yield LmStudio.KIND, LmStudioApi(here, PROBE).is_spoken_here
+        yield LocalAi.KIND, LocalAiApi(here, PROBE).is_spoken_here
 
 
 def _is_so(shows: Callable[[], bool]) -> bool:

@@ -20,13 +20,14 @@ class LlamaCpp(Backend):
 
     KIND = "llama.cpp"
     TITLE = "llama.cpp"
+    SAME = ("version", "file", "size_bytes", "parameter_count", "context", "slots")
 
     @property
     def _api(self) -> LlamaApi:
         return LlamaApi(lambda: self.endpoint, self.deadlines)
 
-    def begin(self) -> None:
-        self._describe(self.ask("its properties", self._api.props) or {})
+    def describe(self) -> None:
+        self._properties(self.ask("its properties", self._api.props) or {})
         card = self.ask("the model's details", self._api.served) or []
         meta = object_in(card[0], "meta") if card else {}
         self.details |= {
@@ -38,7 +39,7 @@ class LlamaCpp(Backend):
     def end(self, measurement: Measurement, sent: int) -> None:
         """Its answers tell all its times."""
 
-    def _describe(self, props: dict[str, Any]) -> None:
+    def _properties(self, props: dict[str, Any]) -> None:
         path = str(props.get("model_path") or "")
         self.details |= {
             "version": str(props.get("build_info") or ""),

@@ -19,12 +19,14 @@ class LmStudio(Backend):
 
     KIND = "lmstudio"
     TITLE = "LM Studio"
+    SAME = ("family", "parameters", "quantization", "bits_per_weight", "format", "size_bytes")
+    """Without the version of its engine, which it tells with an answer alone: that would load the model."""
 
     @property
     def _api(self) -> LmStudioApi:
         return LmStudioApi(lambda: self.endpoint, self.deadlines)
 
-    def begin(self) -> None:
+    def describe(self) -> None:
         try:
             self.details |= self._of_v1(self._api.models())
         except WireError:  # before 0.4
@@ -32,7 +34,7 @@ class LmStudio(Backend):
 
     def end(self, measurement: Measurement, sent: int) -> None:  # noqa: ARG002 - it counts no requests
         if "context" not in self.details:
-            self.begin()  # a model that is loaded by its first request has no context before
+            self.describe()  # a model that is loaded by its first request has no context before
         if own_speed.is_comparable(measurement):
             self._compare(measurement)
 

@@ -14,12 +14,13 @@ class LocalAi(Backend):
 
     KIND = "localai"
     TITLE = "LocalAI"
+    SAME = ("version",)
 
     @property
     def _api(self) -> LocalAiApi:
         return LocalAiApi(lambda: self.endpoint, self.deadlines)
 
-    def begin(self) -> None:
+    def describe(self) -> None:
         self.details["version"] = self.ask("its version", self._api.version)
 
     def end(self, measurement: Measurement, sent: int) -> None:  # noqa: ARG002 - it tells of itself, not of requests

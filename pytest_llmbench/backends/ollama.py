@@ -18,16 +18,20 @@ class Ollama(Backend):
 
     KIND = "ollama"
     TITLE = "Ollama"
+    SAME = ("version", "digest", "quantization", "size_bytes")
 
     @property
     def _api(self) -> OllamaApi:
         return OllamaApi(lambda: self.endpoint, self.deadlines)
 
-    def begin(self) -> None:
+    def describe(self) -> None:
         self.details["version"] = self.ask("its version", self._api.version)
-        self._describe(self.ask("the model's details", self._api.show) or {})
+        self._details(self.ask("the model's details", self._api.show) or {})
         entry = self.ask("the model's size", self._api.stored) or {}
         self.details |= {"size_bytes": count(entry.get("size")), "digest": str(entry.get("digest") or "")}
+
+    def begin(self) -> None:
+        super().begin()
         running = self.ask("what is loaded", self._api.running)
         if running is None:
             return
@@ -50,7 +54,7 @@ class Ollama(Backend):
         if whole and card is not None:
             self.details["offloaded_share"] = round(card / whole, 3)
 
-    def _describe(self, shown: dict[str, Any]) -> None:
+    def _details(self, shown: dict[str, Any]) -> None:
         details, info = object_in(shown, "details"), object_in(shown, "model_info")
         architecture = str(info.get("general.architecture") or "")
         self.details |= {

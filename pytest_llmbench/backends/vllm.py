@@ -49,16 +49,20 @@ class Vllm(Backend):
 
     KIND = "vllm"
     TITLE = "vLLM"
+    SAME = ("version", "source", "max_context")
     _before: Exposition | None = None
 
     @property
     def _api(self) -> VllmApi:
         return VllmApi(lambda: self.endpoint, self.deadlines)
 
-    def begin(self) -> None:
+    def describe(self) -> None:
         self.details["version"] = self.ask("its version", self._api.version)
         card = self.ask("the model's details", self._api.card) or {}
         self.details |= {"max_context": count(card.get("max_model_len")), "source": str(card.get("root") or "")}
+
+    def begin(self) -> None:
+        super().begin()
         self._before = self._read()
         if self._before is not None:
             cache = self._before.labels(_CACHE)

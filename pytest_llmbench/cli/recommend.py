@@ -15,7 +15,8 @@ from pytest_llmbench.results.recommendations import Constraints
 
 def recommend(arguments: argparse.Namespace) -> int:
     """Print the advice of a run."""
-    wanted = Constraints(arguments.use.replace("-", "_"), arguments.max_memory, arguments.min_tps)
+    use = arguments.use.replace("-", "_")
+    wanted = Constraints(use, arguments.max_memory, arguments.min_tps, arguments.max_vram)
     with opened(arguments) as (store, _):
         run = store.load_run(arguments.run)
     advice = recommendations(run, wanted)

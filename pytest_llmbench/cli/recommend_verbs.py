@@ -27,6 +27,11 @@ RECOMMEND_VERBS: tuple[Verb, ...] = (
                 {"metavar": "SIZE", "type": memory_size},
             ),
             Argument(
+                ("--max-vram",),
+                "what may lie on graphics cards at its peak; --max-memory counts main memory alone",
+                {"metavar": "SIZE", "type": memory_size},
+            ),
+            Argument(
                 ("--min-tps",),
                 "tokens per second that have to be written",
                 {"metavar": "N", "type": above_zero},

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from pytest_llmbench.backends.sameness import IDENTITY, told_before
 from pytest_llmbench.profiles.words import seconds
 from pytest_llmbench.records import Cell, CellState, Measurement, Range
 
 _SHOWN = 300
+_BRIEF = 40
+"""Characters of one value: hashes are told apart by fewer."""
 
 
 def over_time(budget_s: float | None, spent_s: float, expected: Range | None) -> str:
@@ -59,7 +62,15 @@ def redone(key: str, measurement: Measurement | None, identity: Mapping[str, obj
         measurement: what it had.
         identity: of its model now.
     """
-    before = measurement.settings.get("subject", {}) if measurement else {}
-    changed = [f"{name}: {before.get(name)} → {now}" for name, now in identity.items() if before.get(name) != now]
+    before = {**told_before(measurement), **measurement.settings.get("subject", {})} if measurement else {}
+    changed = [
+        f"{name.replace('_', ' ')}: {_brief(before.get(name))} → {_brief(now)}"
+        for name, now in identity.items()
+        if before.get(name) != now and (name in before or name not in IDENTITY)
+    ]
     why = "; ".join(changed) if before and changed else "its load, its settings or this machine are not what they were"
     return f"{key} is done again: {why}"[:_SHOWN]
+
+
+def _brief(value: object) -> str:
+    return "not told" if value is None else str(value)[:_BRIEF]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -12,12 +11,13 @@ from pytest_llmbench import __version__
 from pytest_llmbench.display import display_safe
 from pytest_llmbench.metrics import METRICS
 from pytest_llmbench.records import Run, TestResult
-from pytest_llmbench.reports import case_words, figures, history_words, judge_words, matrix_words
-from pytest_llmbench.reports.chart_style import CONFIG, Spec
+from pytest_llmbench.reports import case_words, figures, history_words, judge_words, matrix_table, matrix_words
+from pytest_llmbench.reports.chart_style import Spec
 from pytest_llmbench.reports.charts import charts
 from pytest_llmbench.reports.matrix_charts import CHARTS, matrix_charts
 from pytest_llmbench.reports.moments import parsed, took_s, when
 from pytest_llmbench.reports.page_assets import asset, policy, raw, script_data, vega
+from pytest_llmbench.reports.page_charts import packed
 from pytest_llmbench.reports.pareto import pareto_charts
 from pytest_llmbench.reports.replies import ReplyGroup, reply_groups
 from pytest_llmbench.reports.robust_words import legend, robust_cells
@@ -67,7 +67,7 @@ def render(run: Run, shown: RunView | None = None) -> str:
             gates=verdict_rows(shown.gates),
             started=when(run.started_at),
             took=_took(run),
-            specs=script_data(_shared_config(specs)),
+            specs=script_data(packed(specs)),
             charts=specs,
             samples=samples,
             sample_data=script_data(samples),
@@ -91,6 +91,7 @@ def render(run: Run, shown: RunView | None = None) -> str:
             version=__version__,
             matrix_charts=CHARTS,
             words=matrix_words,
+            in_table=matrix_table,
         )
     )
 
@@ -102,12 +103,6 @@ def _specs(run: Run, shown: RunView) -> dict[str, Spec]:
         return found
     left = {"ttft", "decode", "prompt"} if shown.has_cells else set()
     return {name: spec for name, spec in found.items() if name not in left} | matrix_charts(run, shown.matrix)
-
-
-def _shared_config(specs: Mapping[str, Spec]) -> dict[str, Any]:
-    """The charts, and what all of them have in common once."""
-    charts = {name: {key: value for key, value in spec.items() if key != "config"} for name, spec in specs.items()}
-    return {"config": CONFIG, "charts": charts}
 
 
 def _scripts(shown: RunView, *, has_charts: bool, has_samples: bool) -> list[str]:

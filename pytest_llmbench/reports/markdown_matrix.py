@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from pytest_llmbench.reports import figures
+from pytest_llmbench.reports import matrix_table as in_table
 from pytest_llmbench.reports import matrix_words as words
 from pytest_llmbench.reports.markdown_text import text
 from pytest_llmbench.reports.matrix_view import CellView, ConfigurationRow, MatrixView
+from pytest_llmbench.results.cautions import told_once
 from pytest_llmbench.results.recommendations import Advice, Pick
 
 Safe = Callable[[object], str]
@@ -42,7 +44,8 @@ def _advice(advice: Advice, safe: Safe) -> Iterator[str]:
     yield from (_pick(pick, safe) for pick in words.picks(advice))
     if missing := words.no_picks(advice):
         yield f"- nothing to recommend: {safe(', '.join(pick.title for pick in missing))}"
-    told = [f"- ⚠️ {safe(f'{each.configuration}: {each.sentence}'.removeprefix(': '))}" for each in advice.warnings]
+    warnings = (f"{', '.join(names)}: {why}".removeprefix(": ") for names, why in told_once(advice.warnings))
+    told = [f"- ⚠️ {safe(each)}" for each in warnings]
     if told:
         yield from ("", *told[:_MOST_WARNINGS])
         yield from _folded(f"{len(told) - _MOST_WARNINGS} more warnings", told[_MOST_WARNINGS:])
@@ -55,7 +58,7 @@ def _pick(pick: Pick, safe: Safe) -> str:
 
 
 def _matrix(matrix: MatrixView, safe: Safe) -> Iterator[str]:
-    columns = words.columns(matrix)
+    columns = in_table.columns(matrix)
     values = ("file", "peak memory", *(column.head for column in columns))
     heads = ("configuration", *map(words.use, matrix.profiles), *values)
     yield from ("", f"{safe(words.counts(matrix))}.", "")
@@ -66,11 +69,11 @@ def _matrix(matrix: MatrixView, safe: Safe) -> Iterator[str]:
         yield f"| … {len(matrix.rows) - _MOST_ROWS:,} more {'| ' * len(heads)}".rstrip()
 
 
-def _line(row: ConfigurationRow, columns: Sequence[words.TableColumn], safe: Safe) -> str:
+def _line(row: ConfigurationRow, columns: Sequence[in_table.TableColumn], safe: Safe) -> str:
     values = [figures.size(row.size_bytes), figures.size(row.memory_bytes)]
     for column in columns:
-        found = words.found(row, column)
-        values.append(words.value(found) if found else figures.NOT_MEASURED)
+        found = in_table.found(row, column)
+        values.append(in_table.value(found) if found else figures.NOT_MEASURED)
     states = (_state(cell, safe) for cell in row.cells)
     return f"| {' | '.join([safe(row.configuration), *states, *map(safe, values)])} |"
 

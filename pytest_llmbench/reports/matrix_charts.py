@@ -29,7 +29,7 @@ from pytest_llmbench.reports.matrix_view import ConfigurationRow, Figure, Matrix
 
 SPEED_PROFILES = ("interactive", "load", "long_context", "batch", "stress", "quality")
 """Whose decode speed is the configuration's: the first that was measured."""
-_FEW_POINTS = 4
+_FEW_POINTS = 8
 _MOST_LANES = 40
 _LANE_PX = 47
 _NAME_PX = 2
@@ -132,7 +132,7 @@ def _quality_quant(rows: Sequence[ConfigurationRow]) -> Spec:
     values = [_right(row.quant or row.short, row.model, row.bits_per_weight or 0, right) for row, right in found]
     _name_some(values, [row for row, _ in found])
     low, high = min(value["x"] for value in values), max(value["x"] for value in values)
-    x = x_axis("bits per weight", {"zero": False, "nice": False, "domain": [low - 0.4, high + 0.4]})
+    x = x_axis("bits per weight", {"zero": False, "nice": False, "domain": [low - 0.8, high + 0.4]})
     return scatter(values, x, _right_axis(), joined="group")
 
 

@@ -32,8 +32,9 @@ def figures_of(measurement: Measurement) -> dict[str, Figure]:
 
 def _figures(measurement: Measurement) -> Iterator[Figure]:
     ratings = _ratings(measurement)
+    known = measurement.metrics
     own = [name for name in measurement.units if name not in METRICS]
-    for name in (*METRICS, *own):
+    for name in (each for each in (*METRICS, *own) if each in known):
         series = measurement.series(name)
         statistic = "" if name in measurement.scalars else _statistic(METRICS.get(name))
         value = _value(series, statistic)

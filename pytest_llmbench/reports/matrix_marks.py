@@ -91,7 +91,8 @@ def dashes(groups: Sequence[str]) -> Spec:
 def point(name: str, group: str, x: float, y: float, **more: object) -> Spec:
     """One point; `x0`, `x1`, `y0`, `y1` are the ends of its intervals where it has any."""
     ends = {"x0": x, "x1": x, "y0": y, "y1": y} | {key: value for key, value in more.items() if value is not None}
-    return {"name": plain(name), "group": plain(group), "x": x, "y": y, "named": True, **ends}
+    brief = name.removeprefix(f"{group}:")
+    return {"name": plain(name), "brief": plain(brief), "group": plain(group), "x": x, "y": y, "named": True, **ends}
 
 
 def scatter(values: list[Spec], x: Spec, y: Spec, *, joined: str = "") -> Spec:

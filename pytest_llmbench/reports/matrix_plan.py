@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pytest_llmbench.records import Cell, Range
 from pytest_llmbench.reports import figures
 from pytest_llmbench.reports.cells import cell_width, clipped, one_line, wrapped
+from pytest_llmbench.reports.model_names import fitted
 from pytest_llmbench.reports.terminal_lines import Line
 
 _STRESS = "stress"
@@ -57,7 +58,7 @@ def _rows(each: Foreseen, titles: int, width: int) -> Iterator[Line]:
     if titles + cell_width(numbers) <= width:
         yield [(each.title + " " * (titles - cell_width(each.title)), "bold"), (numbers, "")]
     else:
-        yield [(clipped(each.title, width), "bold")]
+        yield [(fitted(each.title, width), "bold")]
         yield [(clipped(numbers, width), "")]
     for part in wrapped(f"skipped: {each.refusal}", width - 2) if each.refusal else ():
         yield [(f"  {part}", "warn")]

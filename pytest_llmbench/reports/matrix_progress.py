@@ -9,10 +9,13 @@ from dataclasses import dataclass, field
 from pytest_llmbench.display import terminal_safe
 from pytest_llmbench.records import Cell, CellState, Measurement
 from pytest_llmbench.reports import figures
+from pytest_llmbench.reports.model_names import fitted, marked
 
 _SEPARATOR = " · "
 _BAR = 10
 _REASON = 160
+_TITLE = 24
+"""Columns of a configuration and its profile, below which the line is cut at its end."""
 _ONCE = "stress"
 """The profile that one configuration alone is measured with."""
 
@@ -43,7 +46,10 @@ class MatrixStatus:
 
 def line(status: MatrixStatus, width: int | None = None) -> str:
     """The status in one line, safe for a terminal; what matters least is left out where it is too long."""
-    parts = [part for part in _parts(status) if part]
+    title = terminal_safe(_title(status.running), keep="") if status.running else ""
+    parts = _parts(status, title)
+    if width is not None and len(_SEPARATOR.join(parts)) > width:
+        parts = _parts(status, fitted(marked(title), max(_TITLE, width - len(parts[0]) - len(_SEPARATOR))))
     while width is not None and len(parts) > 1 and len(_SEPARATOR.join(parts)) > width:
         parts.pop()
     return _SEPARATOR.join(parts)[:width]
@@ -71,13 +77,13 @@ def left(status: MatrixStatus) -> str:
     return f"{'' if is_all else 'more than '}{_clock(seconds)} left"
 
 
-def _parts(status: MatrixStatus) -> Sequence[str]:
+def _parts(status: MatrixStatus, title: str) -> list[str]:
     running = status.running
     share = status.done / max(1, len(status.cells))
     filled = round(share * _BAR)
-    return [
+    told = [
         f"[{status.done}/{len(status.cells)}]",
-        terminal_safe(_title(running), keep="") if running else "",
+        title,
         left(status),
         f"{figures.speed(status.metrics['decode_tps'])} tok/s" if "decode_tps" in status.metrics else "",
         figures.size(status.readings["rss_bytes"]) if "rss_bytes" in status.readings else "",
@@ -85,6 +91,7 @@ def _parts(status: MatrixStatus) -> Sequence[str]:
         "█" * filled + "░" * (_BAR - filled),
         f"for {_clock(status.running_s)}" if running else "",
     ]
+    return [part for part in told if part]
 
 
 def _title(cell: Cell) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from pytest_llmbench.records import Run
 from pytest_llmbench.reports import figures
+from pytest_llmbench.reports import matrix_table as in_table
 from pytest_llmbench.reports import matrix_words as words
 from pytest_llmbench.reports.matrix_charts import CHARTS, matrix_charts
 from pytest_llmbench.reports.matrix_view import CellView, Figure, MatrixView, Prediction
@@ -97,22 +98,25 @@ def _heat(found: CellView) -> Block:
 
 
 def _figures(matrix: MatrixView) -> Iterator[Block]:
-    columns = words.columns(matrix)
+    columns = in_table.columns(matrix)
     heads = ("configuration", "file", "peak memory", *(column.head for column in columns))
     rows = (
         (
-            cell(row.configuration, words.settings(row)),
+            cell(row.short, in_table.settings(row)),
             figures.size(row.size_bytes),
             figures.size(row.memory_bytes),
-            *(_figure(words.found(row, column)) for column in columns),
+            *(_figure(in_table.found(row, column)) for column in columns),
         )
         for row in matrix.rows
     )
-    yield table(heads, rows, numeric=range(1, len(heads)), most=60, note="Below a value: its 95 % interval.")
+    note = "Below a value: its 95 % interval."
+    if any(row.requantized_from for row in matrix.rows):
+        note += " * requantized: made from a file that was quantized already."
+    yield table(heads, rows, numeric=range(1, len(heads)), most=60, is_grid=True, note=note)
 
 
 def _figure(found: Figure | None) -> Block | str:
-    return cell(words.value(found), words.interval(found)) if found else figures.NOT_MEASURED
+    return cell(in_table.value(found), in_table.interval(found)) if found else figures.NOT_MEASURED
 
 
 def _charts(run: Run, matrix: MatrixView) -> Iterator[Block]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pytest_llmbench.records import Table
-from pytest_llmbench.reports import figures, matrix_words
+from pytest_llmbench.reports import figures, matrix_table, matrix_words
 from pytest_llmbench.reports.chart_style import Spec
 from pytest_llmbench.reports.facts import Fact
 from pytest_llmbench.reports.findings import GradeRow
@@ -73,7 +73,7 @@ def _subjects(shown: RunView) -> Iterator[_Subject]:
 
 
 def _about(row: ConfigurationRow) -> Iterator[Fact]:
-    settings = matrix_words.settings(row)
+    settings = matrix_table.settings(row)
     told = {
         "recommended for": ", ".join(row.recommended_for),
         "as good for": ", ".join(row.ties_for),

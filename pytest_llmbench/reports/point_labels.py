@@ -17,6 +17,8 @@ _HEIGHTS = (-9, 16, -24, 31, -39, 46)
 """Where a label may stand, in px below its point."""
 _OPACITY = "width < 420 && datum.minor ? 0 : 1"
 """On a phone a point that is `minor` goes without its name."""
+_TEXT = "width < 420 ? datum.brief : datum.name"
+"""On a phone there is room for the quantization; the colour tells the model."""
 _BOTTOM_PX = 18
 """Below a point that is so near to the axis would be the axis."""
 
@@ -45,7 +47,7 @@ def placed_labels(values: list[Spec], *, is_log: bool) -> list[Spec]:
 
 
 def label_layers(values: Sequence[Spec], at: Spec) -> Iterator[Spec]:
-    """The layers that write each point's `name`.
+    """The layers that write each point's `name`, or what is `brief` of it.
 
     Args:
         values: placed by `placed_labels`.
@@ -56,8 +58,14 @@ def label_layers(values: Sequence[Spec], at: Spec) -> Iterator[Spec]:
         text = {"type": "text", "align": side, "dx": beside, "dy": down, "color": INK}
         yield {
             "transform": [{"filter": f"datum.side === '{side}' && datum.down === {down}"}],
-            "mark": {**text, "fontSize": 12, "limit": _LABEL_PX, "opacity": {"expr": _OPACITY}},
-            "encoding": {**at, "text": {"field": "name"}},
+            "mark": {
+                **text,
+                "text": {"expr": _TEXT},
+                "fontSize": 12,
+                "limit": _LABEL_PX,
+                "opacity": {"expr": _OPACITY},
+            },
+            "encoding": at,
         }
 
 

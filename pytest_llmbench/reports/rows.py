@@ -162,7 +162,11 @@ def _told(server: Mapping[str, Any], name: str) -> str:
 
 def _metric_rows(measurement: Measurement) -> tuple[MetricRow, ...]:
     own = [name for name in measurement.units if name not in METRICS]
-    return tuple(_metric_row(measurement.series(name)) for name in [*METRICS, *own])
+    known = measurement.metrics
+    return tuple(
+        _metric_row(measurement.series(name) if name in known else Series(name, measurement.units.get(name, ""), ()))
+        for name in [*METRICS, *own]
+    )
 
 
 def _metric_row(series: Series) -> MetricRow:

@@ -10,6 +10,7 @@ from pytest_llmbench.records import GateResult, Run
 from pytest_llmbench.reports import figures
 from pytest_llmbench.reports.cells import cell_width, clipped, glued, one_line, wrapped
 from pytest_llmbench.reports.findings import GradeRow
+from pytest_llmbench.reports.model_names import fitted
 from pytest_llmbench.reports.rows import ModelRow
 from pytest_llmbench.reports.terminal_advice import advice_lines, standing_lines
 from pytest_llmbench.reports.terminal_asked import asked_lines
@@ -34,6 +35,8 @@ _COLUMNS = (
 """Heads of the table and the cells each takes."""
 
 _TABLE_WIDTH = sum(cells for _, cells in _COLUMNS)
+_NARROWEST = 60
+"""Columns that the summary of a matrix needs, which has no table of measurements."""
 _MOST_TABLES = 3
 """Of one measurement."""
 _GATE_MARKS = {"pass": ("✓", "good"), "fail": ("✗", "bad"), "inconclusive": ("?", "warn"), ADVISORY: ("!", "warn")}
@@ -51,23 +54,25 @@ def summary(run: Run, *, width: int = 80, report_path: str | None = None, shown:
 
     Args:
         run: read back whole from the store.
-        width: columns of the terminal, at least 72; lines keep to it, but for a path, which is of no use when broken.
+        width: columns of the terminal, at least 72, or 60 of a matrix; lines keep to it, but for a path, which is of no
+            use when broken.
         report_path: where the HTML report was written.
         shown: the run's view, where it was made already.
 
     Returns:
         Lines of styled text without line ends or control characters; every style is a key of `MARKUP`.
     """
-    shown, width = shown or view(run), max(width, _TABLE_WIDTH)
+    shown = shown or view(run)
+    wide, width = max(width, _TABLE_WIDTH), max(width, _NARROWEST if shown.has_cells else _TABLE_WIDTH)
     told = [(one_line(each), "warn") for each in shown.provenance]
     blocks = (
         list(_titled("origin", told, width)),
         list(_titled("host", [(glued(one_line(shown.host_line)), "")], width)),
         list(standing_lines(shown.advice, width) if shown.has_cells else _models(shown.models, width)),
-        list(use_case_lines(shown.use_cases, width)),
-        list(judge_lines(shown.judging, width)),
-        list(asked_lines(shown, width)),
-        list(advice_lines(shown.advice, width)),
+        list(use_case_lines(shown.use_cases, wide)),
+        list(judge_lines(shown.judging, wide)),
+        list(asked_lines(shown, wide)),
+        list(advice_lines(shown.advice, width, has_table=shown.has_cells)),
         list(_gates(shown, width)),
         list(_ending(shown, width, report_path)),
     )
@@ -92,7 +97,7 @@ def servers(run: Run, *, width: int = 80) -> list[Line]:
         if model.server:
             lines += [
                 [],
-                [("server".ljust(TITLE_WIDTH), "dim"), (clipped(one_line(model.name), width - TITLE_WIDTH), "")],
+                [("server".ljust(TITLE_WIDTH), "dim"), (fitted(one_line(model.name), width - TITLE_WIDTH), "")],
             ]
             for fact in model.server:
                 texts = wrapped(one_line(f"{fact.name}: {fact.value}"), max(width, _TABLE_WIDTH) - TITLE_WIDTH)
@@ -154,7 +159,7 @@ def _rated(grade: GradeRow) -> str:
 def _name_line(model: ModelRow, width: int) -> Line:
     profile, rating = f" · {clipped(one_line(model.profile), 20)}", clipped(one_line(model.rating), 16)
     taken = cell_width(profile) + cell_width(rating)
-    name = clipped(one_line(model.label), width - taken - 2)
+    name = fitted(one_line(model.label), width - taken - 2)
     return [(name, "bold"), (profile, "dim"), (" " * (width - taken - cell_width(name)), ""), (rating, "bold")]
 
 

@@ -84,7 +84,7 @@ def changed(duel: Duel) -> str:
 
 
 def amount(value: float, unit: str) -> str:
-    """`92 tok/s`, `212 ms`, `31 %`, `261 MiB`, `4,096 tokens`."""
+    """`92 tok/s`, `212 ms`, `31 %`, `261 MiB`, `4,096 tokens`; `1419` where the name tells its unit (per hour)."""
     if unit == "s":
         return seconds(value)
     if unit == "share":
@@ -93,7 +93,7 @@ def amount(value: float, unit: str) -> str:
         return memory(value)
     if unit == "tokens":
         return f"{value:,.0f} tokens"
-    return f"{figure(value)} an hour" if unit == "1/h" else f"{figure(value)} {unit}".rstrip()
+    return figure(value) if unit == "1/h" else f"{figure(value)} {unit}".rstrip()
 
 
 def memory(count: float) -> str:

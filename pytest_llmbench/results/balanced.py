@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from pytest_llmbench.results.advice_words import amount, listed
 from pytest_llmbench.results.candidates import Candidate
@@ -12,8 +13,16 @@ from pytest_llmbench.results.duels import Duels
 from pytest_llmbench.results.ranking import least, smallest
 from pytest_llmbench.results.recommendations import FAST_ENOUGH_TPS, Pick, Standing
 
-_Figures = tuple[float, float, float]
-"""Share of right answers, decode speed, peak memory, which is infinite where nobody tells it."""
+
+@dataclass(frozen=True, slots=True)
+class _Figures:
+    right: float
+    """Share of the answers."""
+    tps: float
+    memory: float
+    """Main memory at its peak; infinite where nobody tells it."""
+    vram: float
+    """The same of graphics cards; 0 where nobody tells it."""
 
 
 def standings(all_of: Sequence[Candidate], duels: Duels) -> tuple[Standing, ...]:
@@ -69,20 +78,29 @@ def _standing(candidate: Candidate, beaten_by: tuple[str, ...] | None) -> Standi
         adjusted,
         is_on_front=beaten_by == (),
         beaten_by=beaten_by or (),
+        vram_bytes=candidate.vram_bytes(),
     )
 
 
 def _figures(candidate: Candidate) -> _Figures | None:
-    right, tps, memory = candidate.right, candidate.decode_tps(), candidate.memory_bytes()
-    return None if right is None or tps is None else (right.share, tps, memory or math.inf)
+    right, tps = candidate.right, candidate.decode_tps()
+    if right is None or tps is None:
+        return None
+    return _Figures(right.share, tps, candidate.memory_bytes() or math.inf, candidate.vram_bytes() or 0.0)
 
 
 def _beats(one: str, other: str, known: Mapping[str, _Figures], duels: Duels) -> bool:
-    (right, tps, memory), (their_right, their_tps, their_memory) = known[one], known[other]
-    if one == other or right < their_right or tps < their_tps or memory > their_memory * (1 + SAME_MEMORY):
+    own, their = known[one], known[other]
+    takes = [(own.memory, their.memory), (own.vram, their.vram)]
+    if one == other or own.right < their.right or own.tps < their.tps or any(map(_is_more, takes)):
         return False
-    takes_less = their_memory > memory * (1 + SAME_MEMORY)
+    takes_less = any(_is_more((theirs, ours)) for ours, theirs in takes)
     return takes_less or any(duels.is_worse(one, other, each) for each in (ACCURACY, DECODE))
+
+
+def _is_more(sizes: tuple[float, float]) -> bool:
+    """Whether the first size is more than the second, by more than the same thing differs by."""
+    return sizes[0] > sizes[1] * (1 + SAME_MEMORY)
 
 
 def _differ(one: Candidate, other: Candidate, duels: Duels) -> bool:
@@ -107,6 +125,7 @@ def _sentence(chosen: Candidate, ties: Sequence[Candidate], on_front: int) -> st
 
 def _evidence(own: Standing) -> list[str]:
     memory = [f"peak memory {amount(own.memory_bytes, 'B')}"] if own.memory_bytes else []
+    memory += [f"peak graphics memory {amount(own.vram_bytes, 'B')}"] if own.vram_bytes else []
     right, speed = _known(own.accuracy, "share"), _known(own.decode_tps, "tok/s")
     adjusted = _known(own.quality_adjusted_tps, "tok/s")
     bound = f"speed counts up to {FAST_ENOUGH_TPS:g} tok/s"

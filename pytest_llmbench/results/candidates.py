@@ -18,6 +18,8 @@ from pytest_llmbench.stats import Interval, wilson
 _NAMED_SIZE = re.compile(r"(?<![a-z0-9.])(\d+(?:\.\d+)?)([mb])(?![a-z0-9])", re.IGNORECASE)
 _ORDER = ("interactive", "batch", "quality", "load", "long_context", "stress")
 """Profiles by how little they ask of a server's memory beyond the model itself."""
+_STAYED = "no GPU:"
+"""How the note of a measurement begins whose layers did not get to a card."""
 _WRITING = ("interactive", "batch", "stress", "long_context")
 """Profiles by how well their decode speed says what a reader sees."""
 
@@ -69,6 +71,12 @@ class Candidate:
         told = (each.server.get("details") for each in self.measurements.values())
         return next(filter(None, told), {})
 
+    @cached_property
+    def subject(self) -> Mapping[str, Any]:
+        """What was measured: the file's hash, threads, layers on cards, ...; empty where nothing was."""
+        told = (each.settings.get("subject") for each in self.measurements.values())
+        return next(filter(None, told), {})
+
     @property
     def bits(self) -> float | None:
         """About how many bits a weight has; None where the name does not tell."""
@@ -102,6 +110,11 @@ class Candidate:
         scored = [each.correct for each in answers(measured).values() if each.correct is not None] if measured else []
         return Right(sum(scored), len(scored)) if scored else None
 
+    @cached_property
+    def levels(self) -> dict[str, float | None]:
+        """Metric → the number that it is ranked by, as far as `ranking.level` was asked."""
+        return {}
+
     def decode_tps(self) -> float | None:
         """Median decode speed, in the load that is most like a reader's."""
         measured = self.first(_WRITING, "decode_tps")
@@ -110,7 +123,34 @@ class Candidate:
     def memory_bytes(self, profile: str = "") -> float | None:
         """Peak memory of the server, in a profile, or in the one that asks least beyond the model itself."""
         measured = self.first((profile, *_ORDER), "peak_rss_bytes")
-        return measured.scalars.get("peak_rss_bytes") if measured else self.details.get("memory_bytes")
+        return measured.scalars.get("peak_rss_bytes") if measured else self._told_memory_bytes()
+
+    def vram_bytes(self, profile: str = "") -> float | None:
+        """As `memory_bytes`, of graphics cards; 0 where nothing of it lies there, None where nobody tells."""
+        measured = [self.measurements[name] for name in (profile, *_ORDER) if name in self.measurements]
+        peaks = (each.scalars.get("peak_vram_bytes") for each in measured)
+        if (peak := next((each for each in peaks if each is not None), None)) is not None:
+            return peak
+        told = self.details.get("vram_bytes")
+        if told is None and self.is_ours and (not self.subject.get("gpu_layers") or self.stayed_on_cpu):
+            return 0.0
+        return told
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether its server was started by us."""
+        return "gpu_layers" in self.subject
+
+    @property
+    def stayed_on_cpu(self) -> bool:
+        """Whether layers that were to go to a card did not get there."""
+        return any(note.startswith(_STAYED) for each in self.measurements.values() for note in each.notes)
+
+    def _told_memory_bytes(self) -> float | None:
+        """Main memory of somebody else's server; where it tells which share of all lies on cards, without that."""
+        told = self.details.get("memory_bytes")
+        on_cards = self.details.get("vram_bytes") if "offloaded_share" in self.details else 0
+        return told and told - (on_cards or 0)
 
     def first(self, profiles: Sequence[str], metric: str) -> Measurement | None:
         """The first of the profiles that has this metric."""

@@ -36,10 +36,18 @@ def cautions(all_of: Sequence[Candidate], comparisons: Sequence[QuantComparison]
     return tuple(dict.fromkeys(found))
 
 
+def told_once(warnings: Sequence[Caution]) -> list[tuple[tuple[str, ...], str]]:
+    """Each sentence once, with all configurations that it holds for, in their order."""
+    names: dict[str, list[str]] = {}
+    for each in warnings:
+        names.setdefault(each.sentence, []).append(each.configuration)
+    return [(tuple(dict.fromkeys(found)), told) for told, found in names.items()]
+
+
 def _of_candidate(candidate: Candidate) -> Iterator[Caution]:
     _, _, origin = candidate.model.partition(" (requantized from ")
     if origin:
-        told = f"it was made from {origin.rstrip(')')}, not from the original: it cannot be better than that"
+        told = f"made from {origin.rstrip(')')} and not from the original, so no better than that"
         yield Caution("requantized", candidate.configuration, told)
     for measured in candidate.measurements.values():
         for kind, look in _LOOKS.items():

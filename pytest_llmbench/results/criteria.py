@@ -33,6 +33,10 @@ class Criterion:
     """`rate`: right or wrong, item by item. `ratio`: of positive quantities. `exact`: read once, the value decides."""
     words: tuple[str, str]
     """What more and less of it are called."""
+    said: str
+    """What a reader calls it who never saw a benchmark."""
+    counted: str
+    """What its values are counted in."""
     values: Callable[[Measurement], Values] = lambda _measured: {}
     level: Callable[[Measurement], float | None] = lambda _measured: None
     """The one number that it is ranked by."""
@@ -145,18 +149,76 @@ _DEARER = ("slower", "faster")
 _MORE = ("faster", "slower")
 _BOTH = ("decode_tps", "prompt_tps")
 
-ACCURACY = Criterion("accuracy", "quality", "rate", ("better", "worse"), _answered, _share(_answered))
-RECALL = Criterion("recall", "long_context", "rate", ("better", "worse"), _recalled, _share(_recalled))
+ACCURACY = Criterion(
+    "accuracy", "quality", "rate", ("better", "worse"), "right answers", "questions", _answered, _share(_answered)
+)
+RECALL = Criterion(
+    "recall", "long_context", "rate", ("better", "worse"), "facts found again", "facts", _recalled, _share(_recalled)
+)
 FIRST_TOKEN = Criterion(
-    "ttft_s", "interactive", "ratio", _DEARER, _by_index("ttft_s"), _median("ttft_s"), ("ttft_s", "prompt_tps")
+    "ttft_s",
+    "interactive",
+    "ratio",
+    _DEARER,
+    "time to the first word",
+    "requests",
+    _by_index("ttft_s"),
+    _median("ttft_s"),
+    ("ttft_s", "prompt_tps"),
 )
 DECODE = Criterion(
-    "decode_tps", "interactive", "ratio", _MORE, _by_index("decode_tps"), _median("decode_tps"), ("decode_tps",)
+    "decode_tps",
+    "interactive",
+    "ratio",
+    _MORE,
+    "writing speed",
+    "requests",
+    _by_index("decode_tps"),
+    _median("decode_tps"),
+    ("decode_tps",),
 )
-DOCUMENTS = Criterion("documents_per_hour", "batch", "ratio", _MORE, _documents, _scalar("documents_per_hour"), _BOTH)
-READING = Criterion("prompt_tps", "long_context", "ratio", _MORE, _read_speeds, _largest_read, ("prompt_tps",))
-SUSTAINED = Criterion("sustained_tps", "stress", "ratio", _MORE, _sustained, _scalar("sustained_tps"), ("decode_tps",))
-LARGEST = Criterion("largest_context", "long_context", "exact", ("more", "less"), level=_scalar("largest_context"))
+DOCUMENTS = Criterion(
+    "documents_per_hour",
+    "batch",
+    "ratio",
+    _MORE,
+    "documents an hour",
+    "documents",
+    _documents,
+    _scalar("documents_per_hour"),
+    _BOTH,
+)
+READING = Criterion(
+    "prompt_tps",
+    "long_context",
+    "ratio",
+    _MORE,
+    "reading speed",
+    "requests",
+    _read_speeds,
+    _largest_read,
+    ("prompt_tps",),
+)
+SUSTAINED = Criterion(
+    "sustained_tps",
+    "stress",
+    "ratio",
+    _MORE,
+    "speed kept up",
+    "stretches of time",
+    _sustained,
+    _scalar("sustained_tps"),
+    ("decode_tps",),
+)
+LARGEST = Criterion(
+    "largest_context",
+    "long_context",
+    "exact",
+    ("more", "less"),
+    "longest text",
+    "contexts",
+    level=_scalar("largest_context"),
+)
 
 TESTED: tuple[Criterion, ...] = (ACCURACY, RECALL, FIRST_TOKEN, DECODE, DOCUMENTS, READING, SUSTAINED)
 """Those that chance has a say in: every pair of configurations is tested by each, and corrected for all of it."""

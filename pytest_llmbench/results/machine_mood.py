@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
 
 from pytest_llmbench.anchor import TOLERANCE, anchor_shift
 from pytest_llmbench.records import Measurement
 from pytest_llmbench.results.comparability import MOST_DIRTY
-from pytest_llmbench.results.criteria import Values, paired
+from pytest_llmbench.results.criteria import paired
 from pytest_llmbench.stats.log_ratios import log_ratio
 
 CPU = "cpu_s_per_token"
@@ -17,22 +19,54 @@ _AGREES = 0.5
 """The share of a difference by the clock that CPU time has to show, too."""
 
 
-def unlike(before: Measurement, after: Measurement) -> str:
+@dataclass(frozen=True, slots=True)
+class Mood:
+    """What a measurement tells of the machine that it was taken on."""
+
+    model: str
+    anchor_s: float | None
+    """How long a fixed piece of work took; None: it was not timed."""
+    asked: int
+    dirty: int
+    """Requests, and those of them that others disturbed."""
+    cpu_times: Mapping[Hashable, float]
+    """Request → CPU time of the server's processes for each of its tokens."""
+    threads: object
+    on_card: bool
+    """Whether CPU time says little of its speed."""
+
+
+def mood(measurement: Measurement) -> Mood:
+    """Read once of a measurement, however many it is compared with."""
+    asked, subject = measurement.asked, measurement.settings.get("subject") or {}
+    return Mood(
+        model=measurement.model,
+        anchor_s=measurement.scalars.get("anchor_s"),
+        asked=len(asked),
+        dirty=sum(bool(each.dirty) for each in asked),
+        cpu_times={each.index: each.metrics[CPU] for each in asked if each.metrics.get(CPU)},
+        threads=subject.get("threads"),
+        on_card=bool(subject.get("gpu_layers")),
+    )
+
+
+def unlike(before: Mood, after: Mood) -> str:
     """Why the speeds of two measurements cannot be held against each other; empty where they can.
 
     Requests that others disturbed are no obstacle where CPU time can tell.
     """
-    was, now = (each.scalars.get("anchor_s") for each in (before, after))
+    was, now = before.anchor_s, after.anchor_s
     if was and now and abs(shift := anchor_shift(now, was)) > TOLERANCE:
         return f"between the two the machine itself became {abs(shift):.0%} {'slower' if shift > 0 else 'faster'}"
+    if before.dirty <= MOST_DIRTY * before.asked and after.dirty <= MOST_DIRTY * after.asked:
+        return ""
     for each in () if _cpu_pairs(before, after) else (before, after):
-        dirty = sum(bool(r.dirty) for r in each.asked)
-        if dirty > MOST_DIRTY * len(each.asked):
-            return f"others used the machine during {dirty:,} of {len(each.asked):,} requests to {each.model}"
+        if each.dirty > MOST_DIRTY * each.asked:
+            return f"others used the machine during {each.dirty:,} of {each.asked:,} requests to {each.model}"
     return ""
 
 
-def contradicted(change: float, before: Measurement, after: Measurement, least: float) -> str:
+def contradicted(change: float, before: Mood, after: Mood, least: float) -> str:
     """Why a difference by the clock is none, going by the server's CPU time, which neighbours hardly touch.
 
     Args:
@@ -62,19 +96,9 @@ def _word(change: float) -> str:
     return f"{math.expm1(abs(change)):.0%} {'slower' if change > 0 else 'faster'}"
 
 
-def _cpu_pairs(before: Measurement, after: Measurement) -> list[tuple[float, float]]:
+def _cpu_pairs(before: Mood, after: Mood) -> list[tuple[float, float]]:
     """CPU times of the same requests; empty where they cannot tell."""
-    if not _same_cores(before, after):
+    if before.on_card or after.on_card or before.threads != after.threads:
         return []
-    found = paired(_cpu_times(before), _cpu_times(after))
+    found = paired(before.cpu_times, after.cpu_times)
     return found if len(found) >= _FEWEST else []
-
-
-def _cpu_times(measurement: Measurement) -> Values:
-    return {r.index: r.metrics[CPU] for r in measurement.asked if r.metrics.get(CPU)}
-
-
-def _same_cores(before: Measurement, after: Measurement) -> bool:
-    subjects = [each.settings.get("subject") or {} for each in (before, after)]
-    on_cpu = all(not subject.get("gpu_layers") for subject in subjects)
-    return on_cpu and subjects[0].get("threads") == subjects[1].get("threads")

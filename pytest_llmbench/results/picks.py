@@ -11,7 +11,7 @@ from pytest_llmbench.results.candidates import Candidate
 from pytest_llmbench.results.criteria import ACCURACY, Criterion
 from pytest_llmbench.results.duels import Duels
 from pytest_llmbench.results.ranking import Beaten, Ranking, least, level, ranked
-from pytest_llmbench.results.recommendations import NOT_COMPARED, TIE, Constraints, Pick
+from pytest_llmbench.results.recommendations import NOT_COMPARED, THIN_BETWEEN, TIE, Constraints, Pick
 from pytest_llmbench.results.uses import Use
 
 _FEW_QUESTIONS = 100
@@ -50,18 +50,22 @@ def pick(use: Use, all_of: Sequence[Candidate], duels: Duels, unsteady: Mapping[
         evidence=tuple(_evidence(use, found.best)),
         ties=tuple(each.configuration for each in found.ties),
         why_not=(*_beaten(found, all_of, duels), *_lines(told)),
-        thin="; ".join(_thin(use, found, asked, duels)),
+        thin=THIN_BETWEEN.join(_thin(use, found, asked, duels)),
     )
 
 
 def refusal(candidate: Candidate, wanted: Constraints, profile: str = "") -> str:
     """Why a configuration does not keep the constraints; empty where it does."""
-    taken, tps = candidate.memory_bytes(profile), candidate.decode_tps()
-    if wanted.max_memory_bytes is not None:
-        if taken is None:
-            return "its peak memory was not measured"
-        if taken > wanted.max_memory_bytes:
-            return f"it takes {memory(taken)}, and {memory(wanted.max_memory_bytes)} are allowed"
+    limits = (
+        ("memory", candidate.memory_bytes(profile), wanted.max_memory_bytes),
+        ("graphics memory", candidate.vram_bytes(profile), wanted.max_vram_bytes),
+    )
+    for what, taken, most in limits:
+        if most is not None and taken is None:
+            return f"its peak {what} was not measured"
+        if most is not None and taken is not None and taken > most:
+            return f"it takes {memory(taken)} of {what}, and {memory(most)} are allowed"
+    tps = candidate.decode_tps()
     if wanted.min_tps is not None:
         if tps is None:
             return "its decode speed was not measured"
@@ -86,10 +90,11 @@ def _unfit(use: Use, asked: Sequence[Candidate], duels: Duels, unsteady: Mapping
             found[each.configuration] = why
     for bound in use.bounds:
         missed = {each.configuration for each in asked if each.is_poor(use.profile, bound.metric)}
-        for one, other in permutations(asked, 2):
-            duel = duels.between(one.configuration, other.configuration, bound)
-            if one.configuration not in missed and other.configuration in missed and duel and duel.verdict == TIE:
-                missed.discard(other.configuration)
+        for one, other in permutations([each.configuration for each in asked], 2):
+            is_asked = one not in missed and other in missed
+            duel = duels.between(one, other, bound) if is_asked else None
+            if duel is not None and duel.verdict == TIE:
+                missed.discard(other)
         for each in asked:
             if each.configuration in missed and (value := level(each, bound)) is not None:
                 found.setdefault(each.configuration, f"{_title(bound)} {_amount(value, bound)} is rated poor")
@@ -107,10 +112,10 @@ def _unscored(use: Use, fit: Sequence[Candidate]) -> dict[str, str]:
 def _sentence(use: Use, found: Ranking, duels: Duels, none_fit: Mapping[str, str]) -> str:
     best, parts = found.best.configuration, []
     if none_fit:
-        parts.append(f"none is fit for {use.title} here ({none_fit[best]}), it comes nearest")
+        parts.append(f"none is fit for {use.title} here ({none_fit[best]}), and this one comes nearest")
     by: dict[str, list[str]] = {}
     for name, beaten in found.beaten.items():
-        by.setdefault(_title(beaten.criterion), []).append(name)
+        by.setdefault(beaten.criterion.said, []).append(name)
     parts += [f"surely ahead of {listed(names)} in {title}" for title, names in by.items()]
     if found.ties:
         names = listed([each.configuration for each in found.ties])
@@ -122,11 +127,11 @@ def _sentence(use: Use, found: Ranking, duels: Duels, none_fit: Mapping[str, str
 
 
 def _counted(use: Use, found: Ranking, duels: Duels) -> str:
-    """`accuracy n = 20, decode speed n = 10`."""
+    """`20 questions, 10 requests`."""
     first = found.ties[0].configuration
     held = [(each, duels.between(found.best.configuration, first, each)) for each in use.criteria]
-    told = [f"{_title(each)} n = {duel.n}" for each, duel in held if duel and duel.verdict != NOT_COMPARED]
-    return ", ".join(told) or "they could not be compared"
+    told = [f"{duel.n} {each.counted}" for each, duel in held if duel and duel.verdict != NOT_COMPARED]
+    return ", ".join(dict.fromkeys(told)) or "they could not be compared"
 
 
 def _evidence(use: Use, best: Candidate) -> Iterator[str]:
@@ -136,6 +141,8 @@ def _evidence(use: Use, best: Candidate) -> Iterator[str]:
             yield f"{_title(criterion)} {_amount(value, criterion)}{_beside(criterion, best, value)}"
     if (taken := best.memory_bytes(use.profile)) is not None:
         yield f"peak memory {memory(taken)}"
+    if on_cards := best.vram_bytes(use.profile):
+        yield f"peak graphics memory {memory(on_cards)}"
 
 
 def _beside(criterion: Criterion, best: Candidate, value: float) -> str:
@@ -175,7 +182,7 @@ def _thin(use: Use, found: Ranking, asked: Sequence[Candidate], duels: Duels) ->
         yield from _few_questions(best, found, duels)
     n = len(best.measurements[use.profile].asked)
     if n < _FEW_REQUESTS and use.profile != ACCURACY.profile:
-        yield f"only {n} requests"
+        yield f"only {n} requests were made"
     for each in found.ties:
         for criterion in use.criteria:
             between = duels.between(best.configuration, each.configuration, criterion)
@@ -190,7 +197,8 @@ def _few_questions(best: Candidate, found: Ranking, duels: Duels) -> Iterator[st
         held = (duels.between(best.configuration, each.configuration, ACCURACY) for each in found.ties)
         tie = next((duel for duel in held if duel is not None and duel.verdict == TIE), None)
         seen = would_show(tie, duels.tested) if tie else ""
-        yield f"only {best.right.n} questions{f', which show no difference below {seen}' if seen else ''}"
+        yield f"only {best.right.n} questions were asked"
+        yield from [f"no difference of right answers below {seen} would show"] if seen else []
 
 
 def _rests_on(use: Use, best: Candidate) -> Iterator[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from pytest_llmbench.results.advice_words import detectable, duel_sentence
 from pytest_llmbench.results.candidates import Candidate
@@ -15,15 +14,13 @@ from pytest_llmbench.results.recommendations import QuantComparison
 from pytest_llmbench.stats.log_ratios import log_ratio
 
 _LAYERS = "gpu_layers"
-_STAYED = "no GPU:"
-"""How the note of a measurement begins whose layers did not get to a card."""
 
 
 def processor_comparisons(all_of: Sequence[Candidate], duels: Duels) -> tuple[QuantComparison, ...]:
     """Each configuration with layers on a card beside the one of the same model and settings with none there."""
     rows = []
     for card in all_of:
-        if not _layers(card) or _stayed_on_cpu(card):
+        if not _layers(card) or card.stayed_on_cpu:
             continue
         for cpu in all_of:
             if cpu.model == card.model and not _layers(cpu) and _others(cpu) == _others(card):
@@ -56,20 +53,10 @@ def _row(duel: Duel, card: Candidate, tested: int) -> QuantComparison:
     )
 
 
-def _subject(candidate: Candidate) -> dict[str, Any]:
-    found = (each.settings.get("subject") for each in candidate.measurements.values())
-    return next((dict(subject) for subject in found if subject), {})
-
-
 def _layers(candidate: Candidate) -> int:
-    return int(_subject(candidate).get(_LAYERS) or 0)
+    return int(candidate.subject.get(_LAYERS) or 0)
 
 
 def _others(candidate: Candidate) -> str:
-    subject = _subject(candidate)
-    subject.pop(_LAYERS, None)
+    subject = {name: value for name, value in candidate.subject.items() if name != _LAYERS}
     return json.dumps(subject, sort_keys=True, default=str)
-
-
-def _stayed_on_cpu(candidate: Candidate) -> bool:
-    return any(note.startswith(_STAYED) for each in candidate.measurements.values() for note in each.notes)

@@ -69,17 +69,25 @@ def least(best: Candidate, ties: Sequence[Candidate], criteria: Sequence[Criteri
 
 def level(candidate: Candidate, criterion: Criterion) -> float | None:
     """The number that a candidate is ranked by; None: not measured."""
-    measured = candidate.measurements.get(criterion.profile)
-    return criterion.level(measured) if measured else None
+    if criterion.metric not in candidate.levels:
+        measured = candidate.measurements.get(criterion.profile)
+        candidate.levels[criterion.metric] = criterion.level(measured) if measured else None
+    return candidate.levels[criterion.metric]
 
 
 def sizes(all_of: Sequence[Candidate], profile: str) -> list[float]:
-    """Peak memory of each, else the size of its file; all alike where neither is known of all."""
-    for read in (lambda each: each.memory_bytes(profile), lambda each: each.size_bytes):
+    """Peak memory of each, with that on graphics cards, else the size of its file; all alike where neither is known of
+    all."""
+    for read in (lambda each: _taken(each, profile), lambda each: each.size_bytes):
         found = finite(map(read, all_of))
         if len(found) == len(all_of):
             return found
     return [0.0] * len(all_of)
+
+
+def _taken(candidate: Candidate, profile: str) -> float | None:
+    main = candidate.memory_bytes(profile)
+    return None if main is None else main + (candidate.vram_bytes(profile) or 0.0)
 
 
 def _highest(all_of: Sequence[Candidate], criterion: Criterion) -> Candidate | None:

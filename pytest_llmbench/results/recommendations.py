@@ -10,6 +10,7 @@ from pytest_llmbench.records import Record
 
 WORSE, BETTER, TIE, NOT_COMPARED = "worse", "better", "no difference shown", "not compared"
 """Verdicts of a comparison; a tie is no proof that two are equal."""
+THIN_BETWEEN = "; "
 FAST_ENOUGH_TPS = METRICS["decode_tps"].marks.bands[0].limit
 """Near instant: nobody reads faster, so that more speed counts for nothing in the balance."""
 
@@ -21,9 +22,11 @@ class Constraints(Record):
     use: str = ""
     """A key of `uses.USES`; empty: all of them."""
     max_memory_bytes: int | None = None
-    """Of the server at its peak."""
+    """Main memory of the server at its peak: what lies on a graphics card counts there alone."""
     min_tps: float | None = None
     """Median decode speed, tokens per second."""
+    max_vram_bytes: int | None = None
+    """Memory of graphics cards at its peak."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,12 @@ class Pick(Record):
     why_not: tuple[str, ...] = ()
     """Why not the others, a line each."""
     thin: str = ""
-    """What there is too little of to be sure; empty where there is enough."""
+    """What there is too little of to be sure, joined by `; `; empty where there is enough."""
+
+    @property
+    def thin_parts(self) -> tuple[str, ...]:
+        """The same, each by itself."""
+        return tuple(filter(None, self.thin.split(THIN_BETWEEN)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +169,8 @@ class Standing(Record):
     """Whether no other one is surely better in one of the three and surely worse in none."""
     beaten_by: tuple[str, ...] = ()
     """Those that are."""
+    vram_bytes: float | None = None
+    """On graphics cards; 0: nothing of it lies there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +198,11 @@ class Advice(Record):
     wanted: Constraints = field(default_factory=Constraints)
     machine: Mapping[str, str] = field(default_factory=dict)
     """`watts`, `usd_per_kwh`, `usd_per_hour` as they were given."""
+
+    @property
+    def uses_graphics(self) -> bool:
+        """Whether anything of at least one configuration lay on a graphics card."""
+        return any(each.vram_bytes for each in self.standings)
 
     @property
     def is_empty(self) -> bool:

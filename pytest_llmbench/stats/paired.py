@@ -110,6 +110,7 @@ def tango_score(a_only: int, b_only: int, n: int, delta: float) -> float:
     return distance / math.sqrt(max(variance, 1e-12))
 
 
+@functools.lru_cache(maxsize=4096)
 def smallest_detectable(n: int, discordant_share: float, alpha: float = ALPHA, power: float = POWER) -> float | None:
     """The smallest true difference that the exact McNemar test finds with `power`.
 

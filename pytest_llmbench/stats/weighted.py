@@ -76,12 +76,19 @@ def score_estimate(values: Sequence[float], weights: Sequence[float], clusters: 
     mean = _mean(values, weights)
     worth = _worth(weights) * _independent(values, clusters, lambda found: found.worth)
     if worth < _FEWEST or len(set(values)) == 1 or set(values) <= {0.0, 1.0}:
-        interval = _all_or_nothing(min(mean, 1.0), worth)
-        return Estimate(mean, interval.low, interval.high, len(values), worth)
+        return _share(mean, len(values), worth)
     deviation = _deviation(values, weights, mean, worth)
+    if not (deviation**2):  # so near to each other that the difference is lost in a float
+        return _share(mean, len(values), worth)
     verdicts = worth * mean * (1 - mean) / deviation**2 * (_NORMAL / _student(worth - 1)) ** 2
     interval = wilson(mean * verdicts, verdicts)
     return Estimate(mean, interval.low, interval.high, len(values), worth, deviation)
+
+
+def _share(mean: float, n: int, worth: float) -> Estimate:
+    """Of values that say as much as verdicts."""
+    interval = _all_or_nothing(min(mean, 1.0), worth)
+    return Estimate(mean, interval.low, interval.high, n, worth)
 
 
 def mean_estimate(values: Sequence[float], weights: Sequence[float]) -> Estimate | None:
