@@ -21,6 +21,7 @@ from pytest_llmbench.cli.verb import Argument, Verb
 from pytest_llmbench.cli.verbs import DESCRIPTION, GROUPS, VERBS
 from pytest_llmbench.errors import Category, ExitCode
 from pytest_llmbench.metrics import METRICS, Direction, Metric
+from pytest_llmbench.observe import log_schema
 from pytest_llmbench.option_kinds import Option
 from pytest_llmbench.options import BY_NAME, OPTIONS
 from pytest_llmbench.profiles import PROFILES
@@ -31,14 +32,19 @@ from pytest_llmbench.reports.figures import quantity
 from pytest_llmbench.usecases.json_schema import json_schema as usecase_schema
 
 sys.path.insert(0, str(Path(__file__).parent))  # the tests load this file by its path
+from generating.chat_page import chat_page
 from generating.corruptions_page import corruptions_page
+from generating.faults_page import faults_page
 from generating.field_texts import field_texts
 from generating.gates_page import gates_page
 from generating.matrix_rules_page import matrix_rules_page
+from generating.prometheus_page import prometheus_page
 from generating.reports_page import reports_page
+from generating.request_log_page import request_log_page
 from generating.rubrics_page import rubrics_page
 from generating.tables import schema_sections, table
 from generating.template_page import template_page
+from generating.traces_page import traces_page
 from generating.use_case_page import use_case_page
 from generating.validators_page import validators_page
 
@@ -63,8 +69,14 @@ def pages() -> dict[str, str]:
         "gates.md": _NOTE + gates_page(),
         "matrix-rules.md": _NOTE + matrix_rules_page(),
         "exit-codes.md": _NOTE + exit_codes_page(),
+        "chat.md": _NOTE + chat_page(),
+        "faults.md": _NOTE + faults_page(),
+        "prometheus.md": _NOTE + prometheus_page(),
+        "request-log.md": _NOTE + request_log_page(),
+        "traces.md": _NOTE + traces_page(),
         "llmbench.schema.json": json.dumps(config.json_schema(), indent=2, ensure_ascii=False) + "\n",
         "usecase.schema.json": json.dumps(usecase_schema(), indent=2, ensure_ascii=False) + "\n",
+        "request-log.schema.json": json.dumps(log_schema.schema(), indent=2) + "\n",
         "report.schema.json": json.dumps(json_report.schema(), indent=2) + "\n",
     }
 

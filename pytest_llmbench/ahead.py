@@ -82,7 +82,8 @@ def group_local(session: Session, items: Sequence[pytest.Item], *, may_stop: boo
         may_stop: whether a failure may end the session: then few are asked ahead.
         is_worker: whether others run some of these tests.
     """
-    judges = {judge for item in items if _is_followed(item) for judge in item.judges}
+    named = {judge for item in items if _is_followed(item) for judge in item.judges}
+    judges = {model for name in named for model in session.routing.firsts(name)}
     if not session.settings.keep_prompts or all(map(session.is_remote, judges)):
         return
     from pytest_llmbench.evaluations.grouping import group  # noqa: PLC0415 - only where somebody judges
@@ -160,14 +161,14 @@ def _question(session: Session, item: pytest.Item) -> Question | None:
         return None
     request = request_for(model, sample, declared(item, session.datasets))
     fitting = session.fit(target, request)
-    return Question(fitting, request, stable_key(item), place_hash(request, subject_of(target)))
+    return Question(fitting, request, stable_key(item), place_hash(request, subject_of(target)), sample=sample.id)
 
 
-def judge_questions(items: Sequence[pytest.Item]) -> Iterator[Question]:
-    """What judges are expected to be asked of the replies of these tests."""
+def judge_questions(items: Sequence[pytest.Item], *, every: bool = False) -> Iterator[Question]:
+    """What judges are expected to be asked of the replies of these tests; `every`: by all whom a route may ask."""
     for item in items:
         if isinstance(item, OwnTest):
-            yield from item.judge_questions()
+            yield from item.judge_questions(every=every)
 
 
 def check_models(session: Session, items: Sequence[pytest.Item]) -> None:
@@ -196,8 +197,8 @@ def asked_models(session: Session, item: pytest.Item) -> tuple[str, ...]:
         pytest.UsageError: nothing says who judges, or by what.
     """
     try:
-        judges = judges_of(item, session)
-        return judges if session.rejudges else (model_of(item), *judges)
+        judges = (model for name in judges_of(item, session) for model in session.routing.members(name))
+        return tuple(judges) if session.rejudges else (model_of(item), *judges)
     except UsageError as error:
         raise pytest.UsageError(terminal_safe(str(error))) from error
 
@@ -214,7 +215,7 @@ def check_priced(session: Session, items: Sequence[pytest.Item]) -> None:
     firsts = {(model_of(item), _data_of(item)): item for item in reversed(items)}
     some = list(firsts.values())
     subjects = () if session.rejudges else questions(session, some)
-    for question in filter(caps.hold, (*subjects, *judge_questions(some))):
+    for question in filter(caps.hold, (*subjects, *judge_questions(some, every=True))):
         worst_case_of(question)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,9 @@ from pytest_llmbench.records import Reply
 if TYPE_CHECKING:
     from pytest_llmbench.asker.taken_over import TakenOver
     from pytest_llmbench.bench import Book
+    from pytest_llmbench.cache.local_replies import LocalReplies
 
+OnCached = Callable[[ChatRequest, tuple[str, str, int], Reply], None]
 Subject = Mapping[str, Any]
 """What makes an answer of a model comparable with another: its file, its server's settings, its address."""
 
@@ -37,6 +39,7 @@ class Bookings:
         book: where they are kept.
         asking: the test that runs now.
         source: the run whose replies are taken over; empty where models are asked.
+        cache: where replies of earlier runs are looked up, if anywhere.
     """
 
     def __init__(
@@ -44,12 +47,15 @@ class Bookings:
         book: Callable[[], Book],
         asking: Callable[[], TestContext],
         source: Callable[[], str] = str,
+        cache: Callable[[], LocalReplies | None] = lambda: None,
     ) -> None:
         self._book = book
         self._asking = asking
         self._source = source
+        self._cache = cache
         self._asked: Counter[tuple[str, str]] = Counter()
-        self._is_ahead = False
+        self.is_ahead = False
+        """Whether what is asked now belongs to a test that is going to run."""
         self._asked_for: set[str] = set()
         """Keys of tests that were asked for before they ran: what they want may stand in the store."""
         self._pending: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
@@ -66,22 +72,49 @@ class Bookings:
 
     def _next(self, place: tuple[str, str]) -> int:
         """How often the same was asked before; of another run's replies a test that is run once more gets the same."""
-        asked = self._asking().taken if self._source() and not self._is_ahead else self._asked
+        asked = self._asking().taken if self._source() and not self.is_ahead else self._asked
         asked[place] += 1
         return asked[place] - 1
+
+    def count(self, key: str, what: str) -> int:
+        """How often a test (of this key) wanted the same before; counts this time."""
+        return self._next((key, what))
+
+    def holds(self, place: tuple[str, str, int]) -> bool:
+        """Whether this run, or the one that replies are taken from, has the reply at a place already."""
+        book = self._book()
+        if book.resuming and book.store.find_reply(book.run_id, *place) is not None:
+            return True
+        return bool(self._source()) and self._taken.at(place) is not None
 
     @contextmanager
     def ahead_of(self, key: str) -> Iterator[None]:
         """What is asked within is what the test of this key is going to ask when it runs, and finds then."""
-        own, self._asked, self._is_ahead = self._asked, Counter(), True
+        own, self._asked, self.is_ahead = self._asked, Counter(), True
         self._asked_for.add(key)
         try:
             yield
         finally:
-            self._asked, self._is_ahead = own, False
+            self._asked, self.is_ahead = own, False
 
-    def recall(self, request: ChatRequest, subject: Subject) -> Reply | None:
-        """The stored reply to this request of this test, if any: on `--resume`, or where it was asked ahead."""
+    def recall(
+        self,
+        request: ChatRequest,
+        subject: Subject,
+        role: str = "subject",
+        on_cached: OnCached | None = None,
+        *,
+        anew: bool = False,
+    ) -> Reply | None:
+        """The stored reply to this request of this test, if any: on `--resume`, where it was asked ahead, or cached.
+
+        Args:
+            request: what is asked.
+            subject: who is asked.
+            role: what the reply is kept as.
+            on_cached: told of a reply that the response cache gave, with its place.
+            anew: whether the response cache is not looked into.
+        """
         *place, ordinal = self.book(request, subject)
         book = self._book()
         if book.resuming or place[0] in self._asked_for:
@@ -93,8 +126,18 @@ class Bookings:
                 return reply
         if self._source() and (said := self._taken.at((place[0], place[1], ordinal))) is not None:
             return self._kept(book, place[0], ordinal, said)
+        if not anew and (said := self._cached(request, subject, role, ordinal)) is not None:
+            kept = self._kept(book, place[0], ordinal, dataclasses.replace(said, request_hash=place[1]))
+            if on_cached is not None:
+                on_cached(request, (place[0], place[1], ordinal), kept)
+            return kept
         self._pending[place[0], place[1]].append(ordinal)
         return None
+
+    def _cached(self, request: ChatRequest, subject: Subject, role: str, ordinal: int) -> Reply | None:
+        cache = self._cache()
+        said = None if cache is None else cache.find(request, subject, role=role, trial=ordinal)
+        return None if said is None else dataclasses.replace(said, role=role, request=request.as_dict())
 
     def take(self, request: ChatRequest) -> Reply:
         """What a model of this machine answered to this request of this test in the run that replies are taken from.
@@ -123,6 +166,16 @@ class Bookings:
         self.note(kept)
         return dataclasses.replace(said, id=kept.id)
 
+    def places(self, requests: Sequence[ChatRequest], subject: Subject) -> list[tuple[str, str, int]]:
+        """The places of requests that are asked now, because `recall` knew no reply to them."""
+        key = self._asking().asker()
+        hashes = [place_hash(request, subject) for request in requests]
+        left, found = Counter(hashes), []
+        for each in hashes:
+            found.append((key, each, self._pending[key, each][-left[each]]))
+            left[each] -= 1
+        return found
+
     def keep(self, request: ChatRequest, reply: Reply, subject: Subject) -> Reply:
         """Store a reply the moment it completes."""
         book, place = self._book(), (self._asking().asker(), place_hash(request, subject))
@@ -131,6 +184,8 @@ class Bookings:
         shown = request.as_dict() if book.keep_prompts else {}
         body = stored if book.keep_prompts else _bare(stored)
         kept = book.store.save_reply(book.run_id, place[0], ordinal, shown, body)
+        if (cache := self._cache()) is not None:
+            cache.put(request, subject, stored, trial=ordinal)
         self.note(kept)
         return dataclasses.replace(stored, id=kept.id)
 

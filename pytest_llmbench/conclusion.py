@@ -67,6 +67,8 @@ class Conclusion:
             known = self._begun_as(unfinished.nodeid) or unfinished
             told = endings.stopped(known) if stopped else endings.never_told(known, interrupted=interrupted)
             store.save_result(run_id, told)
+            if (observer := self._session.observer) is not None:
+                observer.tests(told)
         run = store.load_run(run_id).current()
         gates = gates_of(run, self._rules(run))
         store.save_gates(run_id, gates)

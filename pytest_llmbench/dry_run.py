@@ -9,9 +9,11 @@ import pytest
 from pytest_llmbench import gate_marks
 from pytest_llmbench.ahead import judge_questions, questions, tell_further
 from pytest_llmbench.asker import cassette
+from pytest_llmbench.asker.cached import cache_key_of
 from pytest_llmbench.asker.estimates import Estimate, estimate
 from pytest_llmbench.asker.question import Question
 from pytest_llmbench.asker.taken_over import TakenOver
+from pytest_llmbench.cache.opening import held
 from pytest_llmbench.fixtures import asked_of_us
 from pytest_llmbench.own_tests import OwnTest
 from pytest_llmbench.reports import dry_run as shown
@@ -68,11 +70,19 @@ def _estimated(session: Session, planned: Sequence[Question]) -> Estimate:
     replay = cassette.replayed(session.resolved)
     path = session.folder / "results.db"
     if not path.exists():
-        return estimate(planned, settings=session.settings, replay=replay)
+        return estimate(planned, settings=session.settings, replay=replay, cached=_cached(session, planned))
     with Store.open(path) as store:
         stored = set(store.stored_replies(session.run_id)) if session.identity.resuming else set[Place]()
         if session.rejudges:
             taken = TakenOver(store, session.identity.source)
             planned = [question for question in planned if taken.answers(question) is not None]
             stored |= {question.place for question in planned if taken.answers(question)}
-        return estimate(planned, settings=session.settings, store=store, stored=stored, replay=replay)
+        cached = _cached(session, planned)
+        return estimate(planned, settings=session.settings, store=store, stored=stored, replay=replay, cached=cached)
+
+
+def _cached(session: Session, planned: Sequence[Question]) -> set[str]:
+    """The ids of those that the response cache answers."""
+    keys = {question.id: cache_key_of(question) for question in planned}
+    found = held(session.resolved, [key for key in keys.values() if key])
+    return {id_ for id_, key in keys.items() if key in found}

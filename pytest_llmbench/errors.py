@@ -10,6 +10,8 @@
     │   ├── WireError         the HTTP exchange failed (deadline, reset, truncated stream, error status)
     │   ├── ModelFileError    a GGUF is missing, corrupt or not what was pinned
     │   └── StoreError        the results database cannot be read or written
+    ├── CacheError            the response cache cannot be used: told once, asking goes on without it
+    │   └── SpoiltCacheError  its file is of no use as it lies there, and may be deleted
     ├── OverBudgetError       a call was not made, because it could have cost more than is left
     ├── PendingError          a reply is still with the provider's batch API
     └── ReplyFormatError      a reply is not what was asked for (`reply.json[...]`): the reply is wrong
@@ -164,6 +166,11 @@ class InfraError(LlmbenchError):
         hint: what the reader can do next.
     """
 
+    blamed = False
+    """Whether the request itself is at fault: it failed alike on two targets."""
+    unsent = False
+    """Whether nothing was sent for the question at all."""
+
     def __init__(self, message: str, *, category: Category, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.category = category
@@ -239,6 +246,14 @@ class ModelFileError(InfraError):
 
 class StoreError(InfraError):
     """The results database cannot be read or written."""
+
+
+class CacheError(LlmbenchError):
+    """The response cache cannot be reached, read or written; no question fails for it."""
+
+
+class SpoiltCacheError(CacheError):
+    """The cache's own file is damaged, of another format, or others may write to it: a new one is the way out."""
 
 
 class OverBudgetError(LlmbenchError):

@@ -82,6 +82,8 @@ class KeptResults:
 
     def _save(self, result: TestResult) -> None:
         """Of thousands of samples none waits for the disk; a test without one may have taken minutes."""
+        if (observer := self._session.observer) is not None:
+            observer.tests(result)
         done = self._session.store.order_result(self._session.run_id, result, patient=bool(result.sample))
         self._ordered.append((result.nodeid, done))
         while self._ordered and (not result.sample or self._ordered[0][1].done()):

@@ -4,18 +4,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_llmbench.config import Resolved
 from pytest_llmbench.config.server_schema import settings_of
+from pytest_llmbench.contexts import Identity
 from pytest_llmbench.errors import UsageError
 from pytest_llmbench.records import Host, ModelFile, ServerSpec
+from pytest_llmbench.routing.route import refuse_subject
 from pytest_llmbench.settings import DEFAULT
 
 if TYPE_CHECKING:
     from pytest_llmbench.models.model_store import ModelStore
+    from pytest_llmbench.servers.claims import Supervisor
 
 
 _OPTIONS = frozenset({"context", "threads", "gpu_layers"})
@@ -39,6 +43,35 @@ def _is_chosen_outside(resolved: Resolved, setting: str) -> bool:
         return False
     source = resolved.origins[setting].source
     return source != DEFAULT and not source.startswith(f"{resolved.document.name}:")
+
+
+def supervisor_of(
+    resolved: Resolved,
+    identity: Identity,
+    measured: Callable[[], Sequence[tuple[Mapping[str, Any], Mapping[str, float]]]],
+) -> Supervisor:
+    """What starts and stops the servers of a run.
+
+    Args:
+        resolved: settings and configuration.
+        identity: the run.
+        measured: servers that were measured on this machine, and what they took, which foretells what others take.
+    """
+    from pytest_llmbench.servers.claims import Supervisor
+    from pytest_llmbench.servers.logs import forget_old_runs
+    from pytest_llmbench.servers.memory_learned import learned
+
+    settings, logs = resolved.settings, resolved.results_dir / "logs"
+    forget_old_runs(logs)
+    return Supervisor(
+        Path(identity.folder),
+        identity.controller_pid,
+        engine=settings.engine,
+        binary=settings.llama_server,
+        load_timeout_s=settings.load_timeout_s,
+        log_folder=logs / identity.run_id,
+        learned=lambda *build: learned(measured(), *build),
+    )
 
 
 class LocalModels:
@@ -98,7 +131,9 @@ class LocalModels:
 
         Raises:
             UnknownModelError: nobody knows it.
+            UsageError: it is a route.
         """
+        refuse_subject(name)
         try:
             return self.store.check_name(name)
         except UsageError as error:

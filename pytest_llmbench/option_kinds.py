@@ -70,6 +70,16 @@ class Option(NamedTuple):
         """Whether ini and pyproject may set it."""
         return not (self.personal or self.cli_only)
 
+    def refusal(self, *, in_yaml: bool) -> str:
+        """Why a project's file may not set it; empty where it may."""
+        if self.personal:
+            return "names a program to run, and a project's files may not choose what is executed"
+        if self.cli_only:
+            return "is a choice for one run, not for a file"
+        if in_yaml and not self.in_yaml:
+            return "says where this file is, so it cannot stand in it"
+        return ""
+
     @property
     def default_text(self) -> str:
         """The default as one would type it; empty where there is none."""
@@ -175,3 +185,8 @@ def formats(*choices: str) -> Kind:
     one = {"enum": [*choices, "none"]}
     schema = {"anyOf": [{"type": "array", "items": one, "minItems": 1}, {"type": "string"}]}
     return Kind(f"a comma separated list of {', '.join(choices)}; or none", read, schema, (*choices, "none"))
+
+
+def as_text(value: Any) -> str:
+    """A value from a file as it would be typed on the command line."""
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

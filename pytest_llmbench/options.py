@@ -124,6 +124,21 @@ OPTIONS: tuple[Option, ...] = (
     Option("max_concurrency", 100, whole(1), "N", "how many requests may be under way at once to one API model"),
     Option("attempts", 5, whole(1), "N", "how often a request to an API is tried, where trying again may help"),
     Option(
+        "retry_budget",
+        0.2,
+        FRACTION,
+        "SHARE",
+        "second attempts of the run for each answer of an API, beside 100 at first and one a second",
+    ),
+    Option(
+        "outage_patience_s",
+        300.0,
+        SECONDS,
+        "SECONDS",
+        "how long an API model that fails is waited for before its questions fail, too",
+        "s",
+    ),
+    Option(
         "look_ahead",
         0,
         whole(0),
@@ -151,11 +166,41 @@ OPTIONS: tuple[Option, ...] = (
     Option("record", "", TEXT, "FILE", "write all replies of APIs to this cassette", cli_only=True),
     Option("replay", "", TEXT, "FILE", "take all replies of APIs from this cassette; nothing is asked"),
     Option(
+        "cache",
+        "off",
+        one_of("off", "on", "refresh"),
+        "WHAT",
+        "give replies again that were received before to the very same request: off; on; refresh, which asks anew and "
+        "replaces them",
+    ),
+    Option(
         "progress",
         "auto",
         one_of("auto", "live", "lines", "off"),
         "HOW",
         "progress of asking: a live line on a terminal, else a line a step",
+    ),
+    Option(
+        "request_log",
+        "calls",
+        one_of("off", "errors", "calls", "content"),
+        "WHAT",
+        "log the calls to models: errors, only those that failed; calls, all; content, all with prompts and answers",
+    ),
+    Option(
+        "traces",
+        False,
+        TRUTH,
+        "BOOL",
+        "send a span of each call, test and run to an OpenTelemetry collector, at OTEL_EXPORTER_OTLP_ENDPOINT; needs "
+        "the extra otel",
+    ),
+    Option(
+        "log_console",
+        "off",
+        one_of("off", "problems", "calls"),
+        "WHAT",
+        "show calls on the terminal as they end: problems, those that failed or were slow; calls, all",
     ),
     Option(
         "models",
@@ -348,19 +393,3 @@ def ini_values(read: Callable[[str], Any]) -> dict[str, str | None]:
         read: pytest's `config.getini`.
     """
     return {option.name: read(option.ini) or None for option in OPTIONS if option.in_project_files}
-
-
-def refusal(option: Option, *, in_yaml: bool) -> str:
-    """Why a project's file may not set this option; empty where it may."""
-    if option.personal:
-        return "names a program to run, and a project's files may not choose what is executed"
-    if option.cli_only:
-        return "is a choice for one run, not for a file"
-    if in_yaml and not option.in_yaml:
-        return "says where this file is, so it cannot stand in it"
-    return ""
-
-
-def as_text(value: Any) -> str:
-    """A value from a file as it would be typed on the command line."""
-    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

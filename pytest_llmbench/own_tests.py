@@ -70,8 +70,12 @@ class OwnTest(OwnItem):
         """How many calls more of an API model it is going to take, at least: what they ask depends on answers."""
         return 0
 
-    def judge_questions(self) -> Sequence[Question]:
-        """What judges behind an API are expected to be asked of it; of replies that nobody knows yet."""
+    def judge_questions(self, *, every: bool = False) -> Sequence[Question]:  # noqa: ARG002 - for tests with judges
+        """What judges behind an API are expected to be asked of it; of replies that nobody knows yet.
+
+        Args:
+            every: all whom a route may ask, and not only the one that comes first.
+        """
         return ()
 
 

@@ -119,7 +119,10 @@ class Recorder:
             return
         try:
             self.session.store  # noqa: B018 - opened at first use
-        except StoreError as error:
+            self.session.observer  # noqa: B018 - as above: what it lacks is told before anything is asked
+            self.session.cache  # noqa: B018 - as above
+            self._showing.watch_alerts()
+        except (StoreError, UsageError) as error:
             raise pytest.UsageError(terminal_safe(str(error))) from error
 
     def announce(self, items: Sequence[pytest.Item]) -> None:
@@ -146,6 +149,7 @@ class Recorder:
             if self._begun is None:
                 forget(self.session.meeting_place)  # tests begin when all workers have announced theirs
             self.show_progress()
+            self._showing.begin_log()
             self._conclusion  # noqa: B018 - made while replies are waited for: the end of a session is waited for, too
             self._begun = self.session.store.order_start(self.session.run_id, nodeid, self._announced[nodeid]["key"])
 
@@ -169,6 +173,8 @@ class Recorder:
         may_stop = leaves_out or bool(chosen.maxfail) or bool(getattr(chosen, "stepwise", False))
         if self.session.asks or self._showing.is_of_matrix(items):
             self.show_progress(items)
+        if not self.is_worker:
+            self._showing.begin_log()
         ask_ahead(self.session, items, may_stop=may_stop, share=share_of(self._config))
         group_local(self.session, items, may_stop=may_stop, is_worker=self.is_worker)
         self._follower = follow(self.session, items, may_stop=may_stop, share=share_of(self._config))
@@ -292,13 +298,16 @@ class Recorder:
         Returns:
             The exit code.
         """
-        self._showing.end()
+        for told in self._showing.end():
+            self._say(told)
         if self._follower is not None:
             self._follower.stop()
         if self.is_worker or not self.session.has_store:
+            self.session.flush_log()
             return pytest_code
         try:
             self.session.end_asking()
+            self._showing.end_log()
             if self._begun is not None:
                 self._begun.result()  # all before it are stored, too
             self._results.settle()
@@ -376,7 +385,7 @@ class Recorder:
         # While a test is set up even the reporter's output is captured, and shown only if the test fails.
         with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
             if reporter is not None and not self.is_worker:
-                reporter.ensure_newline()
+                self._showing.begin_line()
                 reporter.write_line(f"llmbench: {terminal_safe(text)}", yellow=True)
             elif sys.__stderr__ is not None:  # nobody sees what an xdist worker's reporter writes
                 print(f"llmbench: {terminal_safe(text)}", file=sys.__stderr__, flush=True)

@@ -6,6 +6,7 @@ import copy
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Self
 
 from pytest_llmbench.asker.question import Question
@@ -13,7 +14,11 @@ from pytest_llmbench.clients import ChatRequest, Endpoint, Model
 from pytest_llmbench.clients.live import Live
 from pytest_llmbench.clients.model import Prompt, requests_of
 from pytest_llmbench.clients.rounds import GONE
+from pytest_llmbench.clients.watched import Begin
 from pytest_llmbench.errors import Category, InfraError, NotAskedError, ServerError, UsageError, WireError
+from pytest_llmbench.observe.calls import CallBegun, CallEnded
+from pytest_llmbench.observe.observer import Observer
+from pytest_llmbench.observe.seen import Seen
 from pytest_llmbench.providers.table import DEMO_URL
 from pytest_llmbench.records import Reply, ServerInfo, ServerSpec, Target
 from pytest_llmbench.secret import Secret
@@ -31,15 +36,20 @@ class ServedModel(Model, ABC):
         self.session = session
         self.deadlines = session.deadlines
         self.role = role
+        self.anew = False
+        """Whether no reply of the response cache will do."""
         super().__init__(
             name,
             endpoint=self.endpoint,
             deadlines=session.deadlines,
-            recall=lambda request: session.bookings.recall(request, self.identity()),
+            recall=lambda request: session.bookings.recall(
+                request, self.identity(), role, self._seen_cached, anew=self.anew
+            ),
             keep=lambda request, reply: session.bookings.keep(
                 request, dataclasses.replace(reply, role=role), self.identity()
             ),
             lost=self._lost,
+            see=self._see,
         )
 
     @abstractmethod
@@ -76,6 +86,37 @@ class ServedModel(Model, ABC):
         if (reason := self.gone(error)) is not None:
             self.session.bookings.keep_failed(request, number, reason, self.identity(), self.role)
         return reason
+
+    def _see(self, requests: Sequence[ChatRequest]) -> Sequence[Begin] | None:
+        if (observer := self.session.observer) is None:
+            return None
+        places = self.session.bookings.places(requests, self.identity())
+        calls = [self._call(request, *place) for request, place in zip(requests, places, strict=True)]
+        return [partial(_begun, observer, call) for call in calls]
+
+    def _seen_cached(self, request: ChatRequest, place: tuple[str, str, int], reply: Reply) -> None:
+        if (observer := self.session.observer) is not None:
+            observer.ends(CallEnded.answered(self._call(request, *place), reply, None, cached=True))
+
+    def _call(self, request: ChatRequest, test_key: str, request_hash: str, trial: int) -> CallBegun:
+        asking = self.session.asking()
+        return CallBegun(
+            run_id=self.session.run_id,
+            test_key=test_key,
+            sample=asking.sample,
+            trial=trial,
+            role=self.role,
+            use_case=asking.use_case,
+            model=self.name,
+            model_id=self.model_id,
+            request_hash=request_hash,
+            max_tokens=request.max_tokens,
+            temperature=request.temperature,
+            seed=request.seed,
+            stream=request.stream,
+            messages=request.messages,
+            extra=request.extra,
+        )
 
     def server_spec(self) -> ServerSpec | None:
         """What its server is ordered to be; None where it is somebody else's."""
@@ -175,6 +216,8 @@ class ApiModel(ServedModel):
     def __init__(self, session: Session, target: Target, role: str = "subject") -> None:
         super().__init__(session, target.name, role)
         self.target = target
+        self.hasty = False
+        """Whether somebody else can be asked instead, so that nobody waits while it is ill."""
         self.told: Mapping[str, Any] = {}
         """What its server tells of itself and the model, where that was asked: see `backends.sameness`."""
 
@@ -227,13 +270,15 @@ class ApiModel(ServedModel):
         __tracebackhide__ = True
         [request] = requests_of(self.name, [prompt], options)
         streamed = self.session.asker.stream(self._question(request))
-        return Live(streamed, lambda: self._noted([streamed.reply])[0])
+        return Live(streamed, lambda: self._noted([streamed.reply])[0], self.session.asker.cancel)
 
     def _question(self, request: ChatRequest) -> Question:
         __tracebackhide__ = True
         target = self.session.fit(self.target, request, self.role)
         place = self.session.bookings.book(request, self.identity())
-        return Question(target, request, *place, use_case=self.session.asking().use_case, role=self.role)
+        asking = self.session.asking()
+        about = asking.use_case, self.role, asking.sample
+        return Question(target, request, *place, *about, hasty=self.hasty, anew=self.anew)
 
     def _noted(self, replies: list[Reply]) -> list[Reply]:
         for reply in replies:
@@ -257,6 +302,10 @@ class ApiModel(ServedModel):
 
     def identity(self) -> Mapping[str, Any]:
         return {**subject_of(self.target), **self.told}
+
+
+def _begun(observer: Observer, call: CallBegun, where: Endpoint, attempt: int) -> Seen:
+    return Seen(observer, call.begun(where.base_url, attempt))
 
 
 def subject_of(target: Target) -> Mapping[str, Any]:

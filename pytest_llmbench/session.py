@@ -24,18 +24,26 @@ from pytest_llmbench.clients import ChatRequest
 from pytest_llmbench.config import Resolved
 from pytest_llmbench.contexts import Identity, TestContext
 from pytest_llmbench.datasets import Datasets
-from pytest_llmbench.errors import ConfigError, UsageError
+from pytest_llmbench.errors import UsageError
 from pytest_llmbench.http import Deadlines
-from pytest_llmbench.local_models import LocalModels
+from pytest_llmbench.local_models import LocalModels, supervisor_of
 from pytest_llmbench.providers.targets import Providers
 from pytest_llmbench.records import Host, ServerInfo, ServerSpec, Target, TestResult
+from pytest_llmbench.routing.routing import Routing
 
 if TYPE_CHECKING:
     from pytest_llmbench.asker.remote import Watch
     from pytest_llmbench.bench import Book
+    from pytest_llmbench.cache.local_replies import LocalReplies
+    from pytest_llmbench.cache.response_cache import ResponseCache
+    from pytest_llmbench.observe.observer import Observer
     from pytest_llmbench.servers.claims import Supervisor
     from pytest_llmbench.servers.machine import MachineLock
     from pytest_llmbench.store import Store
+
+
+DATABASE = "results.db"
+"""The file name of what pytest sessions are kept in."""
 
 
 class Session:
@@ -46,10 +54,19 @@ class Session:
         identity: the run.
         say: tells the user something now, whatever pytest captures: why it waits.
         is_worker: whether this is an xdist worker.
+        database: the file name of what the run is kept in.
+        process_name: what logs call this process; empty: by what it does for a pytest session.
     """
 
     def __init__(
-        self, resolved: Resolved, identity: Identity, say: Callable[[str], None], *, is_worker: bool = False
+        self,
+        resolved: Resolved,
+        identity: Identity,
+        say: Callable[[str], None],
+        *,
+        is_worker: bool = False,
+        database: str = DATABASE,
+        process_name: str = "",
     ) -> None:
         redaction.register_environment(os.environ)
         self.resolved = resolved
@@ -57,16 +74,21 @@ class Session:
         self.config = resolved.config
         self._be(identity)
         self.context: TestContext | None = None
-        self.bookings = Bookings(lambda: self.book, self.asking, lambda: self.identity.source)
+        self.bookings = Bookings(lambda: self.book, self.asking, lambda: self.identity.source, self._local_replies)
         self.datasets = Datasets()
+        self.routing = Routing(self)
         self.asks = False
         """Whether a test of this session uses an API model."""
         self._paused = False
         self._is_worker = is_worker
         self._remote: dict[str, bool] = {}
         self.say = say
+        self.database = database
+        self.process_name = process_name
         self._measured: Counter[str] = Counter()
         self._claimed: list[ServerSpec] = []
+        self._unsaid: list[str] = []
+        """What observers tell, in threads in which nothing can be said."""
 
     @property
     def run_id(self) -> str:
@@ -84,41 +106,12 @@ class Session:
 
     @cached_property
     def store(self) -> Store:
-        from pytest_llmbench.store import Store
+        from pytest_llmbench import run_store
 
-        is_new = not self.folder.exists()
-        store = Store.open(self.folder / "results.db")
-        if is_new:
-            (self.folder / ".gitignore").write_text("*\n")  # results are no part of the project
+        path = self.folder / self.database
         if self.identity.resuming:
-            store.reopen_run(self.run_id)
-            if not self._is_worker:
-                from pytest_llmbench.matrix.reasons import LASTING
-
-                store.reopen_cells(self.run_id, LASTING)
-        else:
-            from pytest_llmbench.header import new_run
-
-            at, command = self.resolved.rootdir, self.identity.command
-            known = {**self._told_of_machine(), **self._noise_floors()}
-            store.ensure_run(new_run(self.run_id, at, command, self.resolved.chosen, known))
-        return store
-
-    def _told_of_machine(self) -> dict[str, Any]:
-        """What llmbench.yaml says that it draws and costs."""
-        given = self.config.machine.given
-        return {"machine": given} if given else {}
-
-    def _noise_floors(self) -> dict[str, Any]:
-        """By how much measurements differ here without any reason, as far as that was measured."""
-        from pytest_llmbench.results.noise_floor import shares
-
-        try:
-            kept = shares(self.folder, self.host)
-        except ConfigError as error:
-            self.say(str(error))
-            return {}
-        return {"noise_floors": kept} if kept else {}
+            return run_store.reopened(path, self.run_id, with_cells=not self._is_worker)
+        return run_store.begun(path, self.resolved, self.identity, lambda: self.host, self.say)
 
     @property
     def has_store(self) -> bool:
@@ -144,20 +137,7 @@ class Session:
 
     @cached_property
     def supervisor(self) -> Supervisor:
-        from pytest_llmbench.servers.claims import Supervisor
-        from pytest_llmbench.servers.logs import forget_old_runs
-        from pytest_llmbench.servers.memory_learned import learned
-
-        forget_old_runs(self.folder / "logs")
-        return Supervisor(
-            self.meeting_place,
-            self.identity.controller_pid,
-            engine=self.settings.engine,
-            binary=self.settings.llama_server,
-            load_timeout_s=self.settings.load_timeout_s,
-            log_folder=self.folder / "logs" / self.run_id,
-            learned=lambda *build: learned(self.store.servers_measured(self.host.fingerprint), *build),
-        )
+        return supervisor_of(self.resolved, self.identity, lambda: self.store.servers_measured(self.host.fingerprint))
 
     @cached_property
     def deadlines(self) -> Deadlines:
@@ -208,9 +188,48 @@ class Session:
         from pytest_llmbench.asker.choosing import Worker, asker_of
 
         who = self.identity
-        told = self.meeting_place, who.controller_pid, who.command, self._told_of_machine()
+        told = self.meeting_place, who.controller_pid, who.command, self.resolved.told_of_machine
         worker = Worker(*told) if self._is_worker else None
-        return asker_of(self.resolved, lambda: self.store, self.run_id, resuming=who.resuming, worker=worker)
+        return asker_of(
+            self.resolved,
+            lambda: self.store,
+            self.run_id,
+            resuming=who.resuming,
+            worker=worker,
+            cache=lambda: self.cache,
+            observer=lambda: self.observer,
+        )
+
+    @cached_property
+    def cache(self) -> ResponseCache | None:
+        """Where this process looks replies of earlier runs up; None: nowhere. Tells why, where one was asked for.
+
+        Raises:
+            UsageError: it is to be a Redis server, and the address or the extra is missing.
+        """
+        if self.settings.cache == "off":
+            return None
+        from pytest_llmbench.cache.opening import opened
+
+        cache, why_not = opened(self.resolved, self.observer)
+        if why_not and not self._is_worker:  # else it would be said as often as there are workers
+            self.say(why_not)
+        return cache
+
+    def _local_replies(self) -> LocalReplies | None:
+        if self.cache is None:
+            return None
+        from pytest_llmbench.cache.local_replies import LocalReplies
+
+        return LocalReplies(self.cache, self.host.fingerprint)
+
+    @cached_property
+    def observer(self) -> Observer | None:
+        """Told of every call that this process makes; None: nobody looks on."""
+        from pytest_llmbench.observe.opening import opened
+
+        usual = os.environ.get("PYTEST_XDIST_WORKER", "worker") if self._is_worker else "main"
+        return opened(self.resolved, self.run_id, self.process_name or usual, self._unsaid.append)
 
     def collect(self) -> None:
         """On a run that goes on: fetch what has come of its batches, before anything is asked."""
@@ -321,7 +340,7 @@ class Session:
         """
         from pytest_llmbench.earlier import chosen
 
-        self._be(chosen(self.identity, self.folder / "results.db", self.settings))
+        self._be(chosen(self.identity, self.folder / self.database, self.settings))
 
     def _be(self, identity: Identity) -> None:
         self.identity = identity
@@ -335,7 +354,7 @@ class Session:
             return self.store.find_result(self.run_id, nodeid)
         from pytest_llmbench.earlier import stored_result
 
-        return stored_result(self.folder / "results.db", self.run_id, nodeid)
+        return stored_result(self.folder / self.database, self.run_id, nodeid)
 
     def end_asking(self) -> None:
         """Break off what is under way; what was complete is stored. On the controller: for all its workers.
@@ -352,8 +371,21 @@ class Session:
             self._watch.close()
         if not self._is_worker:
             notes += reaching.end(self.meeting_place)
-        for note in notes:
+        if (cache := self.__dict__.get("cache")) is not None:
+            notes += cache.notes
+        self.flush_log()
+        notes += self._taken_unsaid()
+        for note in dict.fromkeys(notes):
             self.say(note)
+
+    def flush_log(self) -> None:
+        """Have written what this process's log was told."""
+        if (observer := self.__dict__.get("observer")) is not None:
+            observer.flush()
+
+    def _taken_unsaid(self) -> list[str]:
+        taken, self._unsaid[:] = list(self._unsaid), []
+        return taken
 
     def stop_servers(self) -> None:
         """Stop every server of this run, and the supervisor with them."""
@@ -371,8 +403,11 @@ class Session:
 
     def close(self) -> None:
         """Free what this process holds; servers stop with the controller."""
-        for opened in {"asker", "supervisor"} & self.__dict__.keys():
-            getattr(self, opened).close()
+        for opened in ("asker", "supervisor", "cache", "observer"):
+            if (made := self.__dict__.get(opened)) is not None:
+                made.close()
+        for told in self._taken_unsaid():
+            self.say(told)
         if self.has_store:
             self.store.close()
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from pytest_llmbench.errors import ConfigError
-from pytest_llmbench.option_kinds import Option
-from pytest_llmbench.options import OPTIONS, as_text, refusal
+from pytest_llmbench.option_kinds import Option, as_text
+from pytest_llmbench.options import OPTIONS
 
 DEFAULT = "default"
 """The source of a value that nobody gave."""
@@ -52,13 +52,19 @@ class Settings:
     """US dollars as decimal text; empty: no cap."""
     max_concurrency: int
     attempts: int
+    retry_budget: float
+    outage_patience_s: float
     look_ahead: int
     prefer: str
     dry_run: bool
     batch: bool
     record: str
     replay: str
+    cache: str
     progress: str
+    request_log: str
+    traces: bool
+    log_console: str
     models: tuple[str, ...]
     quants: tuple[str, ...]
     profiles: tuple[str, ...]
@@ -145,7 +151,7 @@ def _first_given(
         return Origin(environ[option.env], option.env)
     for values, name, is_yaml in files:
         if values.get(option.name) is not None:
-            if reason := refusal(option, in_yaml=is_yaml):
+            if reason := option.refusal(in_yaml=is_yaml):
                 raise ConfigError(f"{name}: {option.name}: {reason}", hint=_elsewhere(option))
             return Origin(values[option.name], name)
     return Origin(option.default, DEFAULT)

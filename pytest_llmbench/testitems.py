@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import pytest
@@ -85,13 +85,24 @@ def _stable_key(item: pytest.Item) -> str:
 
 def needs_machine(context: TestContext, session: Session) -> bool:
     """Whether the test computes on this machine: it measures, or a model of it runs here."""
-    return context.exclusive or "llama_server" in context.asked or bool(local_models(context, session))
+    may_compute = local_models(context, session, session.routing.members)
+    return context.exclusive or "llama_server" in context.asked or bool(may_compute)
 
 
-def local_models(context: TestContext, session: Session) -> tuple[str, ...]:
-    """The models of this machine that the test asks, judges among them; each once."""
-    subject = "" if session.rejudges else context.model
-    names = dict.fromkeys(name for name in (subject, *context.judges) if name)
+def local_models(
+    context: TestContext, session: Session, of_route: Callable[[str], Sequence[str]] | None = None
+) -> tuple[str, ...]:
+    """The models of this machine that the test asks, judges among them; each once.
+
+    Args:
+        context: of the test.
+        session: this process's.
+        of_route: a judge's name → the models meant by it; by default of a route those that are not only asked where
+            another one fails.
+    """
+    meant = of_route or session.routing.firsts
+    subject = () if session.rejudges or not context.model else (context.model,)
+    names = dict.fromkeys((*subject, *(model for name in context.judges for model in meant(name))))
     return tuple(name for name in names if not session.is_remote(name))
 
 

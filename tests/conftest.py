@@ -13,7 +13,7 @@ import numpy  # noqa: F401, ICN001 - loads once a process; pytester forgets what
 import pytest
 from raw_servers import background_loop
 
-from pytest_llmbench import config
+from pytest_llmbench import config, redaction
 from pytest_llmbench.models.model_store import ModelStore, default_folder
 from pytest_llmbench.records import ModelFile
 
@@ -28,6 +28,25 @@ def pytest_configure() -> None:
     """A background job of a plain shell ignores Ctrl-C, and so would every process that our tests interrupt."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Cases of slow_cases.txt are slow ones: each was measured at some 3 s and more, and has quicker siblings."""
+    listed = frozenset((Path(__file__).parent / "slow_cases.txt").read_text().splitlines())
+    for item in items:
+        if item.nodeid in listed:
+            item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(autouse=True)
+def _keys_of_one_test() -> Iterator[None]:
+    """What a test has taken out of all texts is no secret to the next one: pieces of it may stand in its own."""
+    register = redaction._register
+    values, forms, grams = set(register._values), register.forms, register.grams
+    yield
+    if register._values != values:
+        register._values, register.forms, register.grams = values, forms, grams
 
 
 @pytest.fixture(scope="session")
@@ -51,6 +70,17 @@ def chromium() -> str:
     if os.environ.get("LLMBENCH_REQUIRE_BROWSER") == "1":
         pytest.fail("LLMBENCH_REQUIRE_BROWSER=1 and no Chromium is installed")
     pytest.skip("no Chromium: install Debian's `chromium` to run the browser tests")
+
+
+@pytest.fixture(scope="session")
+def redis_program() -> str:
+    """The path of redis-server; the test skips visibly where there is none, unless one is required (CI)."""
+    found = shutil.which("redis-server")
+    if found:
+        return found
+    if os.environ.get("LLMBENCH_REQUIRE_REDIS") == "1":
+        pytest.fail("LLMBENCH_REQUIRE_REDIS=1 and no redis-server is installed")
+    pytest.skip("no redis-server: install Debian's `redis-server` to run the tests of the shared cache")
 
 
 @pytest.fixture(scope="module")
@@ -93,8 +123,9 @@ def no_settings_from_outside(
     """Tests see the defaults, whatever the developer's environment and own configuration say; only the model folder is
     kept."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.getbasetemp() / "own-configuration"))
-    for name in [name for name in os.environ if name.startswith("LLMBENCH_") and name != "LLMBENCH_REQUIRE_BROWSER"]:
-        monkeypatch.delenv(name)
+    for name in [name for name in os.environ if name.startswith("LLMBENCH_")]:
+        if not name.startswith("LLMBENCH_REQUIRE_"):
+            monkeypatch.delenv(name)
     monkeypatch.setenv("LLMBENCH_MODELS_DIR", str(models_folder))
     monkeypatch.setenv("LLMBENCH_CALIBRATE", "false")  # half a second a session
     monkeypatch.setenv("LLMBENCH_RETAKES", "0")  # else a busy machine would decide how many requests are sent

@@ -15,6 +15,7 @@ from pytest_llmbench.asker.local import LocalAsker
 from pytest_llmbench.asker.means import OnText
 from pytest_llmbench.asker.question import Asker, Question
 from pytest_llmbench.asker.rules import Rules
+from pytest_llmbench.clients.wire import Hearing, Thought
 from pytest_llmbench.errors import Category, InfraError, UsageError, WireError
 from pytest_llmbench.records import Reply
 
@@ -40,9 +41,9 @@ def test_tests_get_what_was_planned_and_what_was_not(asker: Asker, provider: Pro
 
 
 def test_who_follows_a_question_is_told_once_and_hurries_nothing(asker: Asker, provider: Provider) -> None:
-    """The reply, or None where there will be none; while asking is paused nothing is asked for it."""
+    """The reply, or what stands for it; while asking is paused nothing is asked for it."""
     provider.answer = lambda asked, _attempt: refused(Category.AUTH, 401) if number_of(asked) == 2 else None
-    told: SimpleQueue[tuple[int, Reply | None]] = SimpleQueue()
+    told: SimpleQueue[tuple[int, Reply | BaseException]] = SimpleQueue()
     asker.pause()
     for number in range(3):
         asker.follow(question(number), lambda reply, number=number: told.put((number, reply)))  # type: ignore[misc]
@@ -50,9 +51,26 @@ def test_who_follows_a_question_is_told_once_and_hurries_nothing(asker: Asker, p
     assert set(provider.attempts) == {7}
     asker.resume()
     found = dict(told.get(timeout=20) for _ in range(3))
-    assert {number: reply and reply.text for number, reply in found.items()} == {0: "answer 0", 1: "answer 1", 2: None}
+    assert isinstance(failure := found.pop(2), InfraError)
+    assert failure.category is Category.AUTH
+    assert {number: str(reply) for number, reply in found.items()} == {0: "answer 0", 1: "answer 1"}
     assert asker.get(question(1)).text == "answer 1"
     assert set(provider.attempts.values()) == {1}
+
+
+def test_each_of_several_has_its_own_outcome_and_none_is_dropped(asker: Asker, provider: Provider) -> None:
+    """Two of five fail: the others are answered all the same, in the order of the questions."""
+    failing = {1: Category.AUTH, 3: Category.CONTEXT_LENGTH}
+    provider.answer = lambda asked, _: refused(failing[n], 401) if (n := number_of(asked)) in failing else None
+    outcomes = asker.get_each([question(number) for number in (4, 3, 2, 1, 0)])
+    told = [each.text if isinstance(each, Reply) else str(getattr(each, "category", "")) for each in outcomes]
+    assert told == ["answer 4", "context_length", "answer 2", "auth", "answer 0"]
+
+
+def test_what_was_chosen_first_stays(asker: Asker) -> None:
+    """By key; whoever comes later is told the earlier choice."""
+    assert asker.agree({"a": "one", "b": "two"}) == {"a": "one", "b": "two"}
+    assert asker.agree({"b": "three", "c": "four"}) == {"b": "two", "c": "four"}
 
 
 def test_several_threads_share_one_asker(asker: Asker, provider: Provider) -> None:
@@ -117,6 +135,26 @@ def test_a_stream_that_breaks_off_is_an_error_at_its_end_and_not_a_short_answer(
     asker = LocalAsker(provider.means(send=send))
     with pytest.raises(WireError, match="broke off"):
         list(asker.stream(question(1)))
+    asker.close()
+
+
+def test_a_stream_of_which_only_reasoning_came_is_asked_again(provider: Provider) -> None:
+    """Reasoning is no answer; a stream that broke off amid its text cannot be begun anew."""
+    attempts: list[int] = []
+
+    async def send(asked: Question, _on_headers: object, on_text: OnText | None) -> Reply:
+        assert isinstance(on_text, Hearing)
+        attempts.append(len(attempts))
+        on_text(Thought("hm"))
+        if len(attempts) == 1:
+            raise WireError("broke off", category=Category.STREAM_TRUNCATED)
+        on_text("whole")
+        return Reply("whole", asked.target.name)
+
+    asker = LocalAsker(provider.means(send=send))
+    pieces = list(asker.stream(question(1)))
+    assert pieces == ["hm", "hm", "whole"]
+    assert [isinstance(piece, Thought) for piece in pieces] == [True, True, False]
     asker.close()
 
 

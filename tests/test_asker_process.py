@@ -180,15 +180,25 @@ def test_a_pause_holds_up_the_others_until_it_ends(run: Run, workers: tuple[Remo
 
 
 def test_who_follows_a_question_is_told_when_it_is_answered(run: Run, workers: tuple[RemoteAsker, RemoteAsker]) -> None:
-    """The reply, or None where there will be none; not before the end of a pause."""
-    told: SimpleQueue[str | None] = SimpleQueue()
+    """The reply, or what stands for it; not before the end of a pause."""
+    told: SimpleQueue[str] = SimpleQueue()
     workers[1].pause()
     for text in ("followed", "broken followed"):
-        workers[0].follow(question(text), lambda reply: told.put(reply and reply.text))
+        workers[0].follow(question(text), lambda reply: told.put(getattr(reply, "text", type(reply).__name__)))
     workers[1].get(question("urgent"))
     assert run.asked() == ["urgent"]
     workers[1].resume()
-    assert {told.get(timeout=PATIENCE_S), told.get(timeout=PATIENCE_S)} == {"FOLLOWED", None}
+    assert {told.get(timeout=PATIENCE_S), told.get(timeout=PATIENCE_S)} == {"FOLLOWED", "WireError"}
+
+
+def test_each_has_its_own_outcome_and_one_choice_holds_for_all_workers(
+    workers: tuple[RemoteAsker, RemoteAsker],
+) -> None:
+    """One of three fails, and the others are answered; whoever chooses later gets what was chosen before."""
+    outcomes = workers[0].get_each([question(text) for text in ("one", "broken two", "three")])
+    assert [getattr(each, "text", type(each).__name__) for each in outcomes] == ["ONE", "WireError", "THREE"]
+    assert workers[0].agree({"matter": "a/x"}) == {"matter": "a/x"}
+    assert workers[1].agree({"matter": "b/y", "other": "b/y"}) == {"matter": "a/x", "other": "b/y"}
 
 
 def test_a_pause_ends_with_its_worker(run: Run, workers: tuple[RemoteAsker, RemoteAsker]) -> None:

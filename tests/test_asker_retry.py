@@ -10,7 +10,8 @@ from asked_models import Answer, Provider, number_of, question, questions, refus
 from virtual_time import run_virtually
 
 from pytest_llmbench.asker.dispatcher import Dispatcher
-from pytest_llmbench.asker.retry import PASSING, REFUSED_FOR_S, History, Retry, Tally
+from pytest_llmbench.asker.payloads import SAME
+from pytest_llmbench.asker.retry import PASSING, REFUSED_FOR_S, History, Retry
 from pytest_llmbench.asker.rules import Rules
 from pytest_llmbench.errors import Category, InfraError, WireError
 from pytest_llmbench.records import Reply, Usage
@@ -62,9 +63,21 @@ def test_failures_that_stay_are_not_tried_again(category: Category) -> None:
 
 def test_a_failing_request_is_given_up_after_its_attempts_and_says_how_many_there_were() -> None:
     """`--llmbench-attempts` bounds what is tried."""
-    provider, outcome = _asked(_failing(Category.NETWORK_RESET, 99), rules=Rules(attempts=4))
+    provider, outcome = _asked(_failing(Category.NETWORK_REFUSED, 99), rules=Rules(attempts=4))
     assert provider.attempts == {0: 4}
     assert "(tried 4 times)" in str(outcome)
+
+
+def test_a_request_that_fails_differently_each_time_has_all_its_attempts() -> None:
+    """Only the same failure in a row says something about the request; ids and numbers in messages do not count."""
+    words = ["no disk", "no memory", "no disk", "no memory", "no disk"]
+    other = {number: WireError(text, category=Category.SERVER, status=500) for number, text in enumerate(words, 1)}
+    provider, _ = _asked(lambda _asked, attempt: other[attempt])
+    assert provider.attempts == {0: 5}
+    named = [WireError(f"HTTP 500 in request req_{8**20 + n}", category=Category.SERVER, status=500) for n in range(5)]
+    provider, outcome = _asked(lambda _asked, attempt: named[attempt - 1])
+    assert provider.attempts == {0: SAME}
+    assert "tried 3 times; in the same way each time" in str(outcome)
 
 
 def test_with_one_attempt_nothing_is_tried_again_not_even_a_refusal_for_the_rate() -> None:
@@ -75,7 +88,8 @@ def test_with_one_attempt_nothing_is_tried_again_not_even_a_refusal_for_the_rate
 
 def test_a_refusal_for_the_rate_does_not_use_up_the_attempts() -> None:
     """Twenty refusals, then the reply: nothing was wrong with the request."""
-    provider, outcome = _asked(_failing(Category.RATE_LIMITED, 20, 429, retry_after="1"), rules=Rules(attempts=3))
+    rules = Rules(attempts=3, jitter=lambda low, _: low)  # by chance 20 waits take longer than is waited for refusals
+    provider, outcome = _asked(_failing(Category.RATE_LIMITED, 20, 429, retry_after="1"), rules=rules)
     assert isinstance(outcome, Reply)
     assert provider.attempts == {0: 21}
 
@@ -103,6 +117,14 @@ def test_a_provider_that_says_that_trying_again_does_not_help_is_believed() -> N
     assert isinstance(outcome, Reply)
 
 
+@pytest.mark.parametrize("category", [Category.AUTH, Category.QUOTA_EXHAUSTED])
+def test_a_wrong_key_and_a_spent_quota_are_never_tried_again_whatever_the_provider_says(category: Category) -> None:
+    """`x-should-retry: true` comes along with them now and then."""
+    provider, outcome = _asked(_failing(category, 1, 429, x_should_retry="true"))
+    assert isinstance(outcome, InfraError)
+    assert provider.attempts == {0: 1}
+
+
 def test_a_request_that_always_fails_alike_while_others_are_answered_is_at_fault() -> None:
     """Three times the same, and no more, however many attempts are allowed."""
     provider, outcome = _asked(
@@ -114,11 +136,11 @@ def test_a_request_that_always_fails_alike_while_others_are_answered_is_at_fault
     assert provider.attempts[0] == 3
 
 
-def test_where_nobody_is_answered_the_server_is_at_fault_and_all_attempts_are_made() -> None:
-    """An outage is waited for longer than a request that a server cannot stand."""
-    provider, outcome = _asked(_failing(Category.SERVER, 7, 500), rules=Rules(attempts=8), count=5)
-    assert isinstance(outcome, Reply)
-    assert provider.attempts[0] == 8
+def test_where_others_fail_as_well_the_server_is_at_fault_and_all_attempts_are_made() -> None:
+    """Four requests that always fail alike: none of them can be said to be at fault."""
+    provider, outcome = _asked(_failing(Category.SERVER, 99, 500), count=4)
+    assert isinstance(outcome, InfraError)
+    assert provider.attempts[0] == 5
 
 
 def test_where_many_fail_by_chance_nobody_is_given_up_before_its_attempts() -> None:
@@ -130,7 +152,7 @@ def test_where_many_fail_by_chance_nobody_is_given_up_before_its_attempts() -> N
     )
 
     async def work() -> None:
-        dispatcher = Dispatcher(provider.means(), Rules(attempts=12))
+        dispatcher = Dispatcher(provider.means(), Rules(attempts=12, retry_budget=1.0))
         assert len(await dispatcher.reply_all(questions(500))) == 500
 
     run_virtually(work)
@@ -148,8 +170,8 @@ def test_waits_are_drawn_from_the_whole_span_and_the_span_doubles_up_to_its_end(
     retry, history = Retry(99, jitter), History()
     for number in range(9):
         error = WireError(f"{number}", category=Category.NETWORK_RESET)
-        history.add(error, 0.0, Tally(0, number))
-        retry.delay_s(history, error, 0.0, Tally(0, number))
+        history.add(error, 0.0)
+        retry.delay_s(history, error, 0.0)
     assert spans == [(0.0, span) for span in (0.5, 1, 2, 4, 8, 16, 30, 30, 30)]
 
 

@@ -13,7 +13,7 @@ from pytest_llmbench import config
 from pytest_llmbench.cli import main, project
 from pytest_llmbench.cli.config import example
 from pytest_llmbench.errors import ConfigError, ExitCode
-from pytest_llmbench.options import OPTIONS, refusal
+from pytest_llmbench.options import OPTIONS
 
 
 @pytest.fixture(autouse=True)
@@ -98,7 +98,7 @@ def test_show_fits_a_terminal_of_80_columns(folder):
     lines = on_a_terminal("import sys\nfrom pytest_llmbench.cli import main\nsys.exit(main(['config', 'show']))")
     table = lines[lines.index("") + 1 :]
     assert max(map(len, table)) <= 80
-    assert len(table) == 1 + len(OPTIONS) + 2 + 4 + 7 + 2, "options, models, the matrix, what judges have to show"
+    assert len(table) == 1 + len(OPTIONS) + 2 + 4 + 7 + 2 + 4 + 2, "options, models, matrix, alerts, cache, judges"
     assert any(re.fullmatch(r"threads +2 +addopts of pytest\.ini *", line) for line in table)
     assert any(re.search(r"sha256 +[0-9a-f]{20,}… +built in", line) for line in table)
 
@@ -151,7 +151,7 @@ def test_the_example_is_valid_with_every_line_uncommented():
     assert [gate.metric for gate in found.gates] == ["pass_rate", "ttft_s", "ttft_s", "decode_tps"]
     assert found.ratings
     assert found.grades
-    assert set(found.defaults) == {option.name for option in OPTIONS if not refusal(option, in_yaml=True)}
+    assert set(found.defaults) == {option.name for option in OPTIONS if not option.refusal(in_yaml=True)}
 
 
 def test_init_leaves_an_existing_file_alone(folder, capsys):

@@ -76,7 +76,7 @@ def test_the_overview_names_every_verb(capsys):
     [
         (["modles", "list"], "there is no `llmbench modles`; did you mean 'models'?"),
         (["models", "lst"], "there is no `llmbench models lst`; did you mean 'list'?"),
-        (["xyzzy"], "models, power, prompt, questions, recommend, regate, rejudge, report, run, runs, tune, usecase"),
+        (["xyzzy"], "questions, recommend, regate, rejudge, report, route, run, runs, tune, usecase"),
         (["models"], "required: VERB"),
         ([], "required: VERB"),
         (["report"], "required: RUN"),

@@ -13,6 +13,7 @@ from pytest_llmbench.clients import ChatRequest, Endpoint
 from pytest_llmbench.clients.asking import read_whole
 from pytest_llmbench.clients.formats import FORMATS, WIRES
 from pytest_llmbench.clients.stream import whole_characters
+from pytest_llmbench.clients.wire import Hearing, Thought
 from pytest_llmbench.demo import Answer, DemoProvider, Event, Failure, Page, Raw, Wait
 from pytest_llmbench.errors import Category, WireError
 from pytest_llmbench.records import Timing, Usage
@@ -28,6 +29,21 @@ def test_text_is_handed_on_piece_by_piece_as_it_comes(wire):
     reply = ask(answer, wire=wire, on_text=pieces.append)
     assert pieces == ["One ", "two ", "three."]
     assert (reply.text, reply.reasoning) == ("One two three.", "hm ")
+
+
+@EACH_FORMAT
+def test_reasoning_is_handed_on_to_those_who_want_it(wire):
+    """As pieces of a kind of their own, so that nobody takes it for the answer; half characters are put together."""
+    pieces: list[str] = []
+    answer = Answer("One two.", reasoning=["hm ", "\ud83d", "\ude00"])
+    reply = ask(answer, wire=wire, on_text=Hearing(pieces.append))
+    assert [(piece, isinstance(piece, Thought)) for piece in pieces] == [
+        ("hm ", True),
+        ("😀", True),
+        ("One ", False),
+        ("two.", False),
+    ]
+    assert reply.reasoning == "hm 😀"
 
 
 @EACH_FORMAT

@@ -10,7 +10,7 @@ import yaml
 from pytest_llmbench import config
 from pytest_llmbench.cli import main
 from pytest_llmbench.errors import ExitCode
-from pytest_llmbench.options import BY_NAME, refusal
+from pytest_llmbench.options import BY_NAME
 
 MODELS = """\
 models:
@@ -85,7 +85,7 @@ def test_what_is_not_taken_over_is_told_with_its_line(capsys: pytest.CaptureFixt
     told = [line for line in capsys.readouterr().out.splitlines() if "was not taken over" in line]
     assert told == [
         "models.yaml:6: models[0].license was not taken over: no model of llmbench.yaml has it",
-        f"config.yaml:2: llama_server was not taken over: {refusal(BY_NAME['llama_server'], in_yaml=True)}",
+        f"config.yaml:2: llama_server was not taken over: {BY_NAME['llama_server'].refusal(in_yaml=True)}",
         "config.yaml:6: benchmark.profiles was not taken over: no profile is called 'marathon'",
         "config.yaml:8: port was not taken over: no setting of today is called so",
     ]

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from pytest_llmbench import http
+from pytest_llmbench.errors import Category, InfraError
 
 
 async def value(result):
@@ -204,3 +205,28 @@ def test_leaving_results_early_cancels_the_work():
         assert result == 1
         break
     assert ended.wait(10)
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_results_can_be_stopped_from_another_thread(early):
+    """Before they began, or amid them; who waits for them is told, and the work is cancelled."""
+    ended, stop, seen = threading.Event(), http.Stop(), []
+
+    async def work(hand_over):
+        try:
+            hand_over(1)
+            await asyncio.sleep(60)
+        finally:
+            ended.set()
+
+    def follow():
+        for result in http.results(work, stop):
+            seen.append(result)
+            threading.Thread(target=stop).start()
+
+    if early:
+        stop()
+    with pytest.raises(InfraError, match="stopped") as told:
+        follow()
+    assert told.value.category is Category.CANCELLED
+    assert early or (seen == [1] and ended.wait(10))

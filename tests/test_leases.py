@@ -116,6 +116,7 @@ def test_four_workers_share_one_server(runs: Callable[..., KillRun]) -> None:
     assert_nothing_is_left(run)
 
 
+@pytest.mark.slow
 @BOTH
 def test_a_sessions_model_and_an_exclusive_tests_take_turns(runs: Callable[..., KillRun], workers: str) -> None:
     """There is memory for one: what is not claimed makes room, and is started again at its next use."""

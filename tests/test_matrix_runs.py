@@ -63,6 +63,7 @@ def test_skips_have_their_reasons_in_one_run(project: Project) -> None:
     result.stdout.fnmatch_lines(["SKIPPED*llmbench.yaml*load failed: the server of broken:Q4_1 did not start*"])
 
 
+@pytest.mark.slow
 def test_what_a_poor_configuration_says_of_others_has_its_evidence(project: Project) -> None:
     """A larger model at the same quantization; not where --no-prune asks for all of it."""
     project.define({"tiny": ["Q4_0"], "larger": ["Q4_0"]}, limits={"decode_tps": 100_000})
@@ -106,6 +107,7 @@ def test_two_workers_decide_as_one_process_does(project: Project) -> None:
     assert len(stored_run(project.pytester).measurements) == 3
 
 
+@pytest.mark.slow
 def test_a_resume_measures_nothing_again_that_is_still_the_same(project: Project) -> None:
     """The same measurements, whatever was decided of them; the model that changed is measured anew and named."""
     project.define({"tiny": ["Q4_0", "Q8_0"], "broken": ["Q4_1"]})
@@ -137,6 +139,7 @@ def test_what_there_was_no_time_for_is_measured_on_a_resume(project: Project) ->
     resumed.stdout.fnmatch_lines(["*0 of 2 cells*; decided now: 2 (time budget)"])
 
 
+@pytest.mark.slow
 def test_a_killed_process_loses_no_cell_that_was_measured(project: Project) -> None:
     """kill -9 while the second model loads: a resume has the first from the store, and says what was interrupted."""
     project.define({"tiny": ["Q4_0"], "deadly": ["Q8_0"]})

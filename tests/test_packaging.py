@@ -94,7 +94,7 @@ def test_the_metadata_tells_licence_python_and_extras(metadata):
     assert metadata["License-Expression"] == "Apache-2.0"
     assert metadata["Requires-Python"] == ">=3.11"
     assert set(metadata.get_all("Provides-Extra")) == {
-        *("local", "fast", "gpu", "dev"),
+        *("local", "fast", "gpu", "dev", "otel", "redis"),
         *("text", "embeddings", "schemas", "tokens", "documents", "video", "hub", "hypothesis", "pdf", "parquet"),
     }
     assert {"LICENSE", "NOTICE"} <= set(metadata.get_all("License-File"))

@@ -61,7 +61,7 @@ def test_each_row_is_a_test_whose_reply_is_asked_once(
     assert {each.sample: texts[each.reply_ids[0]] for each in run.results} == {f"s{n}": f"SAY {n}" for n in range(12)}
 
 
-@pytest.mark.parametrize("arguments", [(), ("-n", "2")])
+@pytest.mark.parametrize("arguments", [(), pytest.param(("-n", "2"), marks=pytest.mark.slow)])
 def test_after_the_first_failure_little_more_was_asked(
     pytester: pytest.Pytester, provider: DemoProvider, arguments: tuple[str, ...]
 ) -> None:

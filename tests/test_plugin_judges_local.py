@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from engine_scripts import script
 from gguf_samples import LLAMA, gguf
-from judge_suites import calls, court, judged_usecase
+from judge_suites import calls, court, judged_usecase, loud
 from suite_runs import stored_run
 from usecase_suites import usecase
 
+from pytest_llmbench.demo import Failure
 from pytest_llmbench.records import ModelFile
 
 ENGINE = """
@@ -263,3 +264,23 @@ def test_a_panel_of_this_machine_judges_one_after_the_other(
     told = log.read_text().splitlines()
     assert told == ["singer loads", *["singer judges"] * 4, "critic loads", *["critic judges"] * 4]
     assert [each.outcome for each in stored_run(pytester).results] == ["right"] * 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arguments", [(), ("-n", "2")], ids=["serial", "-n 2"])
+def test_a_model_of_this_machine_is_a_last_resort_of_a_route(
+    pytester: pytest.Pytester, log: Path, arguments: tuple[str, ...]
+) -> None:
+    """It is not even loaded while the one before it judges, and judges what that one fails on."""
+    judged_usecase(pytester.path, 2, "judge: {model: route/careful, binding: true}")
+    routes = "routes:\n  careful: {models: [lab/j, ./critic.gguf]}\n"
+    down: list[bool] = []
+    first = lambda body: Failure(500, "it fell over") if down else loud(body)  # noqa: E731
+    with court(pytester.path, routes, j=first):
+        assert pytester.runpytest_subprocess("shout", *arguments).ret == 0
+        assert not log.exists()
+        down.append(True)
+        result = pytester.runpytest_subprocess("shout", "--llmbench-attempts=1", *arguments)
+    assert result.ret == 0, result.stdout.str()
+    assert log.read_text().splitlines() == ["critic loads", "critic judges", "critic judges"]
+    result.stdout.fnmatch_lines(["*2 of 2 verdicts by the fall-back*"])

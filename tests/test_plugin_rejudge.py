@@ -20,7 +20,7 @@ def counted(pytester: pytest.Pytester) -> dict[str, int]:
     return {each: ended.count(each) for each in OUTCOMES if each in ended}
 
 
-@pytest.mark.parametrize("arguments", [(), ("-n", "2")])
+@pytest.mark.parametrize("arguments", [(), pytest.param(("-n", "2"), marks=pytest.mark.slow)])
 def test_other_validators_decide_over_the_same_replies(pytester: pytest.Pytester, arguments: tuple[str, ...]) -> None:
     """The page's validators changed: every trial is scored by them, no model is asked, the old run stays as it was."""
     usecase(pytester.path, 4, "repeats: 2\nrequest: {temperature: 1}")

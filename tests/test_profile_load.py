@@ -413,6 +413,7 @@ def test_a_real_server_serves_two_levels(tmp_path: Path, smollm2: ModelFile) -> 
     assert load.rating == "excellent"
 
 
+@pytest.mark.slow
 def test_prose_of_a_trace_has_the_lengths_that_it_tells(tmp_path: Path, smollm2: ModelFile) -> None:
     """By the server's own tokenizer, template and prefix included: within a tenth."""
     trace = tmp_path / "trace.jsonl"

@@ -152,7 +152,7 @@ def test_repetitions_that_were_taken_again_do_not_count() -> None:
         ("temperature_c", 91, "stop"),
         ("memory_share", 0.85, "tight"),
         ("largest_context", 32_768, "books"),
-        ("largest_context", 4096, "room for letters"),
+        ("largest_context", 4096, "letters"),
         ("recall", 0.5, ""),
     ],
 )
@@ -171,7 +171,7 @@ def test_bands_go_from_best_to_worst_and_leave_nothing_out(metric) -> None:  # t
 def test_words_alone_make_no_grade() -> None:
     """How large a context was tested is the suite's choice and no fault of the model."""
     found = grade(measured({"largest_context": 4096}), ["largest_context"])
-    assert (found.word, found.per_metric[0].band, found.per_metric[0].grade) == ("", "room for letters", "")
+    assert (found.word, found.per_metric[0].band, found.per_metric[0].grade) == ("", "letters", "")
 
 
 def test_every_profile_is_rated_by_metrics_that_have_marks() -> None:

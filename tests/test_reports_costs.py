@@ -84,6 +84,21 @@ def test_probes_are_paid_for_and_are_nobodys_answers() -> None:
     assert told.asked[0].replies == 0
 
 
+def test_cached_calls_spend_nothing_and_free_ones_are_no_matter_of_money() -> None:
+    """Whether the very same was asked or one alike; what they had cost is told apart, and from when they are."""
+    first, alike = Cost("0.5", "cached", "2026-11-20T10:00:00"), Cost("0.25", "alike", "2026-11-21T10:00:00")
+    told = view(a_run(first, alike, Cost("1", "priced")))
+    assert told.costs is not None
+    assert told.costs.total == Spent(calls=3, usd="1", cached=2, cached_usd="0.75")
+    [sentence] = told.provenance
+    assert sentence == (
+        "2 of 3 replies of models under test come from the response cache, asked first from 2026-11-20 to 2026-11-21: "
+        "they are no new evidence about the models, and have no times"
+    )
+    assert Spent(calls=2, cached=2).words == "$0 (cached)"
+    assert view(a_run(Cost("0", "cached", "2026-11-20T10:00:00"))).costs is None
+
+
 def test_replayed_calls_spend_nothing_and_tell_what_they_had_cost() -> None:
     told = view(a_run(Cost("0.5", "replayed"), Cost("", "replayed"))).costs
     assert told is not None

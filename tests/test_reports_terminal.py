@@ -63,7 +63,7 @@ def test_a_profile_tells_what_its_grade_comes_from_and_shows_its_table() -> None
     start = lines.index("smollm2-135m:Q4_1 · long_context                                            good")
     assert lines[start + 3 : start + 12] == [
         "  rated   context load 23.8 s, delay (good) ·",
-        "          largest context 4,096 tokens, room for letters ·",
+        "          largest context 4,096 tokens, letters ·",
         "          memory used 5.0 %, light (excellent)",
         "",
         "  Prompt speed and memory by context size",

@@ -167,7 +167,7 @@ def test_a_measurement_tells_its_grades_its_machine_and_what_was_disturbed() -> 
     row = view(report_profiles.profiles_run()).models[3]
     assert [(g.metric, g.grade, g.words) for g in row.grades] == [
         ("context_load_s", "good", "delay"),
-        ("largest_context", "", "room for letters"),
+        ("largest_context", "", "letters"),
         ("memory_share", "excellent", "light"),
     ]
     assert [table.name for table in row.tables] == ["long_context_sizes"]

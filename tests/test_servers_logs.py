@@ -7,6 +7,7 @@ import errno
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -178,8 +179,8 @@ def test_logs_of_old_runs_go_and_nothing_else(tmp_path: Path) -> None:
         run = tmp_path / f"20261121-0000{number:02}-abcdef"
         run.mkdir()
         (run / "supervisor.log").touch()
-        os.utime(run, (number, number))
-    os.utime(tmp_path / "20261121-000000-abcdef", (99, 99))
+        os.utime(run / "supervisor.log", (number, number))
+    os.utime(tmp_path / "20261121-000000-abcdef" / "supervisor.log", (99, 99))
     (tmp_path / "mine").mkdir()
     (tmp_path / "20251121-000000-abcdef").symlink_to(tmp_path / "mine")
     forget_old_runs(tmp_path)
@@ -187,6 +188,27 @@ def test_logs_of_old_runs_go_and_nothing_else(tmp_path: Path) -> None:
     runs = ["20261121-000000-abcdef", *(f"20261121-0000{number:02}-abcdef" for number in range(6, 25))]
     assert kept == ["20251121-000000-abcdef", *runs, "mine"]
     forget_old_runs(tmp_path / "nothing here")
+
+
+def test_chats_take_no_runs_logs_and_a_run_under_way_keeps_its(tmp_path: Path) -> None:
+    """Of chats as many stay as of runs; a folder stays that was written to within the hour, however old it is."""
+    now = time.time()
+
+    def logged(number: int, name: str, age_s: float) -> str:
+        run = tmp_path / f"20261121-0000{number:02}-abcdef"
+        run.mkdir()
+        (run / name).touch()
+        os.utime(run / name, (now - age_s, now - age_s))
+        os.utime(run, (number, number))
+        return run.name
+
+    old = [logged(number, "requests-main.jsonl", 90_000 - number) for number in range(3)]
+    under_way = [logged(number, "requests-main.jsonl", 3000) for number in range(3, 6)]
+    chats = [logged(number, "requests-chat.jsonl", 80_000 - number) for number in range(6, 12)]
+    forget_old_runs(tmp_path, 4)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [old[2], *under_way, *chats[2:]]
+    forget_old_runs(tmp_path, 1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [*under_way, chats[-1]]
 
 
 def test_the_supervisors_own_log_is_bounded(tmp_path: Path) -> None:

@@ -63,6 +63,7 @@ def test_a_sound_database_is_told_so_and_left_alone(path: Path) -> None:
         "runs": 1,
         "failed_attempts": 60,
         "gates": 1,
+        "lane_states": 0,
         "measurements": 1,
         "replies": 60,
         "results": 60,
@@ -151,7 +152,7 @@ def test_what_is_no_database_is_a_problem(path: Path, content: bytes, problem: s
 def test_another_programs_database_and_a_newer_format_are_problems(path: Path) -> None:
     with closing(sqlite3.connect(path)) as plain, plain:
         plain.execute("UPDATE alembic_version SET version_num = '0999'")
-    assert check(path).problems == ("it has format 0999, this version of pytest-llmbench reads formats up to 0008",)
+    assert check(path).problems == ("it has format 0999, this version of pytest-llmbench reads formats up to 0009",)
     with closing(sqlite3.connect(path)) as plain, plain:
         plain.execute("PRAGMA application_id = 17")
     assert check(path).problems == ("it is an SQLite database, but not one of pytest-llmbench",)

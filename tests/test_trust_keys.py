@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import urllib.parse
-from pathlib import Path
-
 import pytest
+from canaries import forms, holding
 from suite_runs import stored_run
 
 from pytest_llmbench.demo import Answer, DemoProvider, Failure, Reaction
@@ -98,17 +95,6 @@ def answer(body: dict[str, object]) -> Reaction:
     return Answer(f"your key is {LAB_KEY}")
 
 
-def _forms(key: str) -> set[bytes]:
-    encoded = [base64.b64encode((before + key).encode()).decode()[4:-4] for before in ("abc", "abcd", "abcde")]
-    pieces = [key[:14], key[-14:]]
-    return {form.encode() for form in (key, urllib.parse.quote(key, safe=""), key.encode().hex(), *encoded, *pieces)}
-
-
-def _holding(folder: Path, forms: set[bytes]) -> list[tuple[str, bytes]]:
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    return [(path.name, form) for path in files for form in forms if form in path.read_bytes()]
-
-
 @pytest.mark.parametrize("workers", ["0", pytest.param("2", marks=pytest.mark.slow)])
 @pytest.mark.usefixtures("smollm2")
 def test_no_byte_of_a_session_holds_a_key(
@@ -141,7 +127,7 @@ def test_no_byte_of_a_session_holds_a_key(
     assert len(found) >= 3
     (pytester.path / "told.txt").write_text(told)
     for key in found:
-        assert [*_holding(pytester.path, _forms(key)), *_holding(scratch, _forms(key))] == []
+        assert [*holding(pytester.path, forms(key)), *holding(scratch, forms(key))] == []
 
 
 ENV_KEY = "env-canary-0f3b/91ce77d2"
@@ -220,7 +206,7 @@ def test_no_byte_of_a_session_with_api_models_holds_a_key(
     (pytester.path / ".env").unlink()
     own.unlink()
     for key in (ENV_KEY, COMMAND_KEY):
-        assert [each for folder in (pytester.path, home, scratch) for each in _holding(folder, _forms(key))] == []
+        assert [each for folder in (pytester.path, home, scratch) for each in holding(folder, forms(key))] == []
 
 
 DOWNLOAD = """

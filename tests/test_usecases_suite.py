@@ -22,6 +22,7 @@ def suite(pytester: pytest.Pytester) -> pytest.Pytester:
     return pytester
 
 
+@pytest.mark.slow
 def test_the_use_cases_run_over_demo_models(suite: pytest.Pytester) -> None:
     """Three samples of each, two models: all are answered, scored and told of; wrong ones do not fail, gates hold."""
     done = suite.runpytest_subprocess("--llmbench-models=demo/careful,demo/hasty", "--llmbench-limit=3")

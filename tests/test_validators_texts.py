@@ -382,7 +382,7 @@ def test_a_missing_library_is_told_with_its_extra(name: str, monkeypatch: pytest
     def missing(module: str) -> Any:
         raise ModuleNotFoundError(f"No module named {module!r}", name=module.partition(".")[0])
 
-    monkeypatch.setattr("pytest_llmbench.validators.scorer.import_module", missing)
+    monkeypatch.setattr("pytest_llmbench.extras.import_module", missing)
     speech.languages.cache_clear()
     speech._vader.cache_clear()
     with pytest.raises(MissingExtraError, match=r"pytest-llmbench\[text\]"):

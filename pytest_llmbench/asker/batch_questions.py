@@ -36,6 +36,7 @@ def written(question: Question) -> dict[str, Any]:
         "ordinal": question.ordinal,
         "use_case": question.use_case,
         "role": question.role,
+        "sample": question.sample,
     }
 
 

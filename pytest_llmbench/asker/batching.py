@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +19,7 @@ from pytest_llmbench.asker.opening import budget_of
 from pytest_llmbench.asker.question import ModelStatus, Question, Status, Streamed
 from pytest_llmbench.clients import Endpoint
 from pytest_llmbench.config import Resolved
-from pytest_llmbench.errors import Category, InfraError
+from pytest_llmbench.errors import Category, InfraError, LlmbenchError, PendingError
 from pytest_llmbench.providers.targets import Providers
 from pytest_llmbench.records import Reply
 from pytest_llmbench.store import Store
@@ -103,8 +103,8 @@ class BatchAsker:
     def plan(self, questions: Sequence[Question], *, window: int | None = None) -> None:  # noqa: ARG002 - all or none
         self._planned |= {question.id: question for question in questions}
 
-    def follow(self, question: Question, tell: Callable[[Reply | None], None]) -> None:  # noqa: ARG002 - comes later
-        tell(None)
+    def follow(self, question: Question, tell: Callable[[Reply | BaseException], None]) -> None:  # noqa: ARG002 - comes later
+        tell(PendingError("it comes with its batch"))
 
     def get(self, question: Question) -> Reply:
         __tracebackhide__ = True
@@ -117,6 +117,15 @@ class BatchAsker:
             self._submit(questions)
             raise still_pending(next(self._pending[each.id] for each in questions if each.id in self._pending))
         return [self._stored[place] for place in places]
+
+    def get_each(self, questions: Sequence[Question]) -> list[Reply | LlmbenchError]:
+        """As `get_all`: what has not come yet is nobody's failure."""
+        __tracebackhide__ = True
+        return list(self.get_all(questions))
+
+    def agree(self, choices: Mapping[str, str]) -> Mapping[str, str]:
+        """As it is chosen: whoever submits a batch chooses by what does not change."""
+        return choices
 
     def stream(self, question: Question) -> Streamed:
         """As `get`; nothing streams out of a batch."""

@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 from collections.abc import Mapping
 from concurrent.futures import Future
+from http import HTTPStatus
 from typing import Any
 
 from pytest_llmbench import clock
@@ -14,6 +15,7 @@ from pytest_llmbench.asker.gate import Begun
 from pytest_llmbench.asker.lanes import Lane
 from pytest_llmbench.asker.means import Means
 from pytest_llmbench.asker.ticket import State, Ticket
+from pytest_llmbench.asker.watching import seen
 from pytest_llmbench.errors import Category, InfraError, UsageError, WireError
 from pytest_llmbench.records import Cost, FailedAttempt, Reply, Usage
 from pytest_llmbench.records.asked import UNKNOWN_COST
@@ -69,8 +71,11 @@ class Caller:
             InfraError: it failed, and what is known of it is stored.
         """
 
-        def on_headers(_status: int, headers: Mapping[str, str]) -> None:
-            lane.gate.read_headers(begun, headers, self._loop.time())
+        def on_headers(status: int, headers: Mapping[str, str]) -> None:
+            now, gate = self._loop.time(), lane.gate
+            gate.read_headers(begun, headers, now)
+            if status < HTTPStatus.BAD_REQUEST and gate.passage.passed(now, gate.limit.now):
+                lane.look(lane)
 
         question, tries = ticket.question, ticket.tries
         try:
@@ -78,6 +83,7 @@ class Caller:
                 await asyncio.wrap_future(reserved.saved)
             ticket.tries += 1
             ticket.state = State.ASKING
+            ticket.seen = seen(self._means, question, ticket.tries)
             reply = await self._means.send(question, on_headers, ticket.on_text)
         except BaseException as error:
             if kept := self._book_failure(ticket, lane, begun, reserved, error, sent=ticket.tries > tries):
@@ -91,6 +97,8 @@ class Caller:
         cost = self._means.cost(question, reply.usage)
         self._settle(lane, reserved, cost)
         whole = dataclasses.replace(reply, cost=cost, attempts=ticket.tries, role=question.role)
+        if ticket.seen is not None:
+            ticket.seen.answered(whole)
         if self._means.record is not None:
             self._means.record(question, whole)
         return whole
@@ -112,12 +120,16 @@ class Caller:
         """
         if not sent or isinstance(error, UsageError):
             self._settle(lane, reserved, REFUSED)
+            if sent and ticket.seen is not None:
+                ticket.seen.failed(error, cost=REFUSED)
             return None
         if isinstance(error, InfraError):
             lane.gate.failed(begun, error, self._loop.time())
         usage = error.usage if isinstance(error, WireError) and isinstance(error.usage, Usage) else None
         cost = self._means.cost(ticket.question, usage) if usage else _unanswered_cost(error)
         self._settle(lane, reserved, cost)
+        if ticket.seen is not None:
+            ticket.seen.failed(error, usage, cost)
         kept = self._means.keep_failed(ticket.question, self._attempt(ticket, error, usage or Usage(), cost))
         if isinstance(error, InfraError):
             return kept

@@ -14,6 +14,8 @@ from pytest_llmbench.asker.question import Asker
 from pytest_llmbench.config import Resolved
 
 if TYPE_CHECKING:
+    from pytest_llmbench.cache.response_cache import ResponseCache
+    from pytest_llmbench.observe.observer import Observer
     from pytest_llmbench.store import Store
 
 
@@ -29,7 +31,14 @@ class Worker:
 
 
 def asker_of(
-    resolved: Resolved, store: Callable[[], Store], run_id: str, *, resuming: bool, worker: Worker | None
+    resolved: Resolved,
+    store: Callable[[], Store],
+    run_id: str,
+    *,
+    resuming: bool,
+    worker: Worker | None,
+    cache: Callable[[], ResponseCache | None],
+    observer: Callable[[], Observer | None],
 ) -> Asker:
     """What API models are asked through.
 
@@ -39,6 +48,8 @@ def asker_of(
         run_id: the run.
         resuming: whether earlier sessions of the run may have stored replies.
         worker: of xdist, which shares an asker in a process of its own; None: there is this process alone.
+        cache: opens where replies are looked up, where this process asks.
+        observer: opens who looks on, where this process asks.
     """
     if resolved.settings.batch:
         from pytest_llmbench.asker.batching import open_batch
@@ -53,4 +64,4 @@ def asker_of(
         return RemoteAsker(worker.meeting_place, orders)
     from pytest_llmbench.asker.opening import open_local
 
-    return open_local(resolved, store(), run_id, resuming=resuming)
+    return open_local(resolved, store(), run_id, resuming=resuming, cache=cache(), observer=observer())

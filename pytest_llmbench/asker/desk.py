@@ -60,6 +60,8 @@ class Desk:
         self._clients: dict[Line, Client] = {}
         self._strangers: dict[Line, asyncio.TimerHandle] = {}
         self._pausing: set[asyncio.Task[None]] = set()
+        self._agreed: dict[str, str] = {}
+        """What was chosen first, by what for."""
         self._held: list[tuple[Client, Callable[[], None]]] = []
         """Demands that wait for the end of another line's pause."""
 
@@ -113,9 +115,9 @@ class Desk:
                 self._get(line, client, number, str(message["key"]), streamed=op == "stream")
             case "follow":
                 self._follow(line, client, number, str(message["key"]))
-            case "get_all":
+            case "get_all" | "get_each" as op:
                 keys, concurrency = messages.texts(message, "keys"), messages.number(message, "concurrency")
-                self._get_all(line, client, number, keys, concurrency)
+                self._get_all(line, client, number, keys, concurrency, whole=op == "get_each")
             case "drop":
                 self._drop(client.demands.pop(messages.number(message, "request") or 0, ()))
             case "pause":
@@ -130,6 +132,9 @@ class Desk:
                 return None
             case "status":
                 return self._dispatcher.status()
+            case "agree":
+                choices = dict(message["choices"])
+                return {str(key): self._agreed.setdefault(str(key), str(choice)) for key, choice in choices.items()}
             case "resume" if client.pauses:
                 self._resume(client)
             case "cancel":
@@ -174,13 +179,23 @@ class Desk:
         client.demands[number] = ()
         self._bodies.when_known(line, [key], begin)
 
-    def _get_all(self, line: Line, client: Client, number: int, keys: Sequence[str], concurrency: int | None) -> None:
+    def _get_all(
+        self,
+        line: Line,
+        client: Client,
+        number: int,
+        keys: Sequence[str],
+        concurrency: int | None,
+        *,
+        whole: bool = False,
+    ) -> None:
         def begin() -> None:
             if number not in client.demands:
                 return
-            group = self._dispatcher.demand_all([self._bodies[key] for key in keys], concurrency)
+            group = self._dispatcher.demand_all([self._bodies[key] for key in keys], concurrency, whole=whole)
             client.demands[number] = group.tickets
-            group.on_done(partial(self._on_loop, self._tell_replies, line, number))
+            tell = self._tell_outcomes if whole else self._tell_replies
+            group.on_done(partial(self._on_loop, tell, line, number))
 
         client.demands[number] = ()
         self._bodies.when_known(line, keys, lambda: self._unless_paused(client, begin))
@@ -205,6 +220,14 @@ class Desk:
         for start in range(0, len(group.tickets), SLICE):
             part = {each.question.id: each.result() for each in group.tickets[start : start + SLICE]}
             line.tell({"id": number, "part": part})
+        line.tell({"id": number, "ok": None})
+
+    def _tell_outcomes(self, line: Line, number: int, group: Group) -> None:
+        if not self._settled(line, number):
+            return
+        for start in range(0, len(group.tickets), SLICE):
+            some = group.tickets[start : start + SLICE]
+            line.tell({"id": number, "part": {each.question.id: messages.told_outcome(each.outcome) for each in some}})
         line.tell({"id": number, "ok": None})
 
     def _settled(self, line: Line, number: int) -> bool:

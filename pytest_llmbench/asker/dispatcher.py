@@ -22,7 +22,7 @@ from pytest_llmbench.asker.ticket import State, Ticket, told
 from pytest_llmbench.errors import Category, InfraError
 from pytest_llmbench.records import Reply
 
-_NOT_BEGUN = frozenset({State.PLANNED, State.WAITING, State.RESTING})
+_NOT_BEGUN = frozenset({State.PLANNED, State.WAITING, State.RESTING, State.LOOKING})
 
 _LAST_REPLIES_S = 0.05
 """How long what is under way may still take to end when all is cancelled."""
@@ -70,6 +70,11 @@ class Dispatcher:
         """What is on its way into the database; may be read from any thread."""
         return (*self._pump.shelf.keeping.copy(), *self._pump.caller.keeping.copy())
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is to be said of the response cache at the end, a sentence each; may be read from any thread."""
+        return self._pump.shelf.notes
+
     def ticket(self, question_id: str) -> Ticket | None:
         """The ticket of a question that is known; may be called from any thread."""
         return self._tickets.get(question_id)
@@ -98,20 +103,25 @@ class Dispatcher:
         self._ask_ahead(ticket)
         return ticket
 
-    def demand_all(self, questions: Sequence[Question], concurrency: int | None = None) -> Group:
-        """A test waits for all of these, `concurrency` of them at once at most."""
+    def demand_all(
+        self, questions: Sequence[Question], concurrency: int | None = None, *, whole: bool = False
+    ) -> Group:
+        """A test waits for all of these, `concurrency` of them at once at most; `whole`: whatever becomes of some."""
         each = {question.id: question for question in questions}
         tickets = [self._wanted(question) for question in each.values()]
         for plan in self._windows:
             for question_id in each:
                 plan.fetched(question_id)
-        return Group(tickets, concurrency, self._ask_now, self.loop.call_soon_threadsafe)
+        return Group(tickets, concurrency, self._ask_now, self.loop.call_soon_threadsafe, whole=whole)
 
     def release(self, ticket: Ticket) -> None:
         """One of those who wanted it wants it no more: dropped where it was the last, and nothing is under way."""
         ticket.wanted -= 1
         if ticket.wanted <= 0 and ticket.state in _NOT_BEGUN:
+            self._pump.shelf.left(ticket)
             ticket.state = State.DROPPED
+            if ticket.seen is not None:
+                ticket.seen.given_up(_cancellation())
             self._forget(ticket)
 
     async def reply(self, question: Question) -> Reply:
@@ -212,7 +222,9 @@ class Dispatcher:
         """A test waits for it: it goes before all that is only asked ahead."""
         if not ticket.urgent:
             ticket.urgent = True
-            if ticket.state in {State.PLANNED, State.WAITING}:
+            if ticket.state is State.LOOKING:
+                self._pump.shelf.hurry(ticket)
+            elif ticket.state in {State.PLANNED, State.WAITING}:
                 self._pump.enqueue(ticket)
 
     def _forget(self, ticket: Ticket) -> None:
@@ -221,9 +233,9 @@ class Dispatcher:
 
     def _cancelled(self, ticket: Ticket) -> None:
         """Not for a reason of its own: it may be asked anew."""
+        self._pump.shelf.left(ticket)
         self._forget(ticket)
-        message = "the question was cancelled before its reply was complete"
-        ticket.fail(InfraError(message, category=Category.CANCELLED))
+        ticket.fail(_cancellation())
 
     def _is_idle(self) -> None:
         for waiter in self._idle:
@@ -239,3 +251,7 @@ class Dispatcher:
 
         on_done(tell)
         await over.wait()
+
+
+def _cancellation() -> InfraError:
+    return InfraError("the question was cancelled before its reply was complete", category=Category.CANCELLED)

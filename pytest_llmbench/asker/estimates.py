@@ -47,13 +47,15 @@ class ModelEstimate:
 
     model: str
     calls: int
-    """To be made; without what is stored already and what a cassette answers."""
+    """To be made; without what is stored already and what a cassette or the response cache answers."""
     stored: int
     """Answered already in the run that is resumed, or that replies are taken from."""
     replayed: int
     """Answered by the cassette."""
     missed: int
     """Not in the cassette: infra errors, nothing is asked."""
+    cached: int
+    """Answered by the response cache."""
     prompt_tokens: int
     completion_tokens: int
     expected_usd: Decimal | None
@@ -112,6 +114,7 @@ def estimate(
     store: Store | None = None,
     stored: Collection[Place] = (),
     replay: Cassette | None = None,
+    cached: Collection[str] = (),
 ) -> Estimate:
     """What asking these questions is expected to cost and to take.
 
@@ -121,12 +124,14 @@ def estimate(
         store: where earlier replies are, if anything was ever stored.
         stored: places (test key, request hash, ordinal) of replies that `--resume` takes from the store.
         replay: the cassette that answers, if one does.
+        cached: ids of the questions that the response cache answers.
     """
     by_model: dict[str, list[Question]] = {}
     for question in {each.id: each for each in questions}.values():
         by_model.setdefault(question.target.name, []).append(question)
     cap = Decimal(settings.max_cost) if settings.max_cost else None
-    models = [_of_model(asked, settings, store, stored, replay) for asked in by_model.values()]
+    held = frozenset(cached)
+    models = [_of_model(asked, settings, store, stored, replay, cached=held) for asked in by_model.values()]
     return Estimate(tuple(models), cap, settings.batch)
 
 
@@ -136,12 +141,14 @@ def _of_model(
     store: Store | None,
     stored: Collection[Place],
     replay: Cassette | None,
+    *,
+    cached: Collection[str],
 ) -> ModelEstimate:
     target = questions[0].target
     known = set(stored)
     left = [q for q in questions if (q.test_key, q.request_hash, q.ordinal) not in known]
     replayed = [q for q in left if replay is not None and replay.holds(q)]
-    asked = left if replay is None else []
+    asked = [q for q in left if q.id not in cached] if replay is None else []
     habits = _habits(store.recent_replies(target.name) if store and asked else ())
     usages = [_expected(question.request, habits) for question in asked]
     worst, unknown = worst_of(asked, batch=settings.batch)
@@ -152,6 +159,7 @@ def _of_model(
         stored=len(questions) - len(left),
         replayed=len(replayed),
         missed=len(left) - len(replayed) if replay is not None else 0,
+        cached=len(left) - len(asked) if replay is None else 0,
         prompt_tokens=sum(usage.prompt_tokens or 0 for usage in usages),
         completion_tokens=sum(usage.completion_tokens or 0 for usage in usages),
         expected_usd=expected,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import random
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import ceil
 
 from pytest_llmbench.asker.limits import LONGEST_HOLD_S, SATURATED, START, AdaptiveLimit
 from pytest_llmbench.asker.pace import Allowance, PerMinute
+from pytest_llmbench.asker.passage import Passage
 from pytest_llmbench.asker.rate_headers import REQUESTS, TOKENS, left, retry_after_s
 from pytest_llmbench.clients.request import ChatRequest
 from pytest_llmbench.errors import Category, InfraError, WireError
@@ -42,6 +44,8 @@ class Begun:
     tokens_before: float
     """Of all that were let through up to it, this one included."""
     at: float
+    alone: bool
+    """Whether nothing else was under way."""
 
 
 @dataclass(slots=True)
@@ -51,11 +55,14 @@ class Gate:
     Args:
         declared: what the account may.
         most: requests at once at most, whatever is learned.
+        jitter: draws a wait between two bounds.
     """
 
     declared: Limits
     most: int
+    jitter: Callable[[float, float], float] = random.uniform
     limit: AdaptiveLimit = field(init=False)
+    passage: Passage = field(init=False)
     sessions: int = 1
     """How many sessions share the account now."""
     waits_until: float = 0.0
@@ -79,6 +86,7 @@ class Gate:
         declared = self.declared
         self.most = min(self.most, declared.concurrency or self.most)
         self.limit = AdaptiveLimit(self.most, self.most if declared.concurrency else START)
+        self.passage = Passage(self.jitter)
         self._requests = None if declared.requests_per_minute is None else PerMinute(declared.requests_per_minute)
         self._tokens = None if declared.tokens_per_minute is None else PerMinute(declared.tokens_per_minute)
         self._left = {REQUESTS: Allowance(), TOKENS: Allowance()}
@@ -127,7 +135,8 @@ class Gate:
             self._tokens.take(tokens, now)
         if in_flight >= SATURATED * self.limit.now:
             self._used_up_at = now
-        return Begun(self._begun, tokens, self._begun_tokens, now)
+        self.passage.begins(in_flight, now)
+        return Begun(self._begun, tokens, self._begun_tokens, now, in_flight == 1)
 
     def read_headers(self, begun: Begun, headers: Mapping[str, str], now: float) -> None:
         """A response's headers came."""
@@ -156,11 +165,22 @@ class Gate:
         """It failed."""
         asked_s = retry_after_s(error.headers) if isinstance(error, WireError) else None
         if error.category is Category.RATE_LIMITED:
-            self.limit.refused(begun.at, now, asked_s)
+            self.limit.refused(begun.at, now, asked_s, alone=begun.alone)
         elif error.category in _SERVER_FAILURES:
             self.limit.server_failed(now, asked_s)
         if error.category in _REFUSALS:
             self._note_refusal(error, asked_s or 0.0, now)
+
+    def refused(self, error: InfraError, others: int, now: float) -> None:
+        """A request that was refused for the rate is under way no more.
+
+        Args:
+            error: the refusal.
+            others: how many are under way still.
+            now: seconds.
+        """
+        asked_s = retry_after_s(error.headers) if isinstance(error, WireError) else None
+        self.limit.hold(now, self.passage.refused(others, now, asked_s))
 
     def shut_by(self, now: float) -> InfraError | None:
         """The refusal because of which nothing is asked now; None where asking may help."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from pathlib import Path
 from queue import SimpleQueue
+from threading import Lock
 from typing import Any, TypeVar
 
 from pytest_llmbench import http
@@ -15,7 +16,8 @@ from pytest_llmbench.asker.means import Means
 from pytest_llmbench.asker.question import Question, Status
 from pytest_llmbench.asker.rules import Rules
 from pytest_llmbench.asker.ticket import Ticket
-from pytest_llmbench.errors import Category, InfraError, UsageError
+from pytest_llmbench.clients.wire import Hearing, Thought
+from pytest_llmbench.errors import Category, InfraError, LlmbenchError, UsageError
 from pytest_llmbench.records import Reply
 
 _STORE_GRACE_S = 30.0
@@ -42,14 +44,16 @@ class LocalAsker:
         accounts: Path | None = None,
     ) -> None:
         self._closed = False
+        self._agreed: dict[str, str] = {}
+        self._agreeing = Lock()
         self.dispatcher = http.run(_made(lambda: Dispatcher(means, rules, budget=budget, accounts=accounts)))
 
     def plan(self, questions: Sequence[Question], *, window: int | None = None) -> None:
         self._tell(self.dispatcher.plan, questions, window)
 
-    def follow(self, question: Question, tell: Callable[[Reply | None], None]) -> None:
+    def follow(self, question: Question, tell: Callable[[Reply | BaseException], None]) -> None:
         def over(ticket: Ticket) -> None:
-            tell(None if ticket.error else ticket.result())
+            tell(ticket.outcome)
 
         self._tell(lambda: self.dispatcher.follow(question).on_done(over))
 
@@ -69,12 +73,22 @@ class LocalAsker:
         group = self._awaited(lambda: self.dispatcher.demand_all(questions, concurrency))
         return self.dispatcher.collected(group, questions)
 
+    def get_each(self, questions: Sequence[Question]) -> list[Reply | LlmbenchError]:
+        __tracebackhide__ = True
+        group = self._awaited(lambda: self.dispatcher.demand_all(questions, whole=True))
+        outcomes = {ticket.question.id: _of_ours(ticket.outcome) for ticket in group.tickets}
+        return [outcomes[question.id] for question in questions]
+
+    def agree(self, choices: Mapping[str, str]) -> Mapping[str, str]:
+        with self._agreeing:
+            return {key: self._agreed.setdefault(key, choice) for key, choice in choices.items()}
+
     def stream(self, question: Question) -> StreamedHere:
         pieces: SimpleQueue[str | None] = SimpleQueue()
 
         def demanded() -> None:
             try:
-                streamed.ticket = self.dispatcher.demand(question, on_text=pieces.put)
+                streamed.ticket = self.dispatcher.demand(question, on_text=Hearing(pieces.put))
                 streamed.ticket.on_done(lambda _: pieces.put(None))
             except BaseException as error:  # noqa: BLE001 - raised in the thread that waits
                 streamed.fault = error
@@ -105,7 +119,7 @@ class LocalAsker:
             return
         self.cancel()
         self._closed = True
-        self.dispatcher.loop.call_soon_threadsafe(self.dispatcher.close)
+        http.run(_made(self.dispatcher.close))  # it may have something to store, and the store is closed next
 
     def _tell(self, call: Callable[..., Any], *arguments: Any) -> None:
         __tracebackhide__ = True
@@ -154,7 +168,7 @@ class StreamedHere:
             if piece is None:
                 self._over = True
             else:
-                said = True
+                said = said or not isinstance(piece, Thought)
                 yield piece
         reply = self.reply  # one that broke off is an error, not a short answer
         if not said:  # answered before, or not streamed
@@ -172,3 +186,10 @@ class StreamedHere:
 
 async def _made(make: Callable[[], _T]) -> _T:
     return make()
+
+
+def _of_ours(outcome: Reply | BaseException) -> Reply | LlmbenchError:
+    """A fault of our own is raised and not handed on."""
+    if isinstance(outcome, Reply | LlmbenchError):
+        return outcome
+    raise outcome

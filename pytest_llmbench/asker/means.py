@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
 from pytest_llmbench.asker.question import Question
+from pytest_llmbench.cache.response_cache import ResponseCache
+from pytest_llmbench.observe.observer import Observer
 from pytest_llmbench.providers.costs import call_cost
-from pytest_llmbench.records import Cost, FailedAttempt, Reply, Usage
+from pytest_llmbench.records import Cost, FailedAttempt, LaneState, Reply, Usage
 
 OnHeaders = Callable[[int, Mapping[str, str]], None]
 """Told once the headers of a response have come: HTTP status, and the headers with names in lower case."""
@@ -40,6 +42,14 @@ class Means:
     `NotAskedError`."""
     replay: Callable[[Question], Reply | None] | None = None
     """Where given, nothing is ever sent: the recorded reply; None or `InfraError` where there is none."""
+    cache: ResponseCache | None = None
+    """Where replies of earlier runs are looked up, and those of this one put; None: nowhere."""
     record: Callable[[Question, Reply], None] | None = None
     """Told every reply that was really received."""
     cost: Callable[[Question, Usage], Cost] = _call_cost
+    observer: Observer | None = None
+    """Told of every call; None: nobody looks on."""
+    run_id: str = ""
+    """The run that asks, for whoever looks on."""
+    lane_states: Callable[[Sequence[LaneState]], None] | None = None
+    """Told how lines stand whose state has changed: at most once a second, and once at the end."""

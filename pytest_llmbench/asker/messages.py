@@ -10,6 +10,8 @@ Requests (`{"op", "id", ...}`, answered by `{"id", "ok": ...}` or `{"id", "error
 - `questions` (targets, questions): bodies that the process said it needs; not answered
 - `get` (key), `get_all` (keys, concurrency), `stream` (key): replies. Those of `get_all` come in several
   `{"id", "part"}`, the pieces of a stream as `{"id", "text"}` before its reply
+- `get_each` (keys): as `get_all`, each with its reply or its error
+- `agree` (choices): what was chosen first for each key
 - `drop` (request): nobody waits for that request any more; not answered
 - `pause`, `resume`, `cancel` (of what this line wants), `status`, `ping`, `shutdown`
 
@@ -33,8 +35,20 @@ from pytest_llmbench.records.record import MalformedRecordError
 
 FRAME_BYTES = 2**28
 """No line is longer, or its sender is none of ours."""
-_SENT_OF_A_QUESTION = ("request", "test_key", "request_hash", "ordinal", "use_case", "role")
+_MARKS_OF_A_QUESTION = ("alike", "hasty", "anew")
+_SENT_OF_A_QUESTION = (
+    "request",
+    "test_key",
+    "request_hash",
+    "ordinal",
+    "use_case",
+    "role",
+    "sample",
+    *_MARKS_OF_A_QUESTION,
+)
 _SENT_OF_AN_ERROR = ("category", "exit_code", "log_tail", "status", "partial_text")
+_MARKS = ("blamed", "unsent")
+"""Attributes of an `InfraError` that are told where they are set."""
 _FAULT_HINT = "this is a fault of pytest-llmbench: please report it with asker.log from the log folder of the run"
 
 
@@ -113,12 +127,23 @@ def reply_of(told: Mapping[str, Any]) -> Reply:
     return Reply.from_dict(told)
 
 
+def told_outcome(outcome: Reply | BaseException) -> dict[str, Any]:
+    """A reply, or what stands for it, as it travels."""
+    return {"ok": outcome} if isinstance(outcome, Reply) else {"error": told_error(outcome)}
+
+
+def outcome_of(told: Mapping[str, Any]) -> Reply | LlmbenchError:
+    """The reply that the process told, or what stands for it."""
+    return reply_of(told["ok"]) if "ok" in told else error_of(told["error"])
+
+
 def told_error(error: BaseException) -> dict[str, Any]:
     """An error as it travels; one that is none of ours is told as a fault of ours."""
     if not isinstance(error, LlmbenchError):
         said = f"asking failed in an unforeseen way: {type(error).__name__}: {error}"
         return {"kind": "InfraError", "message": said, "hint": _FAULT_HINT, "category": Category.INTERNAL.name}
     known = {name: getattr(error, name) for name in _SENT_OF_AN_ERROR if hasattr(error, name)}
+    known |= {name: True for name in _MARKS if getattr(error, name, False)}
     if "category" in known:
         known["category"] = known["category"].name
     return {"kind": type(error).__name__, "message": error.message, "hint": error.hint, **known}
@@ -126,11 +151,14 @@ def told_error(error: BaseException) -> dict[str, Any]:
 
 def error_of(told: Mapping[str, Any]) -> LlmbenchError:
     """The error that was told, of the same class."""
-    given = {name: value for name, value in told.items() if name != "kind"}
+    given = {name: value for name, value in told.items() if name not in {"kind", *_MARKS}}
     if "category" in given:
         given["category"] = Category.__members__[given["category"]]
     kind = getattr(errors, str(told.get("kind")), InfraError)
     made: LlmbenchError = kind(**given)
+    for name in _MARKS:
+        if told.get(name) is True:
+            setattr(made, name, True)
     return made
 
 

@@ -28,13 +28,16 @@ from pytest_llmbench.asker.question import Question
 from pytest_llmbench.asker.recording import Recording
 from pytest_llmbench.asker.rules import Rules
 from pytest_llmbench.asker.taken_over import TakenOver
+from pytest_llmbench.cache.response_cache import ResponseCache
 from pytest_llmbench.clients.formats import FORMATS
 from pytest_llmbench.clients.request import Endpoint
 from pytest_llmbench.config import Resolved
+from pytest_llmbench.observe.calls import CURRENT
+from pytest_llmbench.observe.observer import Observer
 from pytest_llmbench.providers.table import DEMO_URL
 from pytest_llmbench.providers.targets import Providers
-from pytest_llmbench.records import FailedAttempt, Reply, Target
-from pytest_llmbench.store import Store, replies
+from pytest_llmbench.records import FailedAttempt, LaneState, Reply, Target
+from pytest_llmbench.store import Store, lane_states, replies
 
 Place = tuple[str, str, int]
 """Test key, hash of the request, how often the same was asked before."""
@@ -59,19 +62,30 @@ class OpenedAsker(LocalAsker):
         super().__init__(means, rules, budget=budget, accounts=accounts)
         self._sender = sender
         self._recording = recording
+        self._observer = means.observer
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was changed in requests because a model does not take it, a sentence each."""
-        return tuple(self._sender.notes)
+        """What was changed in requests because a model does not take it, and how the cache fared, a sentence each."""
+        return (*self._sender.notes, *self.dispatcher.notes)
 
     def close(self) -> None:
         super().close()
         if self._recording is not None:
             self._recording.close()
+        if self._observer is not None:
+            self._observer.flush()
 
 
-def open_local(resolved: Resolved, store: Store, run_id: str, *, resuming: bool) -> OpenedAsker:
+def open_local(
+    resolved: Resolved,
+    store: Store,
+    run_id: str,
+    *,
+    resuming: bool,
+    cache: ResponseCache | None = None,
+    observer: Observer | None = None,
+) -> OpenedAsker:
     """The asker of a run.
 
     Args:
@@ -79,6 +93,8 @@ def open_local(resolved: Resolved, store: Store, run_id: str, *, resuming: bool)
         store: where replies are kept; it holds the run already.
         run_id: the run they belong to.
         resuming: whether earlier processes of the run may have stored replies: those are not asked again.
+        cache: where replies are looked up and put; as the observer closed by whoever hands it in.
+        observer: told of every call; who hands it in closes it.
 
     Raises:
         UsageError: the cassette cannot be read or written.
@@ -93,7 +109,11 @@ def open_local(resolved: Resolved, store: Store, run_id: str, *, resuming: bool)
         recall=_recall(store, run_id) if resuming else None,
         take=TakenOver(store, settings.rejudge).reply if settings.rejudge else None,
         replay=replayed.reply if replayed else None,
+        lane_states=keeper.keep_lanes,
+        cache=cache,
         record=recording.add if recording else None,
+        observer=observer,
+        run_id=run_id,
     )
     budget = None if replayed else budget_of(resolved, store, run_id)
     return OpenedAsker(means, _rules(resolved), budget=budget, sender=sender, recording=recording)
@@ -116,6 +136,8 @@ def _rules(resolved: Resolved) -> Rules:
     return Rules(
         max_concurrency=settings.max_concurrency,
         attempts=settings.attempts,
+        retry_budget=settings.retry_budget,
+        outage_patience_s=settings.outage_patience_s,
         prefer=settings.prefer,
         keep_text=settings.keep_prompts,
     )
@@ -154,6 +176,8 @@ class Sender:
         request, notes = fitted(question.request, question.target)
         self.notes.update(dict.fromkeys(notes))
         chat = FORMATS[question.target.format]
+        if (sent_along := CURRENT.get(None)) and (endpoint.is_local or question.target.trace):
+            endpoint = dataclasses.replace(endpoint, headers={**endpoint.headers, **sent_along})
         return await chat(endpoint, request, self._deadlines, pool=self._pool, on_headers=on_headers, on_text=on_text)
 
     def endpoint(self, target: Target) -> Endpoint:
@@ -199,6 +223,10 @@ class Keeper:
     def keep_failed(self, question: Question, attempt: FailedAttempt) -> Future[None]:
         """Keep what is known of an attempt that failed."""
         return self._store.submit(_save_failed, (self._run_id, question.test_key, attempt))
+
+    def keep_lanes(self, states: Sequence[LaneState]) -> None:
+        """Keep how lines stand; nobody waits for it."""
+        self._store.submit(lane_states.put_all, (self._run_id, tuple(states)), patient=True)
 
 
 def _save_failed(connection: Connection, several: Sequence[tuple[str, str, FailedAttempt]]) -> Sequence[None]:

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from pytest_llmbench import config as configuration
 from pytest_llmbench.config import Resolved
-from pytest_llmbench.options import as_text
+from pytest_llmbench.option_kinds import as_text
 from pytest_llmbench.records import Record
 
 _PATHS = ("results_dir", "record", "replay")

@@ -53,6 +53,7 @@ class Group:
         concurrency: how many of them may be asked at once; None: all.
         release: lets one be asked; called on the loop's thread.
         call_soon: has a function called on the loop's thread.
+        whole: whether the others are waited for where one has failed; then all are asked at once.
     """
 
     def __init__(
@@ -61,9 +62,12 @@ class Group:
         concurrency: int | None,
         release: _Each,
         call_soon: Callable[[Callable[[], None]], object],
+        *,
+        whole: bool = False,
     ) -> None:
         self.tickets = tickets
         self.error: BaseException | None = None
+        self._whole = whole
         self._release = release
         self._call_soon = call_soon
         self._limited = concurrency is not None and concurrency < len(tickets)
@@ -80,7 +84,7 @@ class Group:
     @property
     def done(self) -> bool:
         """Whether there is nothing left to wait for."""
-        return self.error is not None or self._left == 0
+        return self._left == 0 or (self.error is not None and not self._whole)
 
     def on_done(self, tell: Callable[[Group], None]) -> None:
         """Call `tell` once, when it is done; at once where it is done already."""

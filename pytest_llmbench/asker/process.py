@@ -26,7 +26,9 @@ from pytest_llmbench.asker.desk import Desk
 from pytest_llmbench.asker.local import LocalAsker
 from pytest_llmbench.asker.opening import OpenedAsker, open_local
 from pytest_llmbench.asker.orders import Orders
+from pytest_llmbench.cache.opening import looking_up
 from pytest_llmbench.header import new_run
+from pytest_llmbench.observe.opening import looking_on
 from pytest_llmbench.servers.controller import end_of_session
 from pytest_llmbench.servers.logs import bound_own_output
 from pytest_llmbench.servers.process import say
@@ -42,9 +44,13 @@ def open_asker(orders: Orders) -> Iterator[LocalAsker]:
     with Store.open(resolved.results_dir / "results.db") as store:
         if not orders.resuming:
             store.ensure_run(new_run(orders.run_id, resolved.rootdir, orders.command, orders.settings, orders.known))
-        asking = open_local(resolved, store, orders.run_id, resuming=orders.resuming)
-        with closing(asking):
-            yield asking
+        looking = looking_on(resolved, orders.run_id, "asker", say)
+        with looking as observer, looking_up(resolved, observer) as cache:
+            asking = open_local(
+                resolved, store, orders.run_id, resuming=orders.resuming, cache=cache, observer=observer
+            )
+            with closing(asking):
+                yield asking
 
 
 def serve(orders: Orders, folder: Path, ready: int, opening: Opening) -> None:

@@ -5,23 +5,26 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
+from math import inf
 from pathlib import Path
 
 from pytest_llmbench.asker.accounts import RENEW_S, Lease
+from pytest_llmbench.asker.breaker import Breaker
 from pytest_llmbench.asker.budget import Budget, Reservation
 from pytest_llmbench.asker.calling import REFUSED, Caller
 from pytest_llmbench.asker.gate import Begun, Gate
+from pytest_llmbench.asker.lane_states import LaneStates
 from pytest_llmbench.asker.lanes import Lane, LaneKey, lane_key
 from pytest_llmbench.asker.means import Means
 from pytest_llmbench.asker.prefixes import Leaders
 from pytest_llmbench.asker.question import Question
-from pytest_llmbench.asker.retry import RATE, History, Retry, Tally, given_up, not_asked
 from pytest_llmbench.asker.rules import Rules
+from pytest_llmbench.asker.second_tries import SecondTries
 from pytest_llmbench.asker.shelf import Shelf, fail
 from pytest_llmbench.asker.ticket import State, Ticket
 from pytest_llmbench.asker.worst_case import worst_case_of
 from pytest_llmbench.errors import InfraError, LlmbenchError
-from pytest_llmbench.records import Reply
+from pytest_llmbench.records import Reply, Target
 from pytest_llmbench.records.asked import UNKNOWN_COST
 
 AT_ONCE = 256
@@ -59,7 +62,7 @@ class Pump:
         """While there are any, only what a test waits for is asked."""
         self.began_at: float | None = None
         """When the first request was sent; seconds of the loop's clock."""
-        self.shelf = Shelf(means)
+        self.shelf = Shelf(means, self._stand)
         self._loop = asyncio.get_running_loop()
         self._rules = rules
         self._at_once = max(AT_ONCE, rules.max_concurrency)
@@ -68,7 +71,8 @@ class Pump:
         self._on_idle = on_idle
         self._on_cancelled = on_cancelled
         self.caller = Caller(means, budget, keep_text=rules.keep_text)
-        self._retry = Retry(rules.attempts)
+        self._second_tries = SecondTries(rules, means, self._again)
+        self._states = LaneStates(means.lane_states, self._second_tries.budget)
         self._leaders = Leaders() if rules.prefer == "cost" else None
         self._crowded = False
         self._renewing: asyncio.TimerHandle | None = None
@@ -78,18 +82,44 @@ class Pump:
         key = lane_key(question.target)
         lane = self.lanes.get(key)
         if lane is None:
-            lane = self.lanes[key] = Lane(question.target, Gate(question.target.limits, self._rules.max_concurrency))
+            lane = self.lanes[key] = self._new_lane(question.target)
             if self._accounts is not None and question.target.account:
                 lane.lease = Lease(self._accounts, key)
                 lane.gate.share(lane.lease.renew())
                 self._renewing = self._renewing or self._loop.call_later(RENEW_S, self._renew)
         return lane
 
+    def _new_lane(self, target: Target) -> Lane:
+        rules = self._rules
+        gate = Gate(target.limits, rules.max_concurrency, rules.jitter)
+        breaker = Breaker(target.name, rules.attempts, rules.outage_patience_s, rules.jitter)
+        return Lane(target, gate, breaker, self._look_soon)
+
     def enqueue(self, ticket: Ticket) -> None:
-        """Let it stand in line; a second time where it has become urgent."""
+        """Let it stand in line, where the cache has nothing for it; a second time where it has become urgent."""
         lane = self.lane(ticket.question)
-        lane.add(ticket)
-        self._look_soon(lane)
+        may_look = ticket.urgent or not self.pauses  # a machine that measures is left alone
+        if not (may_look and self.shelf.looks_up(ticket, lane)):
+            self._stand(ticket, lane)
+
+    def _stand(self, ticket: Ticket, lane: Lane) -> None:
+        if not (ticket.question.hasty and self._is_refused(ticket, lane, self._loop.time())):
+            lane.add(ticket)
+            self._look_soon(lane)
+
+    def _again(self, ticket: Ticket, lane: Lane) -> None:
+        if not (ticket.question.hasty and self._is_refused(ticket, lane, self._loop.time())):
+            lane.put_back(ticket)
+            self._look_soon(lane)
+
+    @staticmethod
+    def _is_refused(ticket: Ticket, lane: Lane, now: float) -> bool:
+        """Whether it fails here and now: its model is not asked, and it does not wait for it."""
+        refusal = lane.refusal(ticket.question, now)
+        if refusal is not None:
+            refusal.unsent = not ticket.tries
+            fail(ticket, lane, refusal)
+        return refusal is not None
 
     def look_everywhere(self) -> None:
         """Something has changed for all lines: the one that is going to take longest comes first."""
@@ -108,6 +138,8 @@ class Pump:
                 if look is not None:
                     look.cancel()
             lane.pumping = lane.waking = None
+        self._second_tries.close()
+        self._states.close()
 
     def _renew(self) -> None:
         for lane in self.lanes.values():
@@ -152,16 +184,21 @@ class Pump:
         """
         if self._leaders is not None and self._leaders.waits(ticket):
             return True
-        gate, now = lane.gate, self._loop.time()
-        if (refusal := gate.shut_by(now)) is not None:
-            fail(ticket, lane, not_asked(ticket.question.target.name, refusal))
+        now = self._loop.time()
+        if self._is_refused(ticket, lane, now):
             return True
-        tokens = gate.tokens_of(ticket.question.request)
-        if (wait_s := gate.wait_s(tokens, now)) > 0:
-            gate.waits_until = now + wait_s
+        tokens = lane.gate.tokens_of(ticket.question.request)
+        if (wait_s := lane.wait_s(tokens, now)) > 0:
             lane.put_back(ticket)
-            lane.waking = self._loop.call_later(wait_s, self._look, lane)
+            if wait_s < inf:
+                lane.waking = self._loop.call_later(wait_s, self._look, lane)
             return False
+        if ticket.tries and not self._second_tries.may_go(ticket, lane):
+            return lane.breaker.closed  # else all of the line wait until one has tried
+        return self._pay(ticket, lane, tokens, now)
+
+    def _pay(self, ticket: Ticket, lane: Lane, tokens: int, now: float) -> bool:
+        """Reserve what it may cost, and ask it; see `_begin`."""
         reserved = None
         if self._budget is not None and self._budget.caps.hold(ticket.question):
             try:
@@ -187,6 +224,8 @@ class Pump:
         self.in_flight += 1
         lane.in_flight += 1
         begun = lane.gate.begin(tokens, lane.in_flight, now)
+        self._second_tries.begins(ticket, lane, begun)
+        self._states.changed(lane)
         if self._leaders is not None:
             self._leaders.begins(ticket)
         ticket.state = State.BEGINNING
@@ -203,15 +242,21 @@ class Pump:
             # Cancelled before its first step, when nothing was sent; else a fault of ours after it was.
             self._budget.settle(reserved, REFUSED if task.cancelled() else UNKNOWN_COST)
         if task.cancelled():
+            self._second_tries.says_nothing(ticket, lane, begun)
             self._on_cancelled(ticket)
         elif (error := task.exception()) is None:
             lane.counts.answered += 1
             lane.counts.answered_s += self._loop.time() - begun.at
+            self._second_tries.answered(ticket, lane, begun)
             self.shelf.keep(ticket, lane, task.result())
-        elif not isinstance(error, InfraError) or not self._tries_again(ticket, lane, error):
+        elif not isinstance(error, InfraError):
+            self._second_tries.says_nothing(ticket, lane, begun)
+            fail(ticket, lane, error)
+        elif not self._second_tries.tries_again(ticket, lane, begun, error):
             fail(ticket, lane, error)
         elif ticket.wanted <= 0:  # nobody waits for it any more
             self._on_cancelled(ticket)
+        self._states.changed(lane)
         self._go_on(ticket, lane)
 
     def _go_on(self, ticket: Ticket, lane: Lane) -> None:
@@ -227,22 +272,3 @@ class Pump:
             self._look_soon(lane)
         if not self.in_flight:
             self._on_idle()
-
-    def _tries_again(self, ticket: Ticket, lane: Lane, error: InfraError) -> bool:
-        now, counts = self._loop.time(), lane.counts
-        tally = Tally(counts.answered, counts.broken)
-        counts.broken += error.category not in RATE
-        history = ticket.history = ticket.history or History()
-        history.add(error, now, tally)
-        delay_s = None if ticket.said else self._retry.delay_s(history, error, now, tally)
-        if delay_s is None:
-            error.message += given_up(error, ticket.tries)
-            return False
-        ticket.state = State.RESTING
-        self._loop.call_later(delay_s, self._again, ticket, lane)
-        return True
-
-    def _again(self, ticket: Ticket, lane: Lane) -> None:
-        if ticket.state is State.RESTING:
-            lane.put_back(ticket)
-            self._look_soon(lane)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from pytest_llmbench.clients.request import ChatRequest
+from pytest_llmbench.errors import LlmbenchError
 from pytest_llmbench.records import Record, Reply, Target
 
 
@@ -25,7 +26,15 @@ class Question(Record):
     """How many times this test asked the same before."""
     use_case: str = ""
     role: str = "subject"
-    """`subject` or `judge`."""
+    """`subject`, `judge` or `chat`."""
+    sample: str = ""
+    """The id of the sample it is about; empty where it is about none."""
+    alike: str = ""
+    """What it has in common with others that one verdict may answer; empty: its reply is its own."""
+    hasty: bool = False
+    """Whether another model can be asked instead: it fails at once, instead of waiting for a model that is ill."""
+    anew: bool = False
+    """Whether no earlier reply will do: it is asked, and the response cache keeps what comes."""
     id: str = field(init=False, default="")
 
     @property
@@ -56,6 +65,16 @@ class ModelStatus(Record):
     """Calls of unknown cost."""
     state: str = ""
     """What holds it up, in words: `rate limited, goes on in 12 s`; empty where nothing does."""
+    answered: int = 0
+    """Calls that brought a reply."""
+    answered_s: float = 0.0
+    """How long they took, added up."""
+    broken: int = 0
+    """Calls that failed, refusals for the rate not among them."""
+    held_s: float = 0.0
+    """How long nothing begins, because the provider said so or the model fails."""
+    breaker: str = "closed"
+    """`closed`, `open` or `half-open`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +90,9 @@ class Status(Record):
 
 
 class Streamed(Protocol):
-    """An answer while it comes: iterate over the pieces of its text, then read `reply`."""
+    """An answer while it comes: iterate over its pieces, those of its reasoning among them as `Thought`, then read
+    `reply`.
+    """
 
     def __iter__(self) -> Iterator[str]: ...
 
@@ -95,12 +116,12 @@ class Asker(Protocol):
             window: how many may be asked beyond the last one that was fetched with `get`; None is no limit.
         """
 
-    def follow(self, question: Question, tell: Callable[[Reply | None], None]) -> None:
+    def follow(self, question: Question, tell: Callable[[Reply | BaseException], None]) -> None:
         """Ask ahead, and hear of it when it is answered; nothing is hurried by it.
 
         Args:
             question: planned or not.
-            tell: called once with the reply, in any thread, which it must not hold up; None: there will be none.
+            tell: called once with the reply, or with what stands for it, in any thread, which it must not hold up.
         """
 
     def get(self, question: Question) -> Reply:
@@ -108,6 +129,16 @@ class Asker(Protocol):
 
     def get_all(self, questions: Sequence[Question], *, concurrency: int | None = None) -> list[Reply]:
         """Several at once. The first failure is raised; what is not under way then is dropped, what is, is kept."""
+
+    def get_each(self, questions: Sequence[Question]) -> list[Reply | LlmbenchError]:
+        """Several at once, each with its reply or with why there is none; waits for all, and drops nothing."""
+
+    def agree(self, choices: Mapping[str, str]) -> Mapping[str, str]:
+        """What was chosen first for each of these keys, by any process of the session: this choice, or an earlier one.
+
+        Args:
+            choices: key → what is chosen where nobody has chosen yet.
+        """
 
     def stream(self, question: Question) -> Streamed:
         """Ask one question and hand its text on as it comes."""

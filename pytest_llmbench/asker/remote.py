@@ -13,10 +13,10 @@ from typing import Any, TypeVar
 from pytest_llmbench import redaction
 from pytest_llmbench.asker import reaching
 from pytest_llmbench.asker.client_line import STEP_S, ClientLine, LostError, Pulse, Request
-from pytest_llmbench.asker.messages import reply_of
+from pytest_llmbench.asker.messages import outcome_of, reply_of
 from pytest_llmbench.asker.orders import Orders
 from pytest_llmbench.asker.question import Question, Status
-from pytest_llmbench.errors import Category, InfraError, ServerError, UsageError
+from pytest_llmbench.errors import Category, InfraError, LlmbenchError, ServerError, UsageError
 from pytest_llmbench.records import Reply
 
 _CHUNK = 256
@@ -61,15 +61,15 @@ class RemoteAsker:
                 self._tell_secrets(line)
                 line.tell("plan", keys=keys, window=window)
 
-    def follow(self, question: Question, tell: Callable[[Reply | None], None]) -> None:
+    def follow(self, question: Question, tell: Callable[[Reply | BaseException], None]) -> None:
         def over(answer: Future[Any]) -> None:
-            tell(None if answer.exception() else reply_of(answer.result()))
+            tell(answer.exception() or reply_of(answer.result()))
 
         self._questions[question.id] = question
         try:
             self._reach().request("follow", key=question.id).answer.add_done_callback(over)
-        except (LostError, InfraError):  # who waits for a reply is told
-            tell(None)
+        except (LostError, InfraError) as error:  # who waits for a reply is told
+            tell(error)
 
     def get(self, question: Question) -> Reply:
         self._questions[question.id] = question
@@ -82,9 +82,20 @@ class RemoteAsker:
             raise UsageError(f"concurrency is at least 1, not {concurrency}")
         self._questions.update((question.id, question) for question in questions)
         keys = [question.id for question in questions]
-        told = self._asked(lambda line: _in_parts(line, keys, concurrency))
+        told = self._asked(lambda line: _in_parts(line, "get_all", keys, concurrency))
         self._fetched.update(keys)
         return [reply_of(told[key]) for key in keys]
+
+    def get_each(self, questions: Sequence[Question]) -> list[Reply | LlmbenchError]:
+        self._questions.update((question.id, question) for question in questions)
+        keys = [question.id for question in questions]
+        told = self._asked(lambda line: _in_parts(line, "get_each", keys))
+        self._fetched.update(keys)
+        return [outcome_of(told[key]) for key in keys]
+
+    def agree(self, choices: Mapping[str, str]) -> Mapping[str, str]:
+        agreed = self._asked(lambda line: line.result(line.request("agree", choices=dict(choices))))
+        return {key: str(agreed[key]) for key in choices}
 
     def stream(self, question: Question) -> StreamedThere:
         self._questions[question.id] = question
@@ -239,10 +250,8 @@ class Watch:
             line.close()
 
 
-def _in_parts(line: ClientLine, keys: Sequence[str], concurrency: int | None) -> Mapping[str, Any]:
+def _in_parts(line: ClientLine, op: str, keys: Sequence[str], concurrency: int | None = None) -> Mapping[str, Any]:
     parts: dict[str, Any] = {}
-    request = line.request(
-        "get_all", keys=keys, concurrency=concurrency, on_part=lambda part: parts.update(part["part"])
-    )
+    request = line.request(op, keys=keys, concurrency=concurrency, on_part=lambda part: parts.update(part["part"]))
     line.result(request)
     return parts

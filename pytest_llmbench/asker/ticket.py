@@ -9,6 +9,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from pytest_llmbench.asker.question import Question
+from pytest_llmbench.clients.wire import Hearing, Thought
 from pytest_llmbench.errors import LlmbenchError
 from pytest_llmbench.records import Reply
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from pytest_llmbench.asker.means import OnText
     from pytest_llmbench.asker.retry import History
+    from pytest_llmbench.observe.seen import Seen
 
 
 class State(Enum):
@@ -28,6 +30,8 @@ class State(Enum):
     """In line."""
     RESTING = auto()
     """Failed, to be tried again after a while."""
+    LOOKING = auto()
+    """Looked up in the response cache, or waiting for another one that asks the same."""
     BEGINNING = auto()
     """Let through; its request is not sent yet."""
     ASKING = auto()
@@ -55,10 +59,13 @@ class Ticket:
         "_error",
         "_reply",
         "beginning",
+        "cache_key",
         "history",
+        "is_paid",
         "on_text",
         "question",
         "said",
+        "seen",
         "state",
         "task",
         "tries",
@@ -76,14 +83,20 @@ class Ticket:
         """Requests begun."""
         self.history: History | None = None
         """Of its failures, from the first on."""
+        self.is_paid = False
+        """Whether its next attempt is taken off the run's budget for retries already."""
         self.task: asyncio.Task[Reply] | None = None
         self.on_text: OnText | None = None
         self.said = False
         """Whether pieces of an answer were handed on: then it cannot be tried again."""
+        self.seen: Seen | None = None
+        """The attempt that is under way, or failed last, where somebody looks on."""
         self.urgent = False
         """Whether a test waits for it now, or has waited."""
         self.worst_usd: Decimal | None = None
         """The most that asking it once can cost; None: not reckoned yet."""
+        self.cache_key: str | None = None
+        """What it is found by in the response cache, once it was looked up there; empty: it may not be cached."""
         self.beginning = ""
         """What it has in common with others, where that matters."""
         self._reply: Reply | None = None
@@ -109,6 +122,11 @@ class Ticket:
             raise RuntimeError("asked for the reply of a question that is under way")
         return self._reply
 
+    @property
+    def outcome(self) -> Reply | BaseException:
+        """The reply, or what stands for it. Only of one that is done."""
+        return self.result() if self._error is None else told(self._error)
+
     def on_done(self, tell: Callable[[Ticket], None]) -> None:
         """Call `tell` when it is done, in the thread that completes it; at once where it is done already."""
         with _turn:
@@ -118,13 +136,16 @@ class Ticket:
         tell(self)
 
     def hand_on(self, tell: OnText) -> None:
-        """Have `tell` called with each piece of the answer's text as it comes."""
+        """Have `tell` called with each piece of the answer's text as it comes.
+
+        A `Hearing` gets the reasoning, too, after which it can still be tried again.
+        """
 
         def said(piece: str) -> None:
-            self.said = True
+            self.said = self.said or not isinstance(piece, Thought)
             tell(piece)
 
-        self.on_text = said
+        self.on_text = Hearing(said) if isinstance(tell, Hearing) else said
 
     def finish(self, reply: Reply) -> None:
         """It is answered."""
@@ -133,6 +154,8 @@ class Ticket:
 
     def fail(self, error: BaseException) -> None:
         """There will be no reply."""
+        if self.seen is not None:
+            self.seen.given_up(error)
         self._error = error
         self._tell()
 

@@ -16,7 +16,7 @@ from pytest_llmbench.chunking.shapes import Count
 from pytest_llmbench.clients.llama_api import LlamaApi
 from pytest_llmbench.clients.vllm_api import VllmApi
 from pytest_llmbench.errors import UsageError
-from pytest_llmbench.validators.scorer import from_extra
+from pytest_llmbench.extras import from_extra
 
 EXTRA = "tokens"
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")

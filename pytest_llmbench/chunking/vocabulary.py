@@ -14,7 +14,7 @@ from typing import Any
 
 from pytest_llmbench import http
 from pytest_llmbench.errors import Category, UsageError, WireError, did_you_mean
-from pytest_llmbench.validators.scorer import from_extra
+from pytest_llmbench.extras import from_extra
 
 _HOME = "https://openaipublic.blob.core.windows.net/encodings"
 _FILES = {

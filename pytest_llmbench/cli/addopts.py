@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pytest_llmbench.errors import ConfigError
-from pytest_llmbench.options import OPTIONS, refusal
+from pytest_llmbench.options import OPTIONS
 from pytest_llmbench.settings import Origin
 
 VARIABLE = "PYTEST_ADDOPTS"
@@ -28,7 +28,7 @@ def of_project(table: Mapping[str, Any], name: str) -> dict[str, Origin]:
     for option in OPTIONS:
         if option.personal and option.name in found:
             raise ConfigError(
-                f"{source}: {option.flag}: {refusal(option, in_yaml=False)}",
+                f"{source}: {option.flag}: {option.refusal(in_yaml=False)}",
                 hint=f"pass {option.flag} yourself or set {option.env}",
             )
     return found

@@ -12,7 +12,8 @@ from pytest_llmbench import config
 from pytest_llmbench.cli import project, screen
 from pytest_llmbench.config.strict_yaml import KeyPath, dotted
 from pytest_llmbench.errors import ConfigError, ExitCode
-from pytest_llmbench.options import OPTIONS, as_text, refusal
+from pytest_llmbench.option_kinds import as_text
+from pytest_llmbench.options import OPTIONS
 
 EXAMPLE = """\
 # llmbench.yaml: what pytest-llmbench knows of your models, servers and limits.
@@ -93,6 +94,23 @@ EXAMPLE = """\
 #   choices: {quality: {items: 60}}
 #   limits: {ttft_s: 30, decode_tps: 2}    # beyond them a configuration is poor, and what must be worse is skipped
 
+# What raises an alert while a run goes on: it is told, and shown by `llmbench metrics`, and fails nothing.
+# alerts:
+#   error_rate: 5%    # of a model's calls within the window
+#   window: 5m
+#   ttft_p95_s: 3
+#   cost_per_hour: 2.50    # US dollars, all models together
+#   models: {"smollm2-*": {ttft_p95_s: 20}}    # marks of their own
+
+# Several models under one name, for judges and chats: `judge: route/careful`. Never for a model under test.
+# routes:
+#   careful:
+#     models: [anthropic/claude-haiku-4-5, openai/gpt-5-mini]    # where one fails, the next
+#     choose: order    # or cheapest, fastest, healthiest
+#     rules:
+#       - {when: {use_case: "legal-*"}, models: [anthropic/claude-opus-4-5]}
+#     unsure: {to: [openai/gpt-5], when: [unusable, border, disagreement]}    # a stronger one where there is a doubt
+
 # When what judges say counts, and is not only told: labels that they were held against, and the lower end of kappa.
 # judges: {labels: 50, kappa: 0.4}
 
@@ -147,7 +165,7 @@ def schema(_arguments: argparse.Namespace) -> int:
 
 def example() -> str:
     """The commented example; `defaults:` lists every option with its default."""
-    allowed = [option for option in OPTIONS if not refusal(option, in_yaml=True)]
+    allowed = [option for option in OPTIONS if not option.refusal(in_yaml=True)]
     lines = [f"#   {option.name}: {option.default_text or '~'}    # {option.help}" for option in allowed]
     return EXAMPLE + "\n".join(lines) + "\n"
 

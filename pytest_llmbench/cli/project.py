@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llmbench.cli import addopts
 from pytest_llmbench.errors import ConfigError
-from pytest_llmbench.options import OPTIONS, as_text
+from pytest_llmbench.option_kinds import as_text
+from pytest_llmbench.options import OPTIONS
 from pytest_llmbench.settings import Origin
 
 if TYPE_CHECKING:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 
 from pytest_llmbench.errors import UsageError
 from pytest_llmbench.option_kinds import Option
@@ -57,12 +56,32 @@ def above_zero(text: str) -> float:
     return found
 
 
-_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
-
-
 def memory_size(text: str) -> int:
     """Bytes, as people write them: `8GiB`, `512 MiB`, `8GB`, `1.5GiB`; for argparse."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", text.strip(), re.ASCII)
-    if found is None or found[2].upper() not in _UNITS or not float(found[1]):
+    from pytest_llmbench.config.fields import size_bytes  # noqa: PLC0415 - few verbs need pydantic
+
+    try:
+        found = size_bytes(text)
+    except ValueError:
+        found = 0
+    if not found:
         raise argparse.ArgumentTypeError(f"{text[:80]!r} is not a size like 8GiB, 512MiB or 8GB")
-    return round(float(found[1]) * _UNITS[found[2].upper()])
+    return found
+
+
+def whole_number(text: str) -> int:
+    """A whole number from 0 on; for argparse."""
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text[:80]!r} is not a whole number from 0 on")
+    return int(text)
+
+
+def temperature(text: str) -> float:
+    """A number from 0 on; for argparse."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = -1.0
+    if not 0 <= found < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text[:80]!r} is not a number from 0 on")
+    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from pytest_llmbench.clients.wire import Thought
 from pytest_llmbench.errors import UsageError
 from pytest_llmbench.records import Reply
 
@@ -12,16 +13,25 @@ class Live:
     """Iterate over the pieces of an answer's text, then read `reply`.
 
     Args:
-        pieces: as they come; iterated over once.
+        pieces: as they come, those of reasoning as `Thought`; iterated over once.
         whole: gives the whole reply after the last of them.
+        stop: breaks it off; called from any thread.
     """
 
-    def __init__(self, pieces: Iterable[str], whole: Callable[[], Reply]) -> None:
+    def __init__(
+        self, pieces: Iterable[str], whole: Callable[[], Reply], stop: Callable[[], None] = lambda: None
+    ) -> None:
         self._pieces = pieces
         self._whole = whole
         self._reply: Reply | None = None
+        self.stop = stop
+        """Breaks it off: whoever iterates gets an `InfraError`, `cancelled`."""
 
     def __iter__(self) -> Iterator[str]:
+        return (piece for piece in self.everything() if not isinstance(piece, Thought))
+
+    def everything(self) -> Iterator[str]:
+        """The pieces of its text and, as `Thought`, those of its reasoning, in place of the iteration."""
         yield from self._pieces
         if self._reply is None:
             self._reply = self._whole()

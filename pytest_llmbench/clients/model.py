@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from pytest_llmbench import http
 from pytest_llmbench.clients.live import Live
-from pytest_llmbench.clients.openai import chat
 from pytest_llmbench.clients.request import ChatRequest, Endpoint, Message
 from pytest_llmbench.clients.rounds import Keep, Lost, ask_each
+from pytest_llmbench.clients.watched import See, only_chat
+from pytest_llmbench.clients.wire import Hearing
 from pytest_llmbench.errors import UsageError
 from pytest_llmbench.records import Reply, Sample
 
@@ -32,6 +34,7 @@ class Model:
             reply at a time.
         lost: tells, in the same thread, why the server of a broken exchange is gone; what it explains is asked once
             more, at a new endpoint.
+        see: tells those who look on of requests that are asked.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class Model:
         recall: Callable[[ChatRequest], Reply | None] | None = None,
         keep: Keep | None = None,
         lost: Lost | None = None,
+        see: See | None = None,
     ) -> None:
         self.name = name
         self._endpoint = endpoint
@@ -50,6 +54,7 @@ class Model:
         self._recall = recall
         self._keep = keep
         self._lost = lost
+        self._see = see
 
     def __repr__(self) -> str:
         return f"Model({self.name!r})"
@@ -122,12 +127,16 @@ class Model:
         stored = self._recall(request) if self._recall else None
         if stored is not None:
             return Live([stored.text], lambda: stored)
+        begins = self._see([request]) if self._see else None
         come: list[Reply] = []
 
         async def work(hand: Callable[[str], None]) -> None:
-            come.append(await chat(self._endpoint(), request, self._deadlines, on_text=hand))
+            where = await asyncio.to_thread(self._endpoint)  # its server may have to be started first
+            begin = begins[0] if begins else None
+            come.append(await only_chat(begin, where, request, self._deadlines, on_text=Hearing(hand)))
 
-        return Live(http.results(work), lambda: self._keep(request, come[0]) if self._keep else come[0])
+        stop = http.Stop()
+        return Live(http.results(work, stop), lambda: self._keep(request, come[0]) if self._keep else come[0], stop)
 
     def answers(self, requests: Sequence[ChatRequest], *, concurrency: int | None = None) -> list[Reply]:
         """The replies to requests as they are; otherwise as `ask_all`."""
@@ -135,13 +144,15 @@ class Model:
         replies = [self._recall(request) if self._recall else None for request in requests]
         missing = [index for index, reply in enumerate(replies) if reply is None]
         if missing:
+            asked = [requests[index] for index in missing]
             answers = ask_each(
-                [requests[index] for index in missing],
+                asked,
                 endpoint=self._endpoint,
                 deadlines=self._deadlines,
                 concurrency=concurrency or AT_ONCE,
                 keep=self._keep,
                 lost=self._lost,
+                begins=self._see(asked) if self._see else None,
             )
             for index, answer in zip(missing, answers, strict=True):
                 replies[index] = answer

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from statistics import fmean
 from typing import Any, ClassVar
 
-from pytest_llmbench.clients.decoded import Decoded, finish_reason, member, numbers, objects
+from pytest_llmbench.clients.decoded import Decoded, finish_reason, is_number, member, numbers, objects
 from pytest_llmbench.clients.openai_usage import usage_of
 from pytest_llmbench.clients.refusals import error_in
 from pytest_llmbench.records import Usage
@@ -20,6 +21,8 @@ class OpenAIDecoded(Decoded):
     """What a chat completion said, as far as it came."""
 
     unanswered: ClassVar[str] = "an answer without choices"
+    logprobs: list[float] = field(default_factory=list)
+    """Of the tokens of the answer, where they were told."""
 
     def _add(self, payload: Mapping[str, Any], arrived_at: float | None) -> None:
         self.error = error_in(payload)
@@ -30,10 +33,20 @@ class OpenAIDecoded(Decoded):
             self.timings = numbers(member(payload, "timings", dict)) or self.timings
         for choice in _first_choice(payload):
             self.answered = True
+            if told := choice.get("logprobs"):
+                self._weigh(told)
             self._generated(*self._texts(_delta(choice)), arrived_at)
             if reason := member(choice, "finish_reason", str):
                 self._finish(reason, choice)
         self.ended = self.ended or bool(self.finish_reason)
+
+    def _weigh(self, told: Any) -> None:
+        """Note how likely the tokens of an answer were; what is no number is left out."""
+        tokens = told.get("content") if isinstance(told, Mapping) else None
+        for token in tokens if isinstance(tokens, list) else ():
+            value = token.get("logprob") if isinstance(token, Mapping) else None
+            if value is not None and is_number(value):
+                self.logprobs.append(float(value))
 
     def _finish(self, reason: str, choice: Mapping[str, Any]) -> None:
         self.finish_reason = finish_reason(reason)
@@ -66,7 +79,8 @@ class OpenAIDecoded(Decoded):
         return arguments
 
     def tokens(self) -> Usage:
-        return usage_of(self.usage, self.timings)
+        found = usage_of(self.usage, self.timings)
+        return replace(found, mean_logprob=fmean(self.logprobs)) if self.logprobs else found
 
 
 def _usage(payload: Mapping[str, Any]) -> Mapping[str, Any] | None:

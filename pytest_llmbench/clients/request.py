@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from pytest_llmbench.errors import UsageError
 from pytest_llmbench.records import Record, Target
+from pytest_llmbench.records.asked import LOCAL_URLS
 from pytest_llmbench.secret import NO_KEY, Secret
 
 Message = Mapping[str, Any]
@@ -54,6 +55,11 @@ class Endpoint:
             headers=target.headers,
             max_output_tokens=target.max_output_tokens,
         )
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is asked on this machine."""
+        return self.base_url.startswith(LOCAL_URLS)
 
     def url(self, path: str) -> str:
         """The URL of `path`.

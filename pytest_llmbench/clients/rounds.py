@@ -9,9 +9,10 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 
 from pytest_llmbench import http
-from pytest_llmbench.clients.openai import chat
 from pytest_llmbench.clients.request import ChatRequest, Endpoint
+from pytest_llmbench.clients.watched import Begin, seen_chat
 from pytest_llmbench.errors import Category, InfraError, WireError
+from pytest_llmbench.observe.seen import Seen
 from pytest_llmbench.records import Reply
 
 Keep = Callable[[ChatRequest, Reply], Reply]
@@ -36,6 +37,7 @@ def ask_each(
     concurrency: int,
     keep: Keep | None = None,
     lost: Lost | None = None,
+    begins: Sequence[Begin] | None = None,
 ) -> list[Reply]:
     """Ask all; where the server dies, those that broke and those not asked yet are asked of a new one.
 
@@ -46,6 +48,7 @@ def ask_each(
         concurrency: how many are under way at once.
         keep: called in a thread of its own, one reply at a time.
         lost: told of each exchange that broke as it does when its server dies, in the same thread.
+        begins: of each request, what tells those who look on that it is asked.
 
     Returns:
         The replies in the order of the requests.
@@ -60,7 +63,7 @@ def ask_each(
         where = endpoint()
         # The keeper outlives a cancelled wait: leaving its block stores what was complete, Ctrl-C or not.
         with ThreadPoolExecutor(1, thread_name_prefix="llmbench-keep") as keeper:
-            asked = _Round(where, deadlines, attempts, keeper, keep=keep, lost=lost)
+            asked = _Round(where, deadlines, attempts, keeper, keep=keep, lost=lost, begins=begins)
             http.run(asked.run({index: requests[index] for index in missing}, concurrency))
         replies |= asked.replies
         for index, reason in asked.broken.items():
@@ -81,6 +84,7 @@ class _Round:
         *,
         keep: Keep | None,
         lost: Lost | None,
+        begins: Sequence[Begin] | None,
     ) -> None:
         self.replies: dict[int, Reply] = {}
         self.broken: dict[int, InfraError] = {}
@@ -90,6 +94,7 @@ class _Round:
         self._keeper = keeper
         self._keep = keep
         self._lost = lost
+        self._begins = begins
         self._calm = asyncio.Event()
         self._calm.set()
 
@@ -107,15 +112,27 @@ class _Round:
             await self._calm.wait()  # while a death is looked into, a further request would only break too
             if self.broken:
                 return
+            seen = self._begin(index)
             try:
-                reply = await chat(self._where, request, self._deadlines)
+                reply = await seen_chat(seen, self._where, request, self._deadlines)
             except WireError as error:
-                await self._mourn(index, request, error)
+                try:
+                    await self._mourn(index, request, error)
+                finally:
+                    self._decided(index, seen)
                 return
         if self._keep is not None:
             keeping = asyncio.get_running_loop().run_in_executor(self._keeper, partial(self._keep, request, reply))
             reply = await asyncio.shield(keeping)
         self.replies[index] = reply
+
+    def _begin(self, index: int) -> Seen | None:
+        return None if self._begins is None else self._begins[index](self._where, self._attempts[index] + 1)
+
+    def _decided(self, index: int, seen: Seen | None) -> None:
+        if seen is not None:
+            is_tried_again = index in self.broken and self._attempts[index] < ATTEMPTS
+            seen.decided(0.0 if is_tried_again else None)
 
     async def _mourn(self, index: int, request: ChatRequest, error: WireError) -> None:
         """Note a request whose server died; any other failure is raised."""

@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 
 from pytest_llmbench import sse
 from pytest_llmbench.clients.decoded import Decoded
-from pytest_llmbench.clients.wire import OnText, Wire
+from pytest_llmbench.clients.wire import Hearing, OnText, Thought, Wire
 from pytest_llmbench.http import MAX_BODY_BYTES, Exchange
 
 _EVENT_END = b"\n\n"
@@ -44,6 +44,7 @@ class StreamRecord:
         self._decoder = wire.decoder
         self._tokens_begin, self._end = wire.tokens_begin, wire.end
         self._tell = None if on_text is None else whole_characters(on_text)
+        self._tell_thought = _telling_thoughts(on_text) if isinstance(on_text, Hearing) else None
         self._parser = sse.Parser(exchange.shown, max_events=sse.MAX_EVENTS)
         self._record: list[sse.Event | tuple[float, bytes]] = []
         self._bytes_left, self._events_left = MAX_BODY_BYTES, sse.MAX_EVENTS
@@ -130,10 +131,17 @@ class StreamRecord:
         seen = self._decoder()
         useless = seen.take(event)
         self._begun = self._begun or bool(seen.token_times)
+        if self._tell_thought is not None:
+            for thought in seen.reasoning:
+                self._tell_thought(thought)
         if self._tell is not None:
             for piece in seen.content:
                 self._tell(piece)
         return useless or seen.over
+
+
+def _telling_thoughts(hearing: Hearing) -> OnText:
+    return whole_characters(lambda piece: hearing(Thought(piece)))
 
 
 def whole_characters(on_text: OnText) -> OnText:

@@ -16,6 +16,22 @@ OnText = Callable[[str], None]
 """Given each piece of the answer's text, reasoning left out, on the event loop's thread: it has to be quick."""
 
 
+class Thought(str):
+    """A piece of reasoning, among the pieces of an answer."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """An `OnText` that is given reasoning as well: those pieces are `Thought`."""
+
+    tell: OnText
+
+    def __call__(self, piece: str) -> None:
+        self.tell(piece)
+
+
 @dataclass(frozen=True, slots=True)
 class Wire:
     """One wire format."""

@@ -107,6 +107,12 @@ class Resolved:
         return anchored(self.origins["results_dir"], self.rootdir)
 
     @property
+    def told_of_machine(self) -> dict[str, Any]:
+        """What llmbench.yaml says that the machine draws and costs, for the header of a run."""
+        given = self.config.machine.given
+        return {"machine": given} if given else {}
+
+    @property
     def lock_path(self) -> Path | None:
         """llmbench.lock, beside llmbench.yaml; None without that file: the built-in models are pinned already."""
         return self.config_path.with_name(LOCK_NAME) if self.config_path else None

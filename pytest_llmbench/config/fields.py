@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from pytest_llmbench.config import source_forms
 from pytest_llmbench.errors import did_you_mean
 from pytest_llmbench.metrics import METRICS
+from pytest_llmbench.option_kinds import DURATION
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 
@@ -134,3 +135,39 @@ def command(value: object) -> tuple[str, ...] | None:
     if not isinstance(words, list | tuple) or not words or not all(isinstance(word, str) for word in words):
         raise ValueError("must be a command: a text, or a list of texts")
     return tuple(words)
+
+
+SIZE = r"^\d+(\.\d+)?\s*([KMGkmg]i?)?[Bb]?$"
+_UNITS_BYTES = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+
+
+def duration(value: object) -> str:
+    """A length of time as text, as it was written; `option_kinds.DURATION` makes seconds of it."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError(f"must be {DURATION.allowed}")  # noqa: TRY004  pydantic turns only ValueError into a sentence
+    DURATION(str(value))
+    return str(value)
+
+
+def size(value: object) -> str:
+    """An amount of memory or disk as text, as it was written."""
+    text = str(value)
+    try:
+        found = 0 if isinstance(value, bool) else size_bytes(text)
+    except ValueError:
+        found = 0
+    if not 0 < found < 2**63:
+        raise ValueError("must be a size above 0, like 512MiB, 8GiB or 8GB")
+    return text
+
+
+def size_bytes(text: str) -> int:
+    """Of a text as people write it (`8GiB`, `512 MiB`, `8GB`, `1.5GiB`), in bytes.
+
+    Raises:
+        ValueError: it is no such text.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", text.strip(), re.ASCII)
+    if found is None or found[2].upper() not in _UNITS_BYTES:
+        raise ValueError(text)
+    return round(float(found[1]) * _UNITS_BYTES[found[2].upper()])

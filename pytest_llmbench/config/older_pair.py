@@ -18,7 +18,7 @@ from pytest_llmbench.config import fields
 from pytest_llmbench.config.matrix_schema import PROFILES
 from pytest_llmbench.config.strict_yaml import Document, KeyPath, dotted
 from pytest_llmbench.errors import ConfigError
-from pytest_llmbench.options import BY_NAME, refusal
+from pytest_llmbench.options import BY_NAME
 
 _FILES = ("files", "quants", "quantizations", "quantisations")
 _UNDERSTOOD = frozenset({"name", "repo", "repo_id", "base_filename", *_FILES})
@@ -194,7 +194,7 @@ def _refused(name: str, value: Any) -> str | None:
     option = BY_NAME.get(name)
     if option is None:
         return "no setting of today is called so"
-    if reason := refusal(option, in_yaml=True):
+    if reason := option.refusal(in_yaml=True):
         return reason
     try:
         option.parse(",".join(map(str, value)) if isinstance(value, list) else str(value))

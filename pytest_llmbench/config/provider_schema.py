@@ -92,6 +92,9 @@ class ProviderDef(Strict):
     api_version: str | None = Field(
         default=None, min_length=1, description="Azure: the api-version of the deployments form of its addresses"
     )
+    trace: bool = Field(
+        default=False, description="send the trace (W3C `traceparent`) along with requests: for gateways of your own"
+    )
     limits: LimitsDef | None = Field(default=None, description="of each of its models")
     models: dict[Annotated[str, AfterValidator(fields.model_id)], RemoteModelDef] = Field(
         default={}, description="model as the provider calls it → what is known of it"
@@ -134,7 +137,19 @@ class OwnConfig(Strict):
 
     model_config = ConfigDict(title="The user's own configuration")
     refused: ClassVar[Mapping[str, str]] = dict.fromkeys(
-        ("models", "servers", "server_settings", "gates", "thresholds", "ratings", "grades", "machine", "defaults"),
+        (
+            "models",
+            "servers",
+            "server_settings",
+            "gates",
+            "thresholds",
+            "ratings",
+            "grades",
+            "machine",
+            "routes",
+            "alerts",
+            "defaults",
+        ),
         "belongs into a project's llmbench.yaml; your own holds providers, prices and budget",
     )
     providers: dict[Name, OwnProviderDef] = Field(default={}, description=PROVIDERS_TEXT)

@@ -17,13 +17,17 @@ from pydantic import (
 
 from pytest_llmbench import options
 from pytest_llmbench.config import fields, provider_schema, source_forms
+from pytest_llmbench.config.alert_schema import ALERTS_TEXT, AlertsDef
+from pytest_llmbench.config.cache_schema import CACHE_TEXT, CacheDef
 from pytest_llmbench.config.gate_schema import Gate, GateItem, MetricName
 from pytest_llmbench.config.machine_schema import MACHINE_TEXT, MachineDef
 from pytest_llmbench.config.matrix_schema import MATRIX_TEXT, MatrixDef
+from pytest_llmbench.config.route_schema import RESERVED, ROUTES_TEXT, Routes
 from pytest_llmbench.config.server_schema import SERVER_SETTINGS_TEXT, ServerSettingsByModel
 from pytest_llmbench.config.strict import CLOSED, NO_KEYS, Name, Strict, problem
 from pytest_llmbench.errors import did_you_mean
 from pytest_llmbench.metrics import METRICS, Direction
+from pytest_llmbench.option_kinds import as_text
 
 _SHA256 = {"type": "string", "pattern": "^[0-9a-fA-F]{64}$"}
 
@@ -78,6 +82,9 @@ class ServerDef(Strict):
         description="what it is, for what it tells beside a measurement; `auto`: it is asked; `openai`: it is asked "
         "for nothing but answers",
     )
+    trace: bool = Field(
+        default=False, description="send the trace (W3C `traceparent`) along with requests: for servers of your own"
+    )
 
 
 class RatingStep(Strict):
@@ -127,22 +134,22 @@ def _known_options(defaults: Any) -> Any:
     """`defaults:` with every name known and every value readable; the values stay as they stand in the file."""
     for name, value in defaults.items() if isinstance(defaults, dict) else ():
         if name not in options.BY_NAME:
-            allowed = [o.name for o in options.OPTIONS if not options.refusal(o, in_yaml=True)]
+            allowed = [o.name for o in options.OPTIONS if not o.refusal(in_yaml=True)]
             raise problem(f"no such option{did_you_mean(name, allowed)} (allowed: {', '.join(allowed)})", name)
         option = options.BY_NAME[name]
-        if reason := options.refusal(option, in_yaml=True):
+        if reason := option.refusal(in_yaml=True):
             raise problem(reason, name)
         if value is None:
             continue  # as good as not there
         try:
-            option.parse(options.as_text(value))
+            option.parse(as_text(value))
         except ValueError as error:
             raise problem(f"{value!r:.80} {error}", name) from error
     return defaults
 
 
 def _defaults_schema() -> dict[str, Any]:
-    allowed = [option for option in options.OPTIONS if not options.refusal(option, in_yaml=True)]
+    allowed = [option for option in options.OPTIONS if not option.refusal(in_yaml=True)]
     rows = {o.name: {**o.parse.schema, "description": o.help} for o in allowed}
     return {"type": "object", "properties": rows, "additionalProperties": False}
 
@@ -183,6 +190,9 @@ class LlmbenchConfig(Strict):
     )
     matrix: MatrixDef = Field(default=MatrixDef(), description=MATRIX_TEXT)
     machine: MachineDef = Field(default=MachineDef(), description=MACHINE_TEXT)
+    alerts: AlertsDef = Field(default=AlertsDef(), description=ALERTS_TEXT)
+    cache: CacheDef = Field(default=CacheDef(), description=CACHE_TEXT)
+    routes: Routes = Field(default={}, description=ROUTES_TEXT)
     judges: JudgesDef = Field(default=JudgesDef(), description="when judges count, and do not only advise")
     defaults: Annotated[
         dict[str, Any], BeforeValidator(_known_options), Field(json_schema_extra=lambda s: s.update(_defaults_schema()))
@@ -195,6 +205,11 @@ class LlmbenchConfig(Strict):
 
     @model_validator(mode="after")
     def _names_are_of_one_thing(self) -> LlmbenchConfig:
+        for section in ("servers", "providers"):
+            if RESERVED in getattr(self, section):
+                raise problem(
+                    f"{RESERVED!r} stands for the routes of `routes:`; choose another name", section, RESERVED
+                )
         for name in self.servers.keys() & self.providers.keys():
             raise problem(f"{name!r} stands among the servers, too; one name is one address", "providers")
         return self

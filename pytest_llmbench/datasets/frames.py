@@ -10,7 +10,7 @@ from typing import Any
 from pytest_llmbench.config import confined
 from pytest_llmbench.datasets.media import IMAGES, KINDS, Part, part, part_of
 from pytest_llmbench.errors import UsageError
-from pytest_llmbench.validators.scorer import from_extra
+from pytest_llmbench.extras import from_extra
 
 VIDEOS = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi"})
 MAX_FRAMES = 32

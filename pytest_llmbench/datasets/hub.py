@@ -9,8 +9,8 @@ from typing import Any
 
 from pytest_llmbench.datasets.parquet import plain
 from pytest_llmbench.errors import UsageError
+from pytest_llmbench.extras import from_extra
 from pytest_llmbench.questions.rows import Place
-from pytest_llmbench.validators.scorer import from_extra
 
 PREFIX = "hf:"
 _NAME = re.compile(r"hf:(?P<name>[\w.-]+(/[\w.-]+)?)(:(?P<config>[\w.-]*))?(:(?P<split>[\w.-]+))?", re.ASCII)

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from pytest_llmbench.errors import UsageError
+from pytest_llmbench.extras import from_extra
 from pytest_llmbench.questions.rows import MAX_FILE_BYTES, Place
-from pytest_llmbench.validators.scorer import from_extra
 
 _BATCH = 64
 """Rows in memory at once: a row may hold a picture."""

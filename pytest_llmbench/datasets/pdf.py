@@ -11,7 +11,7 @@ from typing import Any
 
 from pytest_llmbench.datasets.media import read_bounded
 from pytest_llmbench.errors import UsageError
-from pytest_llmbench.validators.scorer import from_extra
+from pytest_llmbench.extras import from_extra
 
 MAX_BYTES = 64_000_000
 MAX_PAGES = 2_000

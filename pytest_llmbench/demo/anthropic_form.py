@@ -57,12 +57,17 @@ def _message(answer: Answer, body: ChatBody) -> dict[str, Any]:
     if answer.tool_name:
         arguments = json.loads(said["tool"] or "{}")
         content.append({"type": "tool_use", "id": "toolu_demo", "name": answer.tool_name, "input": arguments})
-    return {**_head(body), "content": content, "stop_reason": _stop(answer, body), "usage": _usage(answer, body)}
+    return {
+        **_head(answer, body),
+        "content": content,
+        "stop_reason": _stop(answer, body),
+        "usage": _usage(answer, body),
+    }
 
 
 def _stream(answer: Answer, body: ChatBody) -> Iterator[Step]:
     begun = {**_usage(answer, body), "output_tokens": 1}
-    yield _event({"type": "message_start", "message": {**_head(body), "content": [], "usage": begun}}, "role")
+    yield _event({"type": "message_start", "message": {**_head(answer, body), "content": [], "usage": begun}}, "role")
     if answer.progress_events or answer.role_event:
         yield _event({"type": "ping"}, "progress")
     index, now = -1, ""
@@ -93,12 +98,12 @@ def _event(payload: dict[str, Any], kind: str) -> Event:
     return Event(payload, kind, payload["type"])
 
 
-def _head(body: ChatBody) -> dict[str, Any]:
+def _head(answer: Answer, body: ChatBody) -> dict[str, Any]:
     return {
         "id": "msg_demo",
         "type": "message",
         "role": "assistant",
-        "model": body.get("model"),
+        "model": answer.served_model or body.get("model"),
         "stop_reason": None,
         "stop_sequence": None,
     }

@@ -87,6 +87,10 @@ class Answer:
     """What `usage.cost` tells; None: nothing."""
     timings: Mapping[str, float] | None = None
     """llama.cpp's `timings` object in the last chunk."""
+    served_model: str = ""
+    """The model that it says it is; empty: the one that was asked for."""
+    logprob: float | None = None
+    """Of each piece of text, told where the request wants log-probabilities; None: they are not told."""
     finish_reason: str | None = "stop"
     done: bool = True
     """End with `data: [DONE]`, or with Anthropic's `message_stop`."""
@@ -161,18 +165,19 @@ class Answer:
     def _stream(self, body: ChatBody) -> Iterator[Step]:
         for done in range(self.progress_events):
             progress = {"total": self.progress_events, "cache": 0, "processed": done}
-            yield Event({**_chunk(body, {"role": "assistant"}), "prompt_progress": progress}, "progress")
+            yield Event({**self._chunk(body, {"role": "assistant"}), "prompt_progress": progress}, "progress")
         if self.role_event:
-            yield Event(_chunk(body, {"role": "assistant", "content": None}), "role")
+            yield Event(self._chunk(body, {"role": "assistant", "content": None}), "role")
         begun = False
         for index, (kind, piece) in enumerate(self.said(body)):
             yield Wait(self.itl_s if index else self.ttft_s)
-            yield Event(_chunk(body, self._delta(kind, piece, begins=kind == "tool" and not begun)), kind)
+            delta = self._delta(kind, piece, begins=kind == "tool" and not begun)
+            yield Event(self._chunk(body, delta, logprobs=self._logprobs(body, [piece])), kind)
             begun = begun or kind == "tool"
         if self.finish_reason is not None:
-            yield Event({**_chunk(body, {}, self.finish(body)), **self._timings()}, "finish")
+            yield Event({**self._chunk(body, {}, self.finish(body)), **self._timings()}, "finish")
         if self.usage and (body.get("stream_options") or {}).get("include_usage"):
-            yield Event({**_chunk(body), "usage": self._usage(body), **self._timings()}, "usage")
+            yield Event({**self._chunk(body), "usage": self._usage(body), **self._timings()}, "usage")
         if self.done:
             yield Event("[DONE]", "done")
 
@@ -199,6 +204,23 @@ class Answer:
             **({} if self.cost_usd is None else {"cost": self.cost_usd}),
         }
 
+    def _logprobs(self, body: ChatBody, pieces: Sequence[str]) -> dict[str, Any]:
+        if self.logprob is None or not body.get("logprobs"):
+            return {}
+        return {"logprobs": {"content": [{"token": piece, "logprob": self.logprob} for piece in pieces]}}
+
+    def _chunk(
+        self,
+        body: ChatBody,
+        delta: Mapping[str, Any] | None = None,
+        finish: str | None = None,
+        logprobs: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        choice = {"index": 0, "delta": dict(delta or {}), "finish_reason": finish, **(logprobs or {})}
+        model = self.served_model or body.get("model")
+        named = {"id": "demo", "object": "chat.completion.chunk", "created": 0, "model": model}
+        return {**named, "choices": [] if delta is None else [choice]}
+
     def _whole(self, body: ChatBody) -> dict[str, Any]:
         said = self.texts(body)
         message: dict[str, Any] = {"role": "assistant", "content": said["content"]}
@@ -207,9 +229,12 @@ class Answer:
         if self.tool_name:
             function = {"name": self.tool_name, "arguments": said["tool"]}
             message["tool_calls"] = [{"id": "call_demo", "type": "function", "function": function}]
-        choice = {"index": 0, "message": message, "finish_reason": self.finish(body)}
+        pieces = [piece for kind, piece in self.said(body) if kind == "content"]
+        logprobs = self._logprobs(body, pieces)
+        choice = {"index": 0, "message": message, "finish_reason": self.finish(body), **logprobs}
         usage = {"usage": self._usage(body)} if self.usage else {}
-        named = {"id": "demo", "object": "chat.completion", "created": 0, "model": body.get("model")}
+        model = self.served_model or body.get("model")
+        named = {"id": "demo", "object": "chat.completion", "created": 0, "model": model}
         return {**named, "choices": [choice], **usage, **self._timings()}
 
 
@@ -231,9 +256,3 @@ def words_in(body: ChatBody) -> int:
     told = [message.get("content") for message in body.get("messages") or ()]
     told += [body["system"]] if body.get("system") else []
     return sum(len(str(content).split()) for content in told)
-
-
-def _chunk(body: ChatBody, delta: Mapping[str, Any] | None = None, finish: str | None = None) -> dict[str, Any]:
-    choices = [] if delta is None else [{"index": 0, "delta": dict(delta), "finish_reason": finish}]
-    named = {"id": "demo", "object": "chat.completion.chunk", "created": 0, "model": body.get("model")}
-    return {**named, "choices": choices}

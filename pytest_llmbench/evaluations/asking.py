@@ -91,7 +91,8 @@ class Asking:
         for request in requests * (repeats or self.prepared.case.repeats):
             place = place_hash(request, subject)
             fitting = self.session.fit(target, request)
-            found.append(Question(fitting, request, key, place, asked[place], self.prepared.case.name))
+            number, case = asked[place], self.prepared.case.name
+            found.append(Question(fitting, request, key, place, number, case, sample=sample.id))
             asked[place] += 1
         return found
 

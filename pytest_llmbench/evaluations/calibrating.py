@@ -62,7 +62,7 @@ def tests_of(parent: pytest.File, session: Session, found: CalibrationFile) -> I
             f"{parent.path}: there is no judge to hold against the labels",
             hint="name some in the file (judges: [demo/judge]), or in the call (--llmbench-judge demo/judge)",
         )
-    for model in judging.models:
+    for model in dict.fromkeys(each for name in judging.models for each in session.routing.members(name)):
         yield from _Bench(parent, session, found, replace(judging, models=(model,), binding=False)).tests()
 
 

@@ -81,7 +81,7 @@ class Group:
             case = test.asking.prepared.case
             with self._on_behalf_of(test):
                 matters = [matter_of(case, alone.rubric, test.sample, each.reply) for each in answers[test.key]]
-                judged(alone, matters, [Behalf(test.key, test.use_case)] * len(matters))
+                judged(alone, matters, [Behalf(test.key, test.use_case, sample=test.sample.id)] * len(matters))
 
     def _more(self, answers: Mapping[str, Sequence[Answer]]) -> Mapping[str, int]:
         """The tests whose verdict is not certain yet → how many trials they need then, at the least."""
@@ -91,7 +91,8 @@ class Group:
             if len(said) == asking.prepared.case.repeats:
                 continue
             with self._on_behalf_of(test):
-                verdicts = verdicts_on(asking, test.sample, said, Behalf(test.key, test.use_case))
+                behalf = Behalf(test.key, test.use_case, sample=test.sample.id)
+                verdicts = verdicts_on(asking, test.sample, said, behalf)
                 if size := further(asking.prepared.case, scores_of(asking, test.sample, said, verdicts)):
                     found[test.key] = len(said) + size
         return found

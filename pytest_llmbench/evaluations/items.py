@@ -120,8 +120,8 @@ class SampleTest(EvaluationTest):
         test.under_gates = damaged is not None or prepared.is_counted(asking.model)
         test.model_name, test.use_case = asking.model, prepared.case.name
         test.key = key_of(asking, sample, corruption)
-        # Their standings and not their names: so a file that is no calibration is told of before anything is asked.
-        test.judges = tuple(prepared.jury.standings) if prepared.jury else ()
+        # With their standings: so a file that is no calibration is told of before anything is asked.
+        test.judges = prepared.jury.models if prepared.jury and prepared.jury.standings else ()
         return test
 
     @property
@@ -164,9 +164,10 @@ class SampleTest(EvaluationTest):
         """As `OwnTest` says: what puts the answers to pieces together."""
         return self.asking.later(self.asked_sample) if session.is_remote(self.model_name) else 0
 
-    def judge_questions(self) -> Sequence[Question]:
+    def judge_questions(self, *, every: bool = False) -> Sequence[Question]:
         """As `OwnTest` says."""
-        return foreseen_verdicts(self.asking, self.sample, Behalf(self.key, self.use_case))
+        behalf = Behalf(self.key, self.use_case, sample=self.sample.id)
+        return foreseen_verdicts(self.asking, self.sample, behalf, every=every)
 
     def blank(self) -> Evaluation:
         """As `OwnTest` says."""
@@ -185,7 +186,7 @@ class SampleTest(EvaluationTest):
         if self.ask_group is not None:
             self.ask_group()
         planned, self._planned = self._planned, ()  # what was asked is in the store; of thousands none is held here
-        behalf = Behalf(self.key, self.use_case)
+        behalf = Behalf(self.key, self.use_case, sample=self.sample.id)
         if self._may_stop:
             found, answers = until_certain(self.asking, self.asked_sample, self.sample, planned or (), behalf)
         else:

@@ -111,7 +111,7 @@ class JudgeInTest:
         if why := asking.lacking(jury.rubric, a) or asking.lacking(jury.rubric, b):
             raise UsageError(why, hint="give the sample that has it, and not the question alone")
         context = jury.session.asking()
-        behalf = Behalf(context.asker(), context.use_case)
+        behalf = Behalf(context.asker(), context.use_case, sample=context.sample)
         return pairwise.settled(*preferences(PairJury(jury.session, jury.rubric, jury.judging), a, b, behalf))
 
     def _answered(self, sample: Sample | str | None) -> Sample | str:
@@ -126,8 +126,8 @@ class JudgeInTest:
         """The page's own test where that asks the same judges: an API is asked once for both."""
         asking, context = self._asking, self._jury.session.asking()
         if asking is None or isinstance(sample, str) or self._jury != asking.prepared.jury:
-            return Behalf(context.asker(), context.use_case)
-        return Behalf(key_of(asking, sample), asking.prepared.case.name, shared=True)
+            return Behalf(context.asker(), context.use_case, sample=context.sample)
+        return Behalf(key_of(asking, sample), asking.prepared.case.name, shared=True, sample=sample.id)
 
     def _matter(self, sample: Sample | str, reply: Reply | str) -> Matter:
         asked = Sample("", sample) if isinstance(sample, str) else sample

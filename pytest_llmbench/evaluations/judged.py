@@ -1,22 +1,27 @@
-"""Judges asked: each reply by every judge, once more where a verdict cannot be used, and what they say together."""
+"""Judges asked: each reply by every judge, and what they say together."""
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import islice
-from typing import Any
 
 from pytest_llmbench.asker.estimates import ANSWER_TOKENS, CHARACTERS_A_TOKEN
 from pytest_llmbench.asker.question import Question
-from pytest_llmbench.clients.request import Message
+from pytest_llmbench.errors import InfraError, LlmbenchError
 from pytest_llmbench.evaluations.asking import Answer, Asking
 from pytest_llmbench.evaluations.jury import Asked, Behalf, Jury, matter_of
-from pytest_llmbench.judges import asking as judge_asking
-from pytest_llmbench.judges import panel, verdict
+from pytest_llmbench.evaluations.routed import expected
+from pytest_llmbench.evaluations.sitting import Number, Sitting
+from pytest_llmbench.judges import panel
 from pytest_llmbench.judges.matter import Matter
-from pytest_llmbench.records import JudgeCalibration, Reply, Sample, Score
+from pytest_llmbench.observe.calls import Kind, Note
+from pytest_llmbench.records import Reply, Sample, Score
+from pytest_llmbench.routing.path import Path
 from pytest_llmbench.serving import open_model
+from pytest_llmbench.session import Session
 
 JUDGE = "judge"
 """What the score of a single judge is called; that of several is `panel`."""
@@ -32,13 +37,21 @@ def verdicts_on(asking: Asking, sample: Sample, answers: Sequence[Answer], behal
     return judged(jury, matters, [behalf] * len(matters))
 
 
-def foreseen_verdicts(asking: Asking, sample: Sample, behalf: Behalf) -> list[Question]:
-    """What judges behind an API would be asked of replies of an assumed length."""
+def foreseen_verdicts(asking: Asking, sample: Sample, behalf: Behalf, *, every: bool = False) -> list[Question]:
+    """What judges behind an API would be asked of replies of an assumed length.
+
+    Args:
+        asking: the use case.
+        sample: what its replies would answer.
+        behalf: on whose behalf.
+        every: all whom a route may ask, and not only the one that comes first.
+    """
     jury, case = asking.prepared.jury, asking.prepared.case
     if jury is None:
         return []
     matters = [matter_of(case, jury.rubric, sample, _ASSUMED_REPLY)] * case.repeats
-    asked = jury.first(matters, [behalf] * case.repeats)
+    put = jury.first(matters, [behalf] * case.repeats)
+    asked = [one for each in put for one in expected(jury, each, every=every)]
     return jury.questions([each for each in asked if jury.session.is_remote(each.model)])
 
 
@@ -55,69 +68,38 @@ def judged(jury: Jury, matters: Sequence[Matter], behalves: Sequence[Behalf]) ->
         whose verdict could not be used, twice, is unscored; so is a matter that lacks what the rubric needs.
 
     Raises:
-        InfraError: a judge could not be asked.
+        InfraError: a judge could not be asked, nor any other model where it is a route.
     """
-    told = iter(_told(jury, jury.first(matters, behalves)))
-    missing = [judge_asking.lacking(jury.rubric, matter) for matter in matters]
-    return [_silent(jury, why) if why else _together(jury, list(islice(told, len(jury.models)))) for why in missing]
+    number = booked(jury.session)
+    sittings = [Sitting(jury, *each, number) for each in zip(matters, behalves, strict=True)]
+    while due := [inquiry for sitting in sittings for inquiry in sitting.due()]:
+        outcomes = _outcomes(jury, [each.asked for each in due if each.asked is not None])
+        for inquiry, outcome in zip(due, outcomes, strict=True):
+            inquiry.take(outcome)
+    inquiries = [inquiry for sitting in sittings for inquiry in sitting.inquiries]
+    tell_fallen_back(jury.session, [each.path for each in inquiries if each.path is not None])
+    return [_silent(jury, each.lacking) if each.lacking else _together(jury, each.scores()) for each in sittings]
 
 
-def _told(jury: Jury, asked: Sequence[Asked]) -> list[Score]:
-    """What each says; once more where that cannot be used."""
-    replies = replies_of(jury, asked)
-    scores = [scored(jury, each, reply) for each, reply in zip(asked, replies, strict=True)]
-    again = retries(asked, replies, scores)
-    for place, reply in zip(again, replies_of(jury, list(again.values())), strict=True):
-        second = scored(jury, asked[place], reply)
-        scores[place] = replace(second, details={**second.details, "retried": True})
-    return scores
+def numbered() -> Number:
+    """Counts by itself how often the same was put to a route."""
+    before: Counter[str] = Counter()
 
+    def number(put: Asked) -> int:
+        what = f"{put.behalf.key}\n{_put(put)}"
+        before[what] += 1
+        return before[what] - 1
 
-def retries(asked: Sequence[Asked], replies: Sequence[Reply], scores: Sequence[Score]) -> dict[int, Asked]:
-    """What is asked once more, and in place of which: a verdict that could not be used, with what was wrong."""
-    told = {place: verdict.complaint_of(score) for place, score in enumerate(scores)}
-    return {
-        place: replace(asked[place], messages=_again(asked[place], replies[place], what))
-        for place, what in told.items()
-        if what is not None
-    }
-
-
-def scored(jury: Jury, asked: Asked, reply: Reply) -> Score:
-    """What one judge says."""
-    model, rubric = asked.model, jury.rubric
-    found = verdict.score_of(rubric, reply.text, judge=model, matter=asked.matter)
-    known = jury.standings[model]
-    advisory = not (jury.judging.binding or known.is_enough)
-    told: dict[str, Any] = {"reply_id": reply.id}
-    if not known.is_enough:
-        told["not_calibrated"] = known.why
-    if known.calibration is not None:
-        told["calibration"] = _shown_of(known.calibration)
-    return replace(found, advisory=advisory, details={**found.details, **told})
-
-
-def _shown_of(known: JudgeCalibration) -> dict[str, Any]:
-    """What reports need of a calibration as it was when it was relied upon."""
-    return {
-        "n": known.n,
-        "kappa": known.kappa,
-        "agreement": known.agreement,
-        "sensitivity": known.sensitivity,
-        "specificity": known.specificity,
-        "run": known.run,
-    }
-
-
-def _again(asked: Asked, reply: Reply, what: str) -> Sequence[Message]:
-    return judge_asking.retry_messages(list(asked.messages), reply.text, what)
+    return number
 
 
 def replies_of(jury: Jury, asked: Sequence[Asked]) -> list[Reply]:
-    """What judges answer, in the order in which they are asked; each model of this machine after the other."""
-    places: dict[str, list[int]] = {}
-    for place, each in enumerate(asked):
-        places.setdefault("" if jury.session.is_remote(each.model) else each.model, []).append(place)
+    """What judges answer, in the order in which they are asked; each model of this machine after the other.
+
+    Raises:
+        InfraError: one could not be asked.
+    """
+    places = _places(jury, asked)
     found: dict[int, Reply] = {}
     for local, some in places.items():
         wanted = [asked[place] for place in some]
@@ -125,21 +107,93 @@ def replies_of(jury: Jury, asked: Sequence[Asked]) -> list[Reply]:
     return [found[place] for place in range(len(asked))]
 
 
-def _of_remote(jury: Jury, asked: Sequence[Asked]) -> list[Reply]:
+def _outcomes(jury: Jury, asked: Sequence[Asked]) -> Sequence[Reply | LlmbenchError]:
+    """As `replies_of`; where one of them is asked in a route's place, a failure is an outcome like others."""
+    if not any(each.seat for each in asked):
+        return replies_of(jury, asked)
+    found: dict[int, Reply | LlmbenchError] = {}
+    for local, some in _places(jury, asked).items():
+        wanted = [asked[place] for place in some]
+        outcomes = _each_of_local(jury, local, wanted) if local else _each_of_remote(jury, wanted)
+        found.update(zip(some, outcomes, strict=True))
+    return [found[place] for place in range(len(asked))]
+
+
+def _places(jury: Jury, asked: Sequence[Asked]) -> dict[str, list[int]]:
+    """Model of this machine → places of what it is asked; all that is asked of others under an empty name."""
+    places: dict[str, list[int]] = {}
+    for place, each in enumerate(asked):
+        places.setdefault("" if jury.session.is_remote(each.model) else each.model, []).append(place)
+    return places
+
+
+def booked(session: Session) -> Number:
+    """Counts how often the test that runs now put the same to a route; what several tests share, in this call."""
+    within = numbered()
+
+    def number(put: Asked) -> int:
+        return within(put) if put.behalf.shared else session.bookings.count(put.behalf.key, _put(put))
+
+    return number
+
+
+def _put(put: Asked) -> str:
+    said = [put.model, [dict(each) for each in put.messages]]
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
+def _questions(jury: Jury, asked: Sequence[Asked]) -> list[Question]:
     bookings = jury.session.bookings
-    questions = [
-        question if each.behalf.shared else bookings.book_planned(question)
+    return [
+        question if each.behalf.shared or each.seat else bookings.book_planned(question)
         for each, question in zip(asked, jury.questions(asked), strict=True)
     ]
-    replies = jury.session.asker.get_all(questions)
+
+
+def _of_remote(jury: Jury, asked: Sequence[Asked]) -> list[Reply]:
+    replies = jury.session.asker.get_all(_questions(jury, asked))
     for reply in replies:
-        bookings.note(reply)
+        jury.session.bookings.note(reply)
     return replies
 
 
+def _each_of_remote(jury: Jury, asked: Sequence[Asked]) -> list[Reply | LlmbenchError]:
+    outcomes = jury.session.asker.get_each(_questions(jury, asked))
+    for outcome in outcomes:
+        if isinstance(outcome, Reply):
+            jury.session.bookings.note(outcome)
+    return outcomes
+
+
 def _of_local(jury: Jury, model: str, asked: Sequence[Asked]) -> list[Reply]:
-    requests = [jury.request(model, each.messages) for each in asked]
+    requests = [jury.request(model, each.messages, each.seat) for each in asked]
     return open_model(jury.session, model, role=jury.role).answers(requests)
+
+
+def _each_of_local(jury: Jury, model: str, asked: Sequence[Asked]) -> list[Reply | LlmbenchError]:
+    """One after the other: so each has an outcome of its own."""
+    found: list[Reply | LlmbenchError] = []
+    for each in asked:
+        try:
+            found += _of_local(jury, model, [each])
+        except InfraError as error:
+            found.append(error)
+    return found
+
+
+def tell_fallen_back(session: Session, paths: Sequence[Path]) -> None:
+    """Tell whoever looks on where another model of a route was asked; not of tests that tell it when they run.
+
+    Args:
+        session: this process's.
+        paths: of questions that are answered.
+    """
+    if not any(path.tries for path in paths) or session.bookings.is_ahead or (observer := session.observer) is None:
+        return
+    for path in paths:
+        for tried in path.tries:
+            said = f"{path.route.name}: {tried.model} {'was unsure' if tried.unsure else 'failed'} ({tried.why})"
+            observer.notes(Note(Kind.FELL_BACK, said, model=tried.model, details={"route": path.route.name}))
 
 
 def _silent(jury: Jury, why: str) -> Score:

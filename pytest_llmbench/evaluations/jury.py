@@ -12,9 +12,12 @@ from typing import Any
 
 from pytest_llmbench.asker.question import Question
 from pytest_llmbench.bookings import place_hash
+from pytest_llmbench.cache.semantic import alike_of
 from pytest_llmbench.clients import ChatRequest
 from pytest_llmbench.clients.model import request_of
 from pytest_llmbench.clients.request import Message
+from pytest_llmbench.config.route_schema import is_route
+from pytest_llmbench.errors import UsageError
 from pytest_llmbench.evaluations.calibrations import standing_of
 from pytest_llmbench.judges import asking
 from pytest_llmbench.judges.judging import Judging
@@ -22,6 +25,7 @@ from pytest_llmbench.judges.matter import Matter
 from pytest_llmbench.judges.rubric import Rubric
 from pytest_llmbench.judges.standing import Standing
 from pytest_llmbench.records import Reply, Sample, Target
+from pytest_llmbench.routing.doubts import LOW_CONFIDENCE, may_tell_confidence
 from pytest_llmbench.serving import subject_of
 from pytest_llmbench.session import Session
 from pytest_llmbench.usecases import UseCase
@@ -44,6 +48,8 @@ class Behalf:
     """As budgets call it."""
     shared: bool = False
     """Whether several tests ask the same and get the same answer."""
+    sample: str = ""
+    """The id of the sample it is about; empty where it is about none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +60,14 @@ class Asked:
     messages: Sequence[Message]
     matter: Matter
     behalf: Behalf
+    seat: str = ""
+    """The route in whose place the model is asked; empty: it judges by its own name."""
+    ordinal: int | None = None
+    """How many times the same was put to the same route before; None of a model by its own name."""
+    alike: str = ""
+    """What it has in common with others that one verdict may answer; empty: it gets one of its own."""
+    hasty: bool = False
+    """Whether another model of the route can be asked in its place."""
 
 
 @dataclass(frozen=True)
@@ -68,23 +82,36 @@ class Jury:
 
     @property
     def models(self) -> tuple[str, ...]:
-        """One is a judge, more are a panel."""
+        """One is a judge, more are a panel; a route is one of them, whoever of its models judges."""
         return self.judging.models
 
     @property
+    def members(self) -> tuple[str, ...]:
+        """All models that may judge."""
+        return tuple(model for name in self.models for model in self.session.routing.members(name))
+
+    @property
     def local_models(self) -> tuple[str, ...]:
-        """Those that run on this machine."""
-        return tuple(name for name in self.models if not self.session.is_remote(name))
+        """Those that run on this machine, and routes that begin with one."""
+        return tuple(name for name in self.models if self._begins_here(name))
 
     @cached_property
     def standings(self) -> Mapping[str, Standing]:
-        """What calibration says of each; read once.
+        """What calibration says of each model that may judge; read once.
 
         Raises:
             ConfigError: a file that a calibration is kept in cannot be read.
         """
         resolved, rubric, way = self.session.resolved, self.rubric, self.way_of_asking
-        return {name: standing_of(resolved, rubric, name, way) for name in self.models}
+        return {name: standing_of(resolved, rubric, name, way) for name in self.members}
+
+    def shortfall(self, name: str) -> str:
+        """Why one of `models` only advises; empty: it counts. A route counts where each of its models does."""
+        lacking = ((model, self.standings[model].why) for model in self.session.routing.members(name))
+        told = next(((model, why) for model, why in lacking if why), None)
+        if told is None:
+            return ""
+        return f"{told[0]}: {told[1]}" if is_route(name) else told[1]
 
     @property
     def advises(self) -> bool:
@@ -102,15 +129,30 @@ class Jury:
         told = (words, asked.max_tokens, asked.temperature, asked.seed, asked.extra)
         return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()
 
-    def request(self, model: str, messages: Sequence[Message]) -> ChatRequest:
-        """What one judge is asked."""
+    def request(self, model: str, messages: Sequence[Message], seat: str = "") -> ChatRequest:
+        """What one judge is asked.
+
+        Args:
+            model: its name.
+            messages: what is said to it.
+            seat: the route in whose place it is asked; empty: none.
+        """
         target = self.session.target(model)
         takes_schema = target is None or target.capabilities.json_schema is not False
         usual = self.form(can_schema=takes_schema, bounded=target is None, thought_tokens=0)["max_tokens"]
         room = THOUGHT_TOKENS if target is not None and self._reasons(target) else 0
         room += asking.further_tokens(messages, usual)
         fields = self.fields(can_schema=takes_schema, bounded=target is None, thought_tokens=room)
+        if seat and self._looks_at_confidence(seat, model, target):
+            fields["logprobs"] = True
         return request_of(model, messages, **fields)
+
+    def _looks_at_confidence(self, seat: str, model: str, target: Target | None) -> bool:
+        """Whether how likely the tokens of a verdict were decides whether another model is asked, and can be told."""
+        unsure = self.session.routing.route(seat).unsure
+        if unsure is None or LOW_CONFIDENCE not in unsure.when or model in unsure.to:
+            return False
+        return target is None or may_tell_confidence(target)
 
     def _reasons(self, target: Target) -> bool:
         return target.capabilities.reasoning is True or not _REASONING.isdisjoint(self.judging.request)
@@ -128,17 +170,36 @@ class Jury:
 
     def questions(self, asked: Sequence[Asked]) -> list[Question]:
         """What judges behind an API are asked; what is the same as often as it stands there."""
-        found: list[Question] = []
         before: Counter[tuple[str, str]] = Counter()
-        for each in asked:
-            target = self.session.target(each.model)
-            assert target is not None, f"{each.model} runs on this machine"
-            request, behalf = self.request(each.model, each.messages), each.behalf
-            place = behalf.key, place_hash(request, subject_of(target))
-            fitting = self.session.fit(target, request, self.role)
-            found.append(Question(fitting, request, *place, before[place], behalf.use_case, self.role))
-            before[place] += 1
-        return found
+        return [self.question(each, before) for each in asked]
+
+    def question(self, asked: Asked, before: Counter[tuple[str, str]]) -> Question:
+        """What one judge behind an API is asked.
+
+        Args:
+            asked: it.
+            before: what was asked before, and how often; this one is added.
+        """
+        target = self.session.target(asked.model)
+        assert target is not None, f"{asked.model} runs on this machine"
+        request, behalf = self.request(asked.model, asked.messages, asked.seat), asked.behalf
+        fitting = self.session.fit(target, request, self.role)
+        if fitting.capabilities.logprobs is False and "logprobs" in request.extra:
+            request = self.request(asked.model, asked.messages)
+        place = behalf.key, place_hash(request, subject_of(target))
+        number = before[place] if asked.ordinal is None else asked.ordinal
+        before[place] += 1
+        return Question(
+            fitting,
+            request,
+            *place,
+            number,
+            behalf.use_case,
+            self.role,
+            behalf.sample,
+            alike=asked.alike,
+            hasty=asked.hasty,
+        )
 
     def first(self, matters: Sequence[Matter], behalves: Sequence[Behalf]) -> list[Asked]:
         """Every judge on every matter, matter by matter; none on one that lacks what the rubric needs.
@@ -148,12 +209,22 @@ class Jury:
             behalves: of each, on whose behalf.
         """
         return [
-            Asked(model, messages, matter, behalf)
+            Asked(model, messages, matter, behalf, alike=self._alike(matter))
             for matter, behalf in zip(matters, behalves, strict=True)
             if not asking.lacking(self.rubric, matter)
             for messages in [asking.messages(self.rubric, matter)]
             for model in self.models
         ]
+
+    def _alike(self, matter: Matter) -> str:
+        """What a reply has in common with those that get the same verdict; empty where each gets its own."""
+        if self.role != ROLE or not self.session.resolved.config.cache.is_semantic_for(ROLE):
+            return ""
+        parts = {"rubric": self.rubric.hash, "way": self.way_of_asking, "question": matter.question}
+        return alike_of({**parts, "source": matter.source, "expected": matter.expected}, matter.reply)
+
+    def _begins_here(self, name: str) -> bool:
+        return not all(map(self.session.is_remote, self.session.routing.firsts(name)))
 
 
 def judging_of(session: Session, declared: Judging | None, **said: Any) -> Judging | None:
@@ -191,5 +262,24 @@ def matter_of(case: UseCase, rubric: Rubric, sample: Sample, reply: Reply | str)
 
 
 def _known(session: Session, models: Sequence[str]) -> tuple[str, ...]:
-    known = (name if session.is_remote(name) else session.local.known(name) for name in models)
-    return tuple(dict.fromkeys(known))
+    """By the names that are known, each once.
+
+    Raises:
+        UsageError: nobody knows one, or one model would have two votes.
+    """
+    names = tuple(dict.fromkeys(_known_name(session, name) for name in models))
+    seats: dict[str, str] = {}
+    for name, member in ((each, member) for each in names for member in session.routing.members(each)):
+        if member in seats:
+            raise UsageError(
+                f"{member} would sit on the panel twice, as {seats[member]} and as {name}: one model has one vote",
+                hint="take it out of one of the two",
+            )
+        seats[member] = name
+    return names
+
+
+def _known_name(session: Session, name: str) -> str:
+    if is_route(name):
+        return session.routing.route(name).name
+    return name if session.is_remote(name) else session.local.known(name)

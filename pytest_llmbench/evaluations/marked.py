@@ -99,7 +99,7 @@ def score_of(item: pytest.Item, session: Session, model: str, sample: Sample, re
     asking = asking_of(item, session, model)
     context = session.asking()
     answers = [Answer(reply, (reply,) if reply.id else ())]
-    behalf = Behalf(key_of(asking, sample), asking.prepared.case.name, shared=True)
+    behalf = Behalf(key_of(asking, sample), asking.prepared.case.name, shared=True, sample=sample.id)
     found = evaluated(asking, sample, answers, verdicts=verdicts_on(asking, sample, answers, behalf))
     context.evaluation = found
     return whole(found, reply.text)

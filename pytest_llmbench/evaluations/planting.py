@@ -175,7 +175,7 @@ def riding_along(parent: pytest.File, prepared: Prepared) -> Iterator[LabelTest]
         return
     rubric = jury.rubric
     known = Labelled("control", rubric.name, rubric.hash, "fail", request_hash=jury.way_of_asking, rides_along=True)
-    for model in jury.models:
+    for model in jury.members:
         alone = replace(jury, judging=replace(jury.judging, models=(model,)))
         for test in Bench(parent, session, alone, prepared.page, case.name, case.name).planted(known):
             test.judges = (model,)

@@ -37,7 +37,7 @@ def first_question(session: Session, story: Story, model: str, key: str, use_cas
     system = [{"role": "system", "content": story.system}] if story.system else []
     request = _request(model, [*system, {"role": "user", "content": story.turns[0].user}])
     place = place_hash(request, subject_of(target))
-    return (Question(session.fit(target, request), request, key, place, use_case=use_case),)
+    return (Question(session.fit(target, request), request, key, place, use_case=use_case, sample=story.title),)
 
 
 def blank_story(story: Story, use_case: str, page: str) -> Evaluation:

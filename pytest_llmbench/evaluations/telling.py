@@ -21,7 +21,7 @@ _REPLY_SHOWN = 400
 _SHOWN = 5
 _REASON_SHOWN = 300
 _OF_A_JUDGE = frozenset(
-    {"judge", "rubric", "rubric_hash", "retried", "reply_id", "not_calibrated", "calibration", "how"}
+    {"judge", "rubric", "rubric_hash", "retried", "reply_id", "not_calibrated", "calibration", "how", "route"}
 )
 """Details that quote nothing."""
 CUT_SHORT = "the reply ended at its limit of tokens (request: {max_tokens: …}, or the model's context)"

@@ -17,7 +17,7 @@ from pytest_llmbench.http.exchange import (
     open_exchange,
     read_body,
 )
-from pytest_llmbench.http.loop import before_closing, close, results, run
+from pytest_llmbench.http.loop import Stop, before_closing, close, results, run
 from pytest_llmbench.http.pool import Pool
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "Request",
     "Sink",
     "Stamps",
+    "Stop",
     "before_closing",
     "close",
     "fetch",

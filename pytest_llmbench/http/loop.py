@@ -12,6 +12,8 @@ from queue import SimpleQueue
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
+from pytest_llmbench.errors import Category, InfraError
+
 _CANCEL_GRACE_S = 5.0
 _T = TypeVar("_T")
 
@@ -35,23 +37,51 @@ def run(coroutine: Coroutine[Any, Any, _T]) -> _T:
         raise
 
 
-def results(work: Callable[[Callable[[_T], None]], Coroutine[Any, Any, None]]) -> Iterator[_T]:
+class Stop:
+    """Breaks off what `results` waits for; usable from any thread, before and after it began."""
+
+    def __init__(self) -> None:
+        self.is_wanted = False
+        self._cancel: Callable[[], None] = lambda: None
+
+    def __call__(self) -> None:
+        self.is_wanted = True
+        self._cancel()
+
+    def holds(self, cancel: Callable[[], None]) -> None:
+        """From now on this is how it is broken off."""
+        self._cancel = cancel
+        if self.is_wanted:
+            cancel()
+
+
+def results(
+    work: Callable[[Callable[[_T], None]], Coroutine[Any, Any, None]], stop: Stop | None = None
+) -> Iterator[_T]:
     """Run `work` on the background loop and give what it hands over to the waiting thread, as it comes.
 
     Leaving the iteration early cancels the work, as in `run`.
 
     Args:
         work: gets the function that hands one result over.
+        stop: breaks it off from another thread.
 
     Yields:
         The results, in the order in which they were handed over; what the work raises is raised after the last.
+
+    Raises:
+        InfraError: `stop` was called; `cancelled`.
     """
     handed: SimpleQueue[tuple[_T] | None] = SimpleQueue()
     outcome, cancel = _start(work(lambda result: handed.put((result,))))
     outcome.add_done_callback(lambda _: handed.put(None))
+    if stop is not None:
+        stop.holds(cancel)
     try:
         while (result := handed.get()) is not None:
             yield result[0]
+        if outcome.cancelled() and stop is not None and stop.is_wanted:
+            raise InfraError("stopped before it was complete", category=Category.CANCELLED)
         outcome.result()
     finally:
         if not outcome.done():

@@ -192,11 +192,11 @@ METRICS: dict[str, Metric] = {
             # No threshold: the tests choose the sizes, so a small one is no fault of the model.
             Marks(
                 bands=(
-                    Band(32_000, "room for books"),
-                    Band(16_000, "room for long papers"),
-                    Band(8_000, "room for articles"),
-                    Band(4_000, "room for letters"),
-                    Band(_REST_HIGHER, "room for notes"),
+                    Band(32_000, "books"),
+                    Band(16_000, "long papers"),
+                    Band(8_000, "articles"),
+                    Band(4_000, "letters"),
+                    Band(_REST_HIGHER, "notes"),
                 ),
             ),
         ),

@@ -16,6 +16,7 @@ from pytest_llmbench.bench import Planned, Profile, Stand, Timed
 from pytest_llmbench.profiles.arrivals import constant, poisson
 from pytest_llmbench.profiles.load_choices import REQUESTS, ServingLoad
 from pytest_llmbench.profiles.load_levels import LevelResult, hopeless, last_attempt, read_level
+from pytest_llmbench.profiles.load_log import Arrival
 from pytest_llmbench.profiles.load_report import conclude
 from pytest_llmbench.profiles.load_text import Texts
 from pytest_llmbench.records import Repetition
@@ -111,14 +112,20 @@ def _of_trace(load: ServingLoad, level: float, texts: Texts) -> list[Planned]:
         Planned(
             0,
             0,
-            texts.of(number, each.input_tokens),
+            each.messages or texts.of(number, each.input_tokens),
             each.output_tokens,
-            labels={"asked_prompt_tokens": each.input_tokens, "asked_output_tokens": each.output_tokens},
+            labels=_lengths(each),
             due_s=each.at_s / level,
         )
         for number, each in enumerate(load.kept_of_trace())
         if load.level_s is None or each.at_s / level <= load.level_s
     ]
+
+
+def _lengths(recorded: Arrival) -> dict[str, int]:
+    """What a reply is held against; a prompt that is asked as it was is as long as this model's tokenizer has it."""
+    prompt = {} if recorded.messages else {"asked_prompt_tokens": recorded.input_tokens}
+    return {**prompt, "asked_output_tokens": recorded.output_tokens}
 
 
 def _of_prompts(load: ServingLoad, level: float) -> list[Planned]:

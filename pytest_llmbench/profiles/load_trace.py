@@ -1,13 +1,14 @@
 """Recorded traffic to be replayed: when each request came, and how many tokens it had.
 
-The fields are those of the Mooncake traces: `timestamp` in milliseconds, `input_length` and `output_length` in tokens
-(Qin et al. 2025, Mooncake, FAST '25); others are read over. A file is `.jsonl`, an object a line, or `.csv` with a
-head line. No text is in it: prompts are prose of the length told.
+A request log of ours is read as it is, see `load_log`. Other traces have the fields of Mooncake's: `timestamp` in
+milliseconds, `input_length` and `output_length` in tokens (Qin et al. 2025, Mooncake, FAST '25); others are read over.
+A file is `.jsonl`, an object a line, or `.csv` with a head line. It holds no text: prompts are prose of its lengths.
 """
 
 from __future__ import annotations
 
 import csv
+import dataclasses
 import hashlib
 import json
 import math
@@ -17,22 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from pytest_llmbench.errors import UsageError, did_you_mean
+from pytest_llmbench.profiles.load_log import Arrival, arrivals_of, is_log
 
 FIELDS = ("timestamp", "input_length", "output_length")
 _HINT = (
     'a line is {"timestamp": milliseconds, "input_length": tokens, "output_length": tokens}, or a row of such columns'
 )
 MOST_REQUESTS = 100_000
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """One recorded request."""
-
-    at_s: float
-    """After the first one of the trace."""
-    input_tokens: int
-    output_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,26 +48,34 @@ def read_trace(path: Path) -> Trace:
         text = raw.decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot read the trace {path}: {error}", hint=_HINT) from error
-    lines = _csv_lines(path, text) if path.suffix == ".csv" else _json_lines(path, text)
-    found = sorted((_arrival(where, fields) for where, fields in lines), key=lambda arrival: arrival.at_s)
+    lines = list(_csv_lines(path, text) if path.suffix == ".csv" else _json_lines(path, text))
+    if lines and is_log(lines[0][1]):
+        found = arrivals_of(path, lines)
+    else:
+        found = [_arrival(where, fields) for where, fields in lines]
+    found.sort(key=lambda arrival: arrival.at_s)
     if not 1 <= len(found) <= MOST_REQUESTS:
         raise UsageError(f"the trace {path} has {len(found)} requests, it needs 1 to {MOST_REQUESTS}", hint=_HINT)
     begun_s = found[0].at_s
-    arrivals = tuple(Arrival(each.at_s - begun_s, each.input_tokens, each.output_tokens) for each in found)
+    arrivals = tuple(dataclasses.replace(each, at_s=each.at_s - begun_s) for each in found)
     return Trace(path.name, hashlib.sha256(raw).hexdigest(), arrivals)
 
 
 def _json_lines(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for number, line in enumerate(text.splitlines(), 1):
+    lines, is_of_log = text.splitlines(), False
+    for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         where = f"{path}:{number}"
         try:
             told = json.loads(line)
         except (ValueError, RecursionError) as error:
+            if is_of_log and number == len(lines) and not text.endswith("\n"):
+                return  # a process was killed as it wrote
             raise UsageError(f"{where}: no JSON ({error})", hint=_HINT) from error
         if not isinstance(told, dict):
             raise UsageError(f"{where}: not an object but {type(told).__name__}", hint=_HINT)
+        is_of_log = is_of_log or is_log(told)
         yield where, told
 
 

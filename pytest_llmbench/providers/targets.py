@@ -169,6 +169,7 @@ class Providers:
             context_tokens=facts.context_tokens,
             max_output_tokens=facts.max_output_tokens,
             server_kind=self._server_kind(provider),
+            trace=definition.trace,
         )
 
     def _server_kind(self, provider: str) -> str:
@@ -189,7 +190,7 @@ class Providers:
 
     def _definition(self, provider: str) -> ProviderDef:
         if (server := self._config.servers.get(provider)) is not None:
-            return ProviderDef(url=server.url, key_env=server.key_env)
+            return ProviderDef(url=server.url, key_env=server.key_env, trace=server.trace)
         return self._config.providers.get(provider, ProviderDef())
 
     def _row(self, provider: str) -> Provider:

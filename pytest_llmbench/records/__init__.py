@@ -6,19 +6,25 @@ process boundary or be stored as JSON.
 """
 
 from pytest_llmbench.records.asked import Capabilities, Cost, DamagedSample, Limits, Price, Sample, Target
+from pytest_llmbench.records.cached import QUESTIONS, CacheEntry, CacheStats, ModelShare
 from pytest_llmbench.records.evaluation import Evaluation, Trial
 from pytest_llmbench.records.judge_calibration import JudgeCalibration
 from pytest_llmbench.records.labelled import Labelled
+from pytest_llmbench.records.lane_state import LaneState
 from pytest_llmbench.records.machine import Gpu, Host, ModelFile, ServerInfo, ServerSpec
 from pytest_llmbench.records.matrix import Cell, CellState, Range, configuration_label
 from pytest_llmbench.records.measurement import Label, Measurement, MonitorSample, Repetition, Series, Table
 from pytest_llmbench.records.record import MalformedRecordError, Record
-from pytest_llmbench.records.reply import FailedAttempt, Reply, Timing, ToolCall, Usage
+from pytest_llmbench.records.reply import Alike, FailedAttempt, Reply, Timing, ToolCall, Usage
 from pytest_llmbench.records.run import Evidence, GateResult, Outcome, Run, TestResult
 from pytest_llmbench.records.score import Score
 from pytest_llmbench.records.summary import Figure, PastRun, Summary
 
 __all__ = [
+    "QUESTIONS",
+    "Alike",
+    "CacheEntry",
+    "CacheStats",
     "Capabilities",
     "Cell",
     "CellState",
@@ -34,10 +40,12 @@ __all__ = [
     "JudgeCalibration",
     "Label",
     "Labelled",
+    "LaneState",
     "Limits",
     "MalformedRecordError",
     "Measurement",
     "ModelFile",
+    "ModelShare",
     "MonitorSample",
     "Outcome",
     "PastRun",

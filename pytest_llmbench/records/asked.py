@@ -56,7 +56,9 @@ class Price(Record):
         return bool(self.input and self.output)
 
 
-_NOT_SPENT = frozenset({"replayed", "taken_over"})
+CACHED = frozenset({"cached", "alike"})
+"""Sources of the costs of replies that the response cache gave."""
+_NOT_SPENT = CACHED | {"replayed", "taken_over"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +69,11 @@ class Cost(Record):
     """Decimal text; empty: unknown, which is not 0."""
     source: str = "unknown"
     """`billed` (the provider told), `priced` (tokens × price), `replayed` (from a cassette, nothing was spent),
-    `taken_over` (from another run, which paid for it), `free` (a model of this machine), `refused` (the provider
+    `taken_over` (from another run, which paid for it), `cached` (from the response cache, nothing was spent), `alike`
+    (the same, of a question that was held for the same), `free` (a model of this machine), `refused` (the provider
     refused it before anything was generated), or `unknown`."""
+    paid_at: str = ""
+    """When that was asked and paid which the response cache gives again; ISO 8601, UTC; empty for all others."""
 
     @property
     def amount(self) -> Decimal | None:
@@ -77,12 +82,15 @@ class Cost(Record):
 
     @property
     def spent(self) -> Decimal:
-        """What this call took from a budget, in US dollars: nothing for one that was replayed or taken over; 0 where
-        unknown."""
+        """What this call took from a budget, in US dollars: nothing for one that was replayed, taken over or cached; 0
+        where unknown."""
         return Decimal(0) if self.source in _NOT_SPENT or not self.usd else Decimal(self.usd)
 
 
 UNKNOWN_COST = Cost()
+
+LOCAL_URLS = ("http://127.", "http://localhost", "http://[::1]", "http+unix:")
+"""How the addresses of servers on this machine begin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +144,10 @@ class Target(Record):
     server_kind: str = ""
     """What kind of server it is, for what such servers tell of themselves: `ollama`, `vllm`, ..., `auto` to ask it;
     empty for a provider on the net, which is asked for nothing but answers."""
+    trace: bool = False
+    """Whether it is one of the user's own hops, to which the trace is passed on though it is not on this machine."""
 
     @property
     def is_local(self) -> bool:
         """Whether it is asked on this machine: calls to it cost nothing unless a price says otherwise."""
-        return self.base_url.startswith(("http://127.", "http://localhost", "http://[::1]", "http+unix:"))
+        return self.base_url.startswith(LOCAL_URLS)

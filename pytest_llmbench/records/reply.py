@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pytest_llmbench.errors import ReplyFormatError
-from pytest_llmbench.records.asked import UNKNOWN_COST, Cost
+from pytest_llmbench.records.asked import CACHED, UNKNOWN_COST, Cost
 from pytest_llmbench.records.record import Record
 
 
@@ -26,6 +26,8 @@ class Usage(Record):
     """Among `completion_tokens`."""
     estimated: bool = False
     """True where the server told nothing and the numbers are our estimate."""
+    mean_logprob: float | None = None
+    """Mean log-probability of the tokens of the answer, where they were asked for and told."""
     billed_usd: str | None = None
     """What the provider says the call cost, in US dollars as decimal text."""
 
@@ -79,6 +81,16 @@ class ToolCall(Record):
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Alike(Record):
+    """Another question that was held for the same."""
+
+    question: str
+    """What was asked then."""
+    cosine: float
+    """How near it is in meaning, by the vectors of both."""
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Reply(Record):
     """What a model answered to one request."""
@@ -96,7 +108,7 @@ class Reply(Record):
     timing: Timing = Timing()
     cost: Cost = UNKNOWN_COST
     attempts: int = 1
-    """How many requests it took; the failed ones are billed too, see `FailedAttempt`."""
+    """How many requests it took; the failed ones are billed too, see `FailedAttempt`. 0: the response cache had it."""
     role: str = "subject"
     """`subject` or `judge`."""
     request_hash: str = ""
@@ -105,6 +117,8 @@ class Reply(Record):
     """Raw event payloads, in order of arrival, kept where the caller asked for them."""
     id: str = ""
     """The row in the results database, once stored."""
+    alike: Alike | None = field(default=None, compare=False, repr=False)
+    """The question whose reply the response cache gave, where that was another one; not stored."""
     request: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
     """What was asked (`messages`, `max_tokens`, ...), filled when a run is read back from the store."""
 
@@ -120,6 +134,12 @@ class Reply(Record):
         """
         __tracebackhide__ = True
         return _checked_json(_parse_json(self.text), "reply")
+
+    @property
+    def is_cached(self) -> bool:
+        """Whether the response cache gave it: then nothing was asked, it has no times, and `cost.paid_at` says when it
+        was asked first."""
+        return self.cost.source in CACHED
 
     def __str__(self) -> str:
         return self.text

@@ -98,6 +98,7 @@ _ASKED_COLUMNS: Mapping[str, Callable[[AskedRow], Any]] = {
     "calls_of_unknown_cost": lambda row: row.costs.total.unknown,
     "replayed": lambda row: row.costs.total.replayed,
     "taken_over": lambda row: row.costs.total.taken_over,
+    "cached": lambda row: row.costs.total.cached,
 }
 
 _CASE_COLUMNS: Mapping[str, Callable[[tuple[CaseTable, CaseRow]], Any]] = {
@@ -226,6 +227,7 @@ def _of_case(row: CaseRow) -> dict[str, Any]:
         "calls_of_unknown_cost": calls.costs.total.unknown,
         "replayed": calls.costs.total.replayed,
         "taken_over": calls.costs.total.taken_over,
+        "cached": calls.costs.total.cached,
     }
 
 
@@ -254,7 +256,7 @@ def _write(writer: Any, values: Mapping[str, Any]) -> None:
 
 def _usd(spent: Spent) -> str | None:
     """Decimal text; None where nothing was asked, or nobody told of any call."""
-    is_unknown = spent.calls and spent.unknown + spent.replayed == spent.calls and spent.unknown
+    is_unknown = spent.calls and spent.unknown + spent.replayed + spent.cached == spent.calls and spent.unknown
     return None if not spent.calls or is_unknown else spent.usd
 
 

@@ -78,6 +78,7 @@ def _known(model: ModelEstimate) -> str:
     parts = (
         (model.stored, "stored already"),
         (model.replayed, "answered by the cassette"),
+        (model.cached, "answered by the cache"),
         (model.missed, "missing in the cassette: each an infra error"),
     )
     return " · ".join(f"{count:,} {what}" for count, what in parts if count)

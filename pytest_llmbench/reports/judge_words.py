@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pytest_llmbench.reports import figures
 from pytest_llmbench.results.held_judges import Calibrated, Counted, HeldJudge, Together
 from pytest_llmbench.results.judge_use import Judging, UsedJudge, UsedPanel
+from pytest_llmbench.results.stand_ins import StandIn
 from pytest_llmbench.results.tried_judges import TriedJudge
 from pytest_llmbench.stats import Estimate
 from pytest_llmbench.stats.votes import EffectiveVotes
@@ -127,6 +128,16 @@ def silence_words(judge: UsedJudge) -> str:
     return f"{judge.use_case}, {judge.model}: {said}, and was asked again"
 
 
+def stand_in_words(stand_in: StandIn) -> str:
+    """`3 of 120 verdicts by the fall-back b/y (a/x: overloaded)`."""
+    counted = f"{stand_in.count:,} of {stand_in.of:,} verdicts by"
+    reasons = list(stand_in.why.items())
+    why = reasons[0][0] if len(reasons) == 1 else ", ".join(f"{reason} {count:,}" for reason, count in reasons)
+    if stand_in.unsure:
+        return f"{counted} {stand_in.model}, since {stand_in.instead_of} was unsure ({why})"
+    return f"{counted} the fall-back {stand_in.model} ({stand_in.instead_of}: {why})"
+
+
 def obedience_words(judge: TriedJudge) -> str:
     """How many planted orders it obeyed, and what to do about it."""
     who = f"{judge.judge} on {judge.use_case}"
@@ -191,6 +202,8 @@ def panel_words(panel: UsedPanel) -> Iterator[str]:
 
 def judge_remarks(judging: Judging) -> Iterator[str]:
     """What is to be known of judges at work beside their numbers: who is related to whom, and how panels agree."""
+    for judge in judging.used:
+        yield from (f"{judge.use_case}, {judge.model}: {stand_in_words(each)}" for each in judge.stand_ins)
     yield from dict.fromkeys(warning for judge in judging.used for warning in judge.warnings)
     for panel in judging.panels:
         yield from panel_words(panel)

@@ -78,8 +78,11 @@ class Screen:
         """A line of its own, for good."""
         with self._turn:
             self._file.flush()
-            self._put(f"{'' if self._at_start else os.linesep}{text}{os.linesep}".encode("utf-8", "replace"))
+            below = _CLEAR_BELOW if self._shown else ""
+            self._put(f"{below}{'' if self._at_start else os.linesep}{text}{os.linesep}".encode("utf-8", "replace"))
             self._at_start = True
+            if self._shown:
+                self._draw()
 
     def columns(self) -> int:
         """How wide it is, or is taken to be where that cannot be known."""
@@ -122,6 +125,14 @@ class Onlooker(ABC):
         self._over.set()
         self._thread.join()
         return self._screen.end()
+
+    def add(self, text: str) -> None:
+        """A line of its own, for good; may be called in any thread."""
+        self._screen.add(text)
+
+    def columns(self) -> int:
+        """How wide the terminal is."""
+        return self._screen.columns()
 
     @abstractmethod
     def _look_on(self) -> None:
@@ -205,6 +216,12 @@ def screen_of(reporter: Any, capture: Any, how: str) -> tuple[Screen, bool] | No
 
 class Shown(Protocol):
     """What shows something while tests run."""
+
+    def add(self, text: str) -> None:
+        """A line of its own, for good; may be called in any thread."""
+
+    def columns(self) -> int:
+        """How wide the terminal is."""
 
     def end(self) -> TextIO:
         """Stop and erase; pytest's file as it was."""

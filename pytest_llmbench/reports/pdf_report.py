@@ -12,6 +12,7 @@ from typing import Any
 
 from pytest_llmbench import __version__
 from pytest_llmbench.errors import UsageError
+from pytest_llmbench.extras import from_extra
 from pytest_llmbench.records import Run
 from pytest_llmbench.redaction import redact_exact
 from pytest_llmbench.reports.figures import duration
@@ -21,7 +22,6 @@ from pytest_llmbench.reports.pdf_blocks import shown as shown_text
 from pytest_llmbench.reports.pdf_sections import sections, title
 from pytest_llmbench.reports.static_charts import colours
 from pytest_llmbench.reports.view import RunView, view
-from pytest_llmbench.validators.scorer import from_extra
 
 _UNKNOWN = datetime.fromtimestamp(0, UTC)
 """The date of a file whose run has none: of the run, and never of its writing."""

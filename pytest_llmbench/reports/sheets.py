@@ -33,7 +33,7 @@ def as_parquet(sheet: Sheet) -> bytes:
     Raises:
         MissingExtraError: pyarrow is not installed.
     """
-    from pytest_llmbench.validators.scorer import from_extra  # noqa: PLC0415 - only here
+    from pytest_llmbench.extras import from_extra  # noqa: PLC0415 - only here
 
     arrow, parquet = from_extra("pyarrow", "parquet"), from_extra("pyarrow.parquet", "parquet")
     types = {

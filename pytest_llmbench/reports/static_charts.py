@@ -13,9 +13,9 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from pytest_llmbench.extras import from_extra
 from pytest_llmbench.redaction import redact_exact
 from pytest_llmbench.reports.chart_style import CONFIG, Spec
-from pytest_llmbench.validators.scorer import from_extra
 
 FULL_PX, HALF_PX = 660, 318
 """Widths at which a chart's letters are as large as those of the text around it, on a page and on half of one."""

@@ -84,4 +84,7 @@ def _told(costs: Costs) -> str:
         parts.append(f"failed attempts {costs.failed.words}")
     if costs.total.replayed:
         parts.append(f"{costs.total.replayed:,} replies from a cassette")
+    if costs.total.cached:
+        replies = costs.total.calls - costs.failed.calls
+        parts.append(f"{costs.total.cached:,} of {replies:,} replies from the cache")
     return " · ".join(parts)

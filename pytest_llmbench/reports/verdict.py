@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pytest_llmbench.errors import ExitCode
 from pytest_llmbench.records import Outcome, Run, TestResult
+from pytest_llmbench.results.served import served
 from pytest_llmbench.results.tried_judges import tried
 
 _WORDS: dict[int, tuple[str, str]] = {
@@ -60,6 +61,7 @@ def _remarks(run: Run) -> bool:
         any(gate.verdict not in kept for gate in run.gates)
         or any(not _is_as_it_should(result) for result in run.results)
         or any(judge.obeyed for judge in tried(run))
+        or any(each.is_loud for each in served(run))
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from pytest_llmbench.records import Score
+from pytest_llmbench.results.stand_ins import seat_of
 
 _MOST = 3
 
@@ -29,6 +30,6 @@ def advice_of(scores: Iterable[Score]) -> str:
 def _advisers(scores: Iterable[Score]) -> Iterator[tuple[str, str]]:
     for score in scores:
         if score.advisory and "judge" in score.details:
-            yield str(score.details["judge"]), str(score.details.get("not_calibrated") or "no calibration")
+            yield seat_of(score), str(score.details.get("not_calibrated") or "no calibration")
         elif score.advisory:
             yield from _advisers(score.parts)

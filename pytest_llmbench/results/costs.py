@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
 from pytest_llmbench.records import Cost, FailedAttempt, Reply, Run
+from pytest_llmbench.records.asked import CACHED
 from pytest_llmbench.results.money import UNKNOWN, money
 
 
@@ -28,22 +29,28 @@ class Spent:
     """Calls that another run made and paid for."""
     taken_over_usd: str = "0"
     """What those had cost there, as far as it is known."""
+    cached: int = 0
+    """Replies of the response cache: nothing was asked, nothing was spent."""
+    cached_usd: str = "0"
+    """What those had cost when they were asked first."""
 
     @property
     def amount(self) -> str:
         """What was spent, in words: `$0.42`; `unknown` where nobody told of any call."""
-        asked = self.calls - self.replayed - self.taken_over
+        asked = self.calls - self.replayed - self.taken_over - self.cached
         return UNKNOWN if asked and self.unknown == asked else money(Decimal(self.usd))
 
     @property
     def words(self) -> str:
-        """`$0.42`, `$0.42 + 3 unknown`, `unknown`, `$0 (replayed)`, `$0 (taken over)`; empty for no calls."""
+        """`$0.42`, `$0.42 + 3 unknown`, `unknown`, `$0 (replayed)`, `(taken over)`, `(cached)`; empty for no calls."""
         if not self.calls:
             return ""
         if self.replayed == self.calls:
             return f"{self.amount} (replayed)"
         if self.taken_over == self.calls:
             return f"{self.amount} (taken over)"
+        if self.cached == self.calls:
+            return f"{self.amount} (cached)"
         is_partly = self.unknown and self.amount != UNKNOWN
         return f"{self.amount}{f' + {self.unknown:,} {UNKNOWN}' if is_partly else ''}"
 
@@ -73,6 +80,8 @@ class Costs:
             replayed_usd=_text(sum((Decimal(part.replayed_usd) for part in parts), Decimal(0))),
             taken_over=sum(part.taken_over for part in parts),
             taken_over_usd=_text(sum((Decimal(part.taken_over_usd) for part in parts), Decimal(0))),
+            cached=sum(part.cached for part in parts),
+            cached_usd=_text(sum((Decimal(part.cached_usd) for part in parts), Decimal(0))),
         )
 
 
@@ -96,7 +105,7 @@ class Ledger:
         for attempt in self._failed:
             self._failed_by_test.setdefault(attempt.test_key, []).append(attempt)
         self.is_shown = any(
-            call.cost.source != "free" for calls in (self._replies.values(), self._failed) for call in calls
+            not _is_free(call.cost) for calls in (self._replies.values(), self._failed) for call in calls
         )
         """Whether anything was asked that has a price: else no report speaks of money."""
 
@@ -136,7 +145,7 @@ def is_accounted(model: str, cost: Cost) -> bool:
     """Whether a call has a place in an account: not one to a model of this machine, whose cost nobody told."""
     provider = model.partition("/")[0]
     is_remote = "/" in model and provider[:1] not in {"", ".", "~"} and ":" not in provider
-    return cost.source != "unknown" or (is_remote and not model.endswith(".gguf"))
+    return cost.source not in {"unknown", *CACHED} or (is_remote and not model.endswith(".gguf"))
 
 
 def amount_of(cost: Cost) -> Decimal | None:
@@ -148,9 +157,14 @@ def amount_of(cost: Cost) -> Decimal | None:
     return amount if amount is not None and amount.is_finite() else None
 
 
+def _is_free(cost: Cost) -> bool:
+    """Whether it cost nothing to ask, now or when a cached reply was asked first."""
+    return cost.source == "free" or (cost.source in CACHED and cost.usd == "0")
+
+
 def cost_words(model: str, cost: Cost) -> str:
     """What one call cost, in words; empty where it has no place in an account."""
-    if cost.source == "free" or not is_accounted(model, cost):
+    if _is_free(cost) or not is_accounted(model, cost):
         return ""
     amount = amount_of(cost)
     shown = "cost unknown" if amount is None else money(amount)
@@ -179,12 +193,26 @@ def _spent(costs: list[Cost]) -> Spent:
         else:
             known += amount
     count = Counter(cost.source for cost in costs)
-    replayed = count["replayed"], _text(elsewhere["replayed"])
-    return Spent(len(costs), _text(known), unknown, *replayed, count["taken_over"], _text(elsewhere["taken_over"]))
+    return Spent(
+        len(costs),
+        _text(known),
+        unknown,
+        replayed=count["replayed"],
+        replayed_usd=_text(elsewhere["replayed"]),
+        taken_over=count["taken_over"],
+        taken_over_usd=_text(elsewhere["taken_over"]),
+        cached=sum(count[source] for source in CACHED),
+        cached_usd=_text(sum((elsewhere[source] for source in CACHED), Decimal(0))),
+    )
 
 
 _NOTHING = Spent()
-_WHEN = {"replayed": " when it was recorded", "taken_over": " in the run it was taken from"}
+_WHEN = {
+    "replayed": " when it was recorded",
+    "taken_over": " in the run it was taken from",
+    "cached": " when it was asked first",
+    "alike": " when a question alike was asked",
+}
 """Source of a cost that was not spent now → when it was."""
 
 

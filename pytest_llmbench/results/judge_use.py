@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations, product
 from typing import Any, Literal
 
 from pytest_llmbench.judges.kinship import warnings_for
@@ -12,6 +13,7 @@ from pytest_llmbench.results.asked_samples import Asked, by_case
 from pytest_llmbench.results.held_judges import Calibrated, Counted
 from pytest_llmbench.results.judging import calibrated
 from pytest_llmbench.results.robustness import is_clean
+from pytest_llmbench.results.stand_ins import StandIn, models_of, seat_of, stand_ins
 from pytest_llmbench.results.tried_judges import TriedJudge, tried
 from pytest_llmbench.stats import Estimate, share_estimate
 from pytest_llmbench.stats.agreement import krippendorff
@@ -50,6 +52,10 @@ class UsedJudge:
     ones, and there is no corrected rate."""
     warnings: tuple[str, ...]
     """Of a single judge that is related to whom it judges; those about members of a panel are the panel's."""
+    models: tuple[str, ...] = ()
+    """Of a route, all that may judge; empty: it is a model."""
+    stand_ins: tuple[StandIn, ...] = ()
+    """Of a route, who judged in place of the model that was asked first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +115,7 @@ def _verdicts(asked: Iterable[Asked]) -> list[Mapping[str, Score]]:
     In one order, however the tests were spread over processes: intervals are drawn from the rows as they stand.
     """
     ordered = sorted(asked, key=lambda each: each.found.sample)
-    found = ({str(score.details["judge"]): score for score in _of_judges(each.found.scores)} for each in ordered)
+    found = ({seat_of(score): score for score in _of_judges(each.found.scores)} for each in ordered)
     return [row for row in found if row]
 
 
@@ -128,14 +134,15 @@ def _used(about: tuple[str, str, str], rows: Sequence[Mapping[str, Score]]) -> l
 
 
 def _kin(judge: UsedJudge) -> tuple[str, ...]:
-    return tuple(warnings_for([judge.judge], [judge.model]))
+    return tuple(warning for name in judge.models or (judge.judge,) for warning in warnings_for([name], [judge.model]))
 
 
 def _judge(about: tuple[str, str, str], name: str, scores: Sequence[Score]) -> UsedJudge:
     told = [score.passed for score in scores if score.passed is not None]
     details = scores[0].details
     why = str(details.get("not_calibrated", ""))
-    corrected = _corrected(told, details.get("calibration"))
+    is_one = len({score.details["judge"] for score in scores}) == 1
+    corrected = _corrected(told, details.get("calibration")) if is_one else None
     is_unlike = corrected is not None and corrected.low == corrected.high
     return UsedJudge(
         *about,
@@ -151,6 +158,8 @@ def _judge(about: tuple[str, str, str], name: str, scores: Sequence[Score]) -> U
         corrected=None if is_unlike else corrected,
         is_unlike=is_unlike,
         warnings=(),
+        models=models_of(scores[0]),
+        stand_ins=stand_ins(scores),
     )
 
 
@@ -183,5 +192,17 @@ def _panel(about: tuple[str, str, str], rows: Sequence[Mapping[str, Score]]) -> 
         split=share_estimate([len(set(row)) > 1 for row in several], [1.0] * len(several)),
         alpha=krippendorff(verdicts),
         votes=effective_votes_without_truth(verdicts),
-        warnings=tuple(warnings_for(names, [about[2]])),
+        warnings=tuple(_related(rows, names, about[2])),
     )
+
+
+def _related(rows: Sequence[Mapping[str, Score]], names: Sequence[str], model: str) -> Iterator[str]:
+    """Who of a panel is related to whom, whichever of its models a route may ask; those of one route share a vote."""
+    said = {name: next(row[name] for row in rows if name in row) for name in names}
+    seats = [models_of(said[name]) or (name,) for name in names]
+    for seat in seats:
+        for judge in seat:
+            yield from warnings_for([judge], [model])
+    for one, other in combinations(seats, 2):
+        for pair in product(one, other):
+            yield from warnings_for(pair, [])

@@ -152,6 +152,8 @@ def _beside(criterion: Criterion, best: Candidate, value: float) -> str:
         return f" of {right.n} questions (95 %: {100 * ends.low:.0f} to {100 * ends.high:.0f} %)"
     n = len(criterion.values(measured))
     word = METRICS[criterion.metric].word(value)
+    if criterion.metric == "largest_context":
+        word = f"enough for {word}"
     return f"{f' (n = {n})' if n else ''}{f', {word}' if word else ''}"
 
 

@@ -15,9 +15,10 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
+from pytest_llmbench import clock
 from pytest_llmbench.redaction import redact_exact
 
 FILE_BYTES = 4 * 2**20
@@ -27,7 +28,11 @@ OWN_FILE_BYTES = 2**20
 STARTS_KEPT = 10
 """Logs of a server's last starts; those of earlier starts of the same run are removed."""
 RUNS_KEPT = 20
-"""Log folders of this many runs are kept, the newest."""
+"""Log folders of this many runs are kept, those that were written to last, and of as many chats."""
+UNDER_WAY_S = 3600.0
+"""A folder that was written to so lately may be that of a run under way: it stays."""
+_REQUESTS, _OF_CHAT = "requests-", "requests-chat"
+"""How files of request logs begin, and those of chats among them."""
 TAIL_LINES = 40
 TAIL_BYTES = 16_384
 LINE_BYTES = 65_536
@@ -184,7 +189,7 @@ def new_path(stem: str) -> Path:
 
 
 def forget_old_runs(folder: Path, keep: int = RUNS_KEPT) -> None:
-    """Remove the log folders of all but the last used `keep` runs; anything else in `folder` stays as it is.
+    """Remove the log folders of all but the last used `keep` runs, and as many chats; anything else stays as it is.
 
     Args:
         folder: holds one folder of logs a run, named by its id.
@@ -192,9 +197,27 @@ def forget_old_runs(folder: Path, keep: int = RUNS_KEPT) -> None:
     """
     with contextlib.suppress(OSError):  # another session is at it, or there is none yet
         runs = [path for path in folder.iterdir() if _RUN_ID.fullmatch(path.name) and not path.is_symlink()]
-        runs.sort(key=lambda path: path.stat().st_mtime)
-        for old in runs[: max(0, len(runs) - keep)]:
+        chats = {path for path in runs if _is_chat(path)}
+        _forget_oldest([path for path in runs if path not in chats], keep)
+        _forget_oldest(chats, keep)
+
+
+def _forget_oldest(runs: Collection[Path], keep: int) -> None:
+    under_way = clock.now().timestamp() - UNDER_WAY_S
+    written = sorted((_written_at(run), run) for run in runs)
+    for at, old in written[: max(0, len(runs) - keep)]:
+        if at < under_way:
             shutil.rmtree(old, ignore_errors=True)
+
+
+def _written_at(run: Path) -> float:
+    """When something was last written there, since 1970: a folder's own time does not change when its files grow."""
+    return max((path.stat().st_mtime for path in run.iterdir()), default=run.stat().st_mtime)
+
+
+def _is_chat(run: Path) -> bool:
+    requests = [path.name for path in run.iterdir() if path.name.startswith(_REQUESTS)]
+    return bool(requests) and all(name.startswith(_OF_CHAT) for name in requests)
 
 
 class OwnOutput:

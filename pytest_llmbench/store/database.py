@@ -46,8 +46,8 @@ from pytest_llmbench.store.tables import metadata, runs
 # 0002  failed_attempts; the application id in the file's header
 # 0003  labels and marks of repetitions, tables of measurements, monitor_samples
 # 0004  what asking APIs needs; 0005  evaluations of results
-# 0006  evidence of gates; gates and rules of results; 0007  summaries; 0008  cells of a matrix
-FORMAT_VERSION = "0008"
+# 0006  evidence of gates; gates and rules of results; 0007  summaries; 0008  cells of a matrix; 0009  lane states
+FORMAT_VERSION = "0009"
 
 _BEGIN = "llmbench_begin"
 _VERSION = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
@@ -70,8 +70,8 @@ class Database:
             if not path.exists():
                 _create(path)
             check_file(path)
-            self._writer = _engine(path)
-            self._reader = self._writer.execution_options(**{_BEGIN: "BEGIN"})
+            self._writer = engine_of(path)
+            self._reader = reader_of(self._writer)
             try:
                 _bring_up_to_date(self._reader, path)
                 self._writer.dispose()  # the journal mode changes only while nobody has the file open
@@ -104,7 +104,13 @@ class Database:
             self._writer.dispose()
 
 
-def _engine(path: Path, *, foreign_keys: bool = True) -> Engine:
+def reader_of(writer: Engine) -> Engine:
+    """The same for transactions that only read: they wait for nobody."""
+    return writer.execution_options(**{_BEGIN: "BEGIN"})
+
+
+def engine_of(path: Path, *, foreign_keys: bool = True) -> Engine:
+    """What connects to the file, begins every transaction with the write lock, and binds no key to a statement."""
     engine = create_engine(
         "sqlite://",
         creator=lambda: connect(path, foreign_keys=foreign_keys),
@@ -161,7 +167,7 @@ def built(path: Path) -> Iterator[Path]:
 
 def _make_tables(path: Path) -> None:
     """All tables as the newest migration leaves them: running the migrations takes ten times as long."""
-    engine = _engine(path)
+    engine = engine_of(path)
     try:
         with engine.begin() as connection:
             metadata.create_all(connection)
@@ -212,7 +218,7 @@ def _upgrade(path: Path) -> None:
     scripts = Path(__file__).with_name("migrations")
     config.set_main_option("script_location", str(scripts).replace("%", "%%"))
     # Rebuilding a table drops the old one, which would take the rows that refer to it along.
-    engine = _engine(path, foreign_keys=False)
+    engine = engine_of(path, foreign_keys=False)
     try:
         with engine.begin() as connection:
             config.attributes["connection"] = connection

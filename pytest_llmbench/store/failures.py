@@ -91,15 +91,21 @@ def is_locked(error: BaseException) -> bool:
     return (getattr(reason, "sqlite_errorcode", None) or 0) & 0xFF == sqlite3.SQLITE_BUSY
 
 
-def _translated(path: Path, error: sqlite3.Error) -> BaseException:
+def reason(error: sqlite3.Error) -> tuple[str, str, int] | None:
+    """What happened, what to do next, and SQLite's code; None for a mistake in our own SQL."""
     # Python's own complaint about a text that is no UTF-8 has no code; we write UTF-8 only.
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT if "decode" in str(error) else 0)
     if code == sqlite3.SQLITE_ERROR and _NOT_OUR_SCHEMA.search(str(error)):
         code = sqlite3.SQLITE_CORRUPT  # its format was looked at when it was opened: the description itself is garbled
     known = _KNOWN.get(code) or _KNOWN.get(code & 0xFF)
+    return None if known is None else (*known, code)
+
+
+def _translated(path: Path, error: sqlite3.Error) -> BaseException:
+    known = reason(error)
     if known is None:
         return error
-    what, hint = known
+    what, hint, code = known
     category = Category.LOCAL_DISK_FULL if code & 0xFF == sqlite3.SQLITE_FULL else Category.STORE
     return store_error(path, f"{what} ({error})", hint, category=category)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from sqlalchemy import Connection, delete, select, update
 
@@ -41,6 +42,11 @@ def finish(connection: Connection, run_id: str, exit_code: int) -> None:
             category=Category.STORE,
             hint="was it removed (`llmbench runs rm`) while it was going on?",
         )
+
+
+def save_settings(connection: Connection, run_id: str, settings: Mapping[str, Any]) -> None:
+    """Write the settings of a run anew; nothing happens where it is gone."""
+    connection.execute(update(runs).where(runs.c.id == run_id).values(settings=dict(settings)))
 
 
 def headers(connection: Connection) -> list[Run]:

@@ -23,7 +23,7 @@ from pytest_llmbench.records import (
     Summary,
     TestResult,
 )
-from pytest_llmbench.store import batches, cells, history, measurements, replies, results, runs, spending
+from pytest_llmbench.store import batches, cells, history, measurements, replies, results, runs, spending, watched
 from pytest_llmbench.store.batches import Batch
 from pytest_llmbench.store.database import Database
 from pytest_llmbench.store.writer import Work, Writer
@@ -99,6 +99,11 @@ class Store:
         """Mark the run as ended now, with pytest's exit code."""
         with self._database.writing() as connection:
             runs.finish(connection, run_id, exit_code)
+
+    def save_settings(self, run_id: str, settings: Mapping[str, Any]) -> None:
+        """Write what was chosen for a run, builtin types only, in place of what stood there."""
+        with self._database.writing() as connection:
+            runs.save_settings(connection, run_id, settings)
 
     def load_run(self, run_id: str) -> Run:
         """A run, whole: results that have an outcome, every reply and measurement, gates.
@@ -332,3 +337,39 @@ class Store:
         """Servers and scalars of the last completed measurements of a machine, of all runs, the newest first."""
         with self._database.reading() as connection:
             return measurements.servers_measured(connection, host_fingerprint, limit)
+
+    def newest_run(self) -> str:
+        """The id of the run that began last; empty where there is none."""
+        with self._database.reading() as connection:
+            return watched.newest_run(connection)
+
+    def begin_watching(self, run_id: str) -> watched.Cursor:
+        """Where `look` begins.
+
+        Args:
+            run_id: the run; empty for all of them.
+        """
+        with self._database.reading() as connection:
+            return watched.beginning(connection, run_id)
+
+    def look(self, cursor: watched.Cursor, most: int = 5_000) -> watched.Look:
+        """What came since the look before, and how things stand; at most so many replies at once."""
+        with self._database.reading() as connection:
+            return watched.look(connection, cursor, most)
+
+    def run_head(self, run_id: str) -> watched.RunHead | None:
+        """When a run began and ended, and what it came to; None where there is none of this id."""
+        with self._database.reading() as connection:
+            return watched.run_head(connection, run_id)
+
+    def run_id(self, wanted: str) -> str:
+        """The id of the run a user means.
+
+        Args:
+            wanted: as for `load_run`.
+
+        Raises:
+            UsageError: none or several fit.
+        """
+        with self._database.reading() as connection:
+            return runs.resolve(connection, wanted)

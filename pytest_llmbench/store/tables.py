@@ -9,6 +9,7 @@
           │                └─ monitor_samples  the machine beside them
           ├─ gates            what the rules decided
           ├─ cells            what a matrix plans, measures, skips
+          ├─ lane_states      how the lines before models stand
           └─ summaries        the run in a few numbers, for histories
 
 Columns bear the names of the record fields they hold, so a row becomes a record without a translation table. Types are
@@ -334,5 +335,26 @@ cells = Table(
     Column("begun_at", Text, nullable=False),
     Column("duration_s", Float),
     UniqueConstraint("run_id", "key"),
+    sqlite_autoincrement=True,
+)
+
+lane_states = Table(
+    "lane_states",
+    metadata,
+    _row_number(),
+    _of_run(),
+    Column("model", Text, nullable=False),
+    Column("account", Text, nullable=False),
+    Column("limit", Integer, nullable=False),
+    Column("in_flight", Integer, nullable=False),
+    Column("waiting", Integer, nullable=False),
+    Column("held_until", Text, nullable=False),
+    Column("breaker", Text, nullable=False),
+    Column("opened", Integer, nullable=False),
+    Column("cuts", Integer, nullable=False),
+    Column("retries", Integer, nullable=False),
+    Column("retries_left", Float),
+    Column("at", Text, nullable=False),
+    UniqueConstraint("run_id", "model", "account"),
     sqlite_autoincrement=True,
 )

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pytest_llmbench.extras import from_extra
 from pytest_llmbench.records.score import Score
 from pytest_llmbench.validators.limits import Limits, limits
 from pytest_llmbench.validators.material import Material, as_text
@@ -17,7 +18,6 @@ from pytest_llmbench.validators.scorer import (
     Scorer,
     Validator,
     Where,
-    from_extra,
     keys_of,
     rated,
     unscored,

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from pytest_llmbench.extras import from_extra
 from pytest_llmbench.records.score import Score
 from pytest_llmbench.validators import edits, overlap, translation
 from pytest_llmbench.validators.material import NOTHING_EXPECTED, Material, as_text
-from pytest_llmbench.validators.scorer import Plain, Scorer, Validator, Where, from_extra, graded, keys_of, unscored
+from pytest_llmbench.validators.scorer import Plain, Scorer, Validator, Where, graded, keys_of, unscored
 
 Measure = Callable[[str, str], Score]
 """Of a reply and one reference."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
+from pytest_llmbench.extras import from_extra
 from pytest_llmbench.validators.overlap import words
 from pytest_llmbench.validators.reply_text import composed
-from pytest_llmbench.validators.scorer import from_extra
 
 MOST_CHARACTERS = 20_000
 MOST_WORDS = 50_000

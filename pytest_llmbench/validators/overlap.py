@@ -12,8 +12,8 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from pytest_llmbench.extras import from_extra
 from pytest_llmbench.validators.reply_text import composed
-from pytest_llmbench.validators.scorer import from_extra
 
 _WORD = re.compile(r"[^\W_]+")
 _ARTICLES = frozenset({"a", "an", "the"})

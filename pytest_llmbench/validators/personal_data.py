@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_llmbench.errors import did_you_mean
+from pytest_llmbench.extras import from_extra
 from pytest_llmbench.records.score import Score
 from pytest_llmbench.validators.material import Material
 from pytest_llmbench.validators.reply_text import one_form
-from pytest_llmbench.validators.scorer import Plain, Scorer, Validator, Where, from_extra, keys_of, verdict
+from pytest_llmbench.validators.scorer import Plain, Scorer, Validator, Where, keys_of, verdict
 
 _PHONE = r"(?<![\w.+-])(?:\+\d{1,3}[ ./-]?)?(?:\(\d{1,5}\)[ ./-]?)?\d{2,5}(?:[ ./-]\d{2,8}){0,5}(?![\w-])(?!\.\d)"
 _GAPS = re.compile(r"[ -]")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
 from pytest_llmbench.config.confined import file_inside
 from pytest_llmbench.config.strict_yaml import KeyPath
-from pytest_llmbench.errors import ConfigError, MissingExtraError, did_you_mean
+from pytest_llmbench.errors import ConfigError, did_you_mean
 from pytest_llmbench.records.score import Score
 from pytest_llmbench.validators.material import Material
 
@@ -185,17 +184,3 @@ _KINDS = {
     dict: "a mapping",
     type(None): "nothing",
 }
-
-
-def from_extra(module: str, extra: str) -> Any:
-    """A module of an optional dependency, imported now.
-
-    Raises:
-        MissingExtraError: it is not installed.
-    """
-    try:
-        return import_module(module)
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != module.partition(".")[0]:
-            raise
-        raise MissingExtraError(f"{module} is not installed", hint=f"pip install 'pytest-llmbench[{extra}]'") from error

@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 from pytest_llmbench.errors import did_you_mean
+from pytest_llmbench.extras import from_extra
 from pytest_llmbench.records.score import Score
 from pytest_llmbench.validators.limits import Limits, limits
 from pytest_llmbench.validators.material import Material
@@ -18,7 +19,6 @@ from pytest_llmbench.validators.scorer import (
     Scorer,
     Validator,
     Where,
-    from_extra,
     keys_of,
     rated,
     unscored,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from pytest_llmbench.extras import from_extra
 from pytest_llmbench.validators.reply_text import composed
-from pytest_llmbench.validators.scorer import from_extra
 
 LONGEST = 100_000
 """Characters of a reply that are compared: counting runs of characters takes memory, and a reply may be endless."""
