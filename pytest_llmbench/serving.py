@@ -13,6 +13,7 @@ from pytest_llmbench.asker.question import Question
 from pytest_llmbench.clients import ChatRequest, Endpoint, Model
 from pytest_llmbench.clients.live import Live
 from pytest_llmbench.clients.model import Prompt, requests_of
+from pytest_llmbench.clients.request import told_of
 from pytest_llmbench.clients.rounds import GONE
 from pytest_llmbench.clients.watched import Begin
 from pytest_llmbench.errors import Category, InfraError, NotAskedError, ServerError, UsageError, WireError
@@ -110,12 +111,7 @@ class ServedModel(Model, ABC):
             model=self.name,
             model_id=self.model_id,
             request_hash=request_hash,
-            max_tokens=request.max_tokens,
-            temperature=request.temperature,
-            seed=request.seed,
-            stream=request.stream,
-            messages=request.messages,
-            extra=request.extra,
+            **told_of(request),
         )
 
     def server_spec(self) -> ServerSpec | None:

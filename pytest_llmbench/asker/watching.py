@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pytest_llmbench.clients.request import told_of
 from pytest_llmbench.observe.calls import CURRENT, CallBegun, CallEnded, Kind, Note
 from pytest_llmbench.observe.seen import Seen
 
@@ -65,10 +66,5 @@ def _call_of(question: Question, run_id: str, attempt: int) -> CallBegun:
         format=target.format,
         base_url=target.base_url,
         request_hash=question.request_hash,
-        max_tokens=request.max_tokens,
-        temperature=request.temperature,
-        seed=request.seed,
-        stream=request.stream,
-        messages=request.messages,
-        extra=request.extra,
+        **told_of(request),
     )

@@ -115,3 +115,15 @@ class ChatRequest(Record):
     def _canonical(self) -> str:
         fields = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
         return json.dumps(fields, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def told_of(request: ChatRequest) -> dict[str, Any]:
+    """What of a request stands in a call that others look on at, by the names of its fields."""
+    return {
+        "max_tokens": request.max_tokens,
+        "temperature": request.temperature,
+        "seed": request.seed,
+        "stream": request.stream,
+        "messages": request.messages,
+        "extra": request.extra,
+    }
