@@ -135,8 +135,8 @@ def test_a_load_that_had_been_enough_before_an_interruption_says_so_with_its_own
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All that is left to do is to conclude it: no round is said to be the last that was followed by others."""
-    choices = {"prompts": ("a", "b", "c", "d"), "rounds": 10, "output_tokens": 3, "precision": 50.0}
-    with DemoProvider(ANSWER) as provider:
+    choices = {"prompts": ("a", "b", "c", "d"), "rounds": 10, "output_tokens": 3, "precision": 1e9}
+    with DemoProvider(Answer("one two three", itl_s=0.005)) as provider:
         of_provider(tmp_path, provider.url)
         with session_in(tmp_path, calibrate="no") as session:
             with monkeypatch.context() as cut_off:
