@@ -77,6 +77,53 @@ def test_unscored_answers_do_not_win_against_scored_ones() -> None:
     assert "unknown: its answers were not scored (profile quality), and those of others were" in pick.why_not
 
 
+def test_what_was_far_less_often_right_wins_neither_by_its_speed_nor_by_its_size() -> None:
+    """8 of 20 against none of 20: beside other comparisons no sure difference, and nobody would choose the latter."""
+    wrong = chat("wrong", 80, memory=100e6), exam("wrong", [False] * 20)
+    right = chat("right", 50, memory=400e6), exam("right", [place % 5 < 2 for place in range(20)])
+    others = [chat(f"other {n}", 50, memory=500e6) for n in range(6)]
+    more = [exam(f"other {n}", [place % 5 < 2 for place in range(20)]) for n in range(6)]
+    advice = recommendations(a_run(*wrong, *right, *others, *more))
+    for use in ("chat", "quality", "balanced"):
+        pick = advice.balanced if use == "balanced" else picked(advice, use)
+        assert pick is not None
+        assert pick.configuration not in {"wrong", ""}
+        assert "wrong" not in pick.ties
+    pick = picked(advice, "chat")
+    assert "passed over is wrong, far less often right here, which chance may explain" in pick.sentence
+    assert "wrong: accuracy 0 % against 40 % of right, which chance may explain" in pick.why_not
+    assert "no difference of right answers below" in pick.thin
+
+
+@pytest.mark.parametrize(
+    ("n", "best", "other"),
+    [(9, 7, 5), (10, 9, 7), (20, 17, 15), (20, 16, 14), (20, 8, 6), (100, 50, 40), (100, 33, 23)],
+)
+def test_two_answers_more_or_ten_points_decide_nothing(n: int, best: int, other: int) -> None:
+    """So much the next run may turn around; whatever the rounding of shares says."""
+    right, less = [place < best for place in range(n)], [(place + n // 2) % n < other for place in range(n)]
+    few = exam("a", right), exam("b", less, memory=100e6)
+    assert picked(recommendations(a_run(*few)), "quality").configuration == "b"
+
+
+def test_answers_to_other_questions_are_no_reason_to_pass_over() -> None:
+    """Another seed draws others: the two are not compared, and neither is put behind."""
+    one = exam("a", [True] * 15 + [False] * 5, seed=1)
+    other = exam("b", [True] * 5 + [False] * 15, memory=100e6, seed=2)
+    pick = picked(recommendations(a_run(one, other)), "quality")
+    assert "passed over" not in pick.sentence
+    assert "is not compared" in pick.thin
+
+
+def test_the_best_balanced_is_never_passed_over_for_what_it_makes_up_by_its_speed() -> None:
+    """12 of 20 at 30 tokens a second are more than 15 of 20 at 20."""
+    asked = range(20)
+    measured = chat("x", 30), exam("x", [n < 12 for n in asked]), chat("y", 20), exam("y", [n < 15 for n in asked])
+    balanced = recommendations(a_run(*measured)).balanced
+    assert balanced is not None
+    assert balanced.configuration == "x"
+
+
 def test_chat_leaves_out_what_is_too_slow_to_read_along() -> None:
     """Four tokens a second are poor by the metrics table: right answers do not make up for that."""
     measured = chat("slow", 4), chat("quick", 40), exam("slow", [True] * 100), exam("quick", [False] * 100)

@@ -10,7 +10,7 @@ from pytest_llmbench.results.advice_words import amount, listed
 from pytest_llmbench.results.candidates import Candidate
 from pytest_llmbench.results.criteria import ACCURACY, DECODE, SAME_MEMORY
 from pytest_llmbench.results.duels import Duels
-from pytest_llmbench.results.ranking import least, smallest
+from pytest_llmbench.results.ranking import far_less_right, least, smallest
 from pytest_llmbench.results.recommendations import FAST_ENOUGH_TPS, Pick, Standing
 
 
@@ -38,7 +38,8 @@ def standings(all_of: Sequence[Candidate], duels: Duels) -> tuple[Standing, ...]
 
 
 def best_balanced(all_of: Sequence[Candidate], stand: Sequence[Standing], duels: Duels) -> Pick | None:
-    """Of the front the one with the highest quality-adjusted speed; of those that cannot be told from it the smallest.
+    """Of the front the one with the highest quality-adjusted speed, or the smallest of those that are not told from it
+    and were about as often right.
 
     Args:
         all_of: the candidates.
@@ -51,6 +52,8 @@ def best_balanced(all_of: Sequence[Candidate], stand: Sequence[Standing], duels:
         return None
     highest = max(front, key=lambda each: adjusted[each.configuration])
     alike = [each for each in front if each is highest or not _differ(highest, each, duels)]
+    passed_over = far_less_right(alike, ACCURACY, duels, than=highest)
+    alike = [each for each in alike if each not in passed_over]
     chosen = smallest(alike, (ACCURACY,))
     others = [each for each in alike if each is not chosen]
     ties = tuple(each.configuration for each in others)

@@ -49,7 +49,7 @@ def pick(use: Use, all_of: Sequence[Candidate], duels: Duels, unsteady: Mapping[
         sentence=_sentence(use, found, duels, none_fit=unfit if not fit else {}),
         evidence=tuple(_evidence(use, found.best)),
         ties=tuple(each.configuration for each in found.ties),
-        why_not=(*_beaten(found, all_of, duels), *_lines(told)),
+        why_not=(*_passed_over(found, all_of), *_beaten(found, all_of, duels), *_lines(told)),
         thin=THIN_BETWEEN.join(_thin(use, found, asked, duels)),
     )
 
@@ -121,6 +121,10 @@ def _sentence(use: Use, found: Ranking, duels: Duels, none_fit: Mapping[str, str
         names = listed([each.configuration for each in found.ties])
         why = least(found.best, found.ties, use.criteria)
         parts.append(f"no difference from {names} was shown ({_counted(use, found, duels)}), and {why}")
+    if found.passed_over:
+        names = listed([each.configuration for each in found.passed_over])
+        are = "is" if len(found.passed_over) == 1 else "are"
+        parts.append(f"passed over {are} {names}, far less often right here, which chance may explain")
     if not parts:
         parts.append("it is the only one that was measured for it")
     return f"{best}: {'; '.join(parts)}"
@@ -157,6 +161,12 @@ def _beside(criterion: Criterion, best: Candidate, value: float) -> str:
     return f"{f' (n = {n})' if n else ''}{f', {word}' if word else ''}"
 
 
+def _passed_over(found: Ranking, all_of: Sequence[Candidate]) -> Iterator[str]:
+    named = {each.configuration: each for each in all_of}
+    for each, by in found.passed_over.items():
+        yield f"{_exactly(each, named[by.by], by)}, which chance may explain"
+
+
 def _beaten(found: Ranking, all_of: Sequence[Candidate], duels: Duels) -> Iterator[str]:
     named = {each.configuration: each for each in all_of}
     for name, beaten in found.beaten.items():
@@ -185,7 +195,7 @@ def _thin(use: Use, found: Ranking, asked: Sequence[Candidate], duels: Duels) ->
     n = len(best.measurements[use.profile].asked)
     if n < _FEW_REQUESTS and use.profile != ACCURACY.profile:
         yield f"only {n} requests were made"
-    for each in found.ties:
+    for each in (*found.ties, *found.passed_over):
         for criterion in use.criteria:
             between = duels.between(best.configuration, each.configuration, criterion)
             if between is not None and between.verdict == NOT_COMPARED:
@@ -196,7 +206,8 @@ def _few_questions(best: Candidate, found: Ranking, duels: Duels) -> Iterator[st
     if best.right is None:
         yield "its answers were not scored (profile quality): nothing is known of how good they are"
     elif best.right.n < _FEW_QUESTIONS:
-        held = (duels.between(best.configuration, each.configuration, ACCURACY) for each in found.ties)
+        others = (*found.ties, *found.passed_over)
+        held = (duels.between(best.configuration, each.configuration, ACCURACY) for each in others)
         tie = next((duel for duel in held if duel is not None and duel.verdict == TIE), None)
         seen = would_show(tie, duels.tested) if tie else ""
         yield f"only {best.right.n} questions were asked"

@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from pytest_llmbench.results.candidates import Candidate
 from pytest_llmbench.results.criteria import SAME_MEMORY, Criterion
 from pytest_llmbench.results.duels import Duels
+from pytest_llmbench.results.recommendations import NOT_COMPARED
 from pytest_llmbench.stats.intervals import finite
+
+FAR_LESS_RIGHT = 0.10
+"""Whoever was this much less often right than another is passed over, though chance may explain it: that no difference
+was shown is not that there is none. Of 100 answers half of which are right so much is chance (Wilson, 95 %)."""
+_FEW_ANSWERS = 2
+"""And by more than so many answers: of nine, one is eleven points already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +36,8 @@ class Ranking:
     """The others that no criterion puts behind."""
     beaten: Mapping[str, Beaten]
     """Configuration → by whom, and by what."""
+    passed_over: Mapping[Candidate, Beaten]
+    """Those that nobody is surely better than, and that were far less often right: than who, by what."""
 
 
 def ranked(all_of: Sequence[Candidate], criteria: Sequence[Criterion], duels: Duels) -> Ranking:
@@ -39,15 +48,44 @@ def ranked(all_of: Sequence[Candidate], criteria: Sequence[Criterion], duels: Du
         criteria: the first one counts most.
         duels: of these candidates, and maybe of others.
     """
-    left, beaten = list(all_of), dict[str, Beaten]()
+    left, beaten, passed_over = list(all_of), dict[str, Beaten](), dict[Candidate, Beaten]()
     for criterion in criteria:
         best = _highest(left, criterion)
         for each in [each for each in left if best is not None and _loses(each, best, criterion, duels)]:
             assert best is not None
             left.remove(each)
             beaten[each.configuration] = Beaten(best.configuration, criterion)
+        passed_over |= far_less_right(left, criterion, duels)
+        left = [each for each in left if each not in passed_over]
     chosen = smallest(left, criteria)
-    return Ranking(chosen, tuple(each for each in left if each is not chosen), beaten)
+    return Ranking(chosen, tuple(each for each in left if each is not chosen), beaten, passed_over)
+
+
+def far_less_right(
+    all_of: Sequence[Candidate], criterion: Criterion, duels: Duels, *, than: Candidate | None = None
+) -> dict[Candidate, Beaten]:
+    """Who was far less often right than another; nobody by a criterion that counts no answers.
+
+    Args:
+        all_of: who may be.
+        criterion: by which answers.
+        duels: of them; who cannot be compared is not.
+        than: the other; None: the best of them.
+    """
+    best = (than or _highest(all_of, criterion)) if criterion.kind == "rate" else None
+    if best is None:
+        return {}
+    told = Beaten(best.configuration, criterion)
+    return {each: told for each in all_of if _is_far_below(best, each, criterion, duels)}
+
+
+def _is_far_below(best: Candidate, candidate: Candidate, criterion: Criterion, duels: Duels) -> bool:
+    duel = duels.between(best.configuration, candidate.configuration, criterion)
+    most, share = level(best, criterion), level(candidate, criterion)
+    if duel is None or duel.verdict == NOT_COMPARED or most is None or share is None:
+        return False
+    n = len(criterion.values(candidate.measurements[criterion.profile]))
+    return round(most - share, 9) > FAR_LESS_RIGHT and round((most - share) * n, 6) > _FEW_ANSWERS
 
 
 def smallest(all_of: Sequence[Candidate], criteria: Sequence[Criterion]) -> Candidate:
