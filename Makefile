@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
 .DEFAULT_GOAL := help
-.PHONY: help demo profiles-demo bench-demo usecases-demo judge-demo test test-full coverage lint format docs benchmarks clean
+.PHONY: help demo profiles-demo bench-demo usecases-demo judge-demo bad-days-demo test test-full coverage lint format docs benchmarks clean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -37,6 +37,10 @@ usecases-demo: $(VENV)/.installed-usecases  ## ten use cases, asked of two demo 
 judge-demo: $(VENV)/.installed-local  ## six scripted judges and two small local ones, held against what people said (some 2 minutes)
 	@$(BIN)/llmbench models pull $(MODEL) $(GEMMA)
 	@$(BIN)/llmbench judge calibrate example_suites/judges --results-dir .llmbench --calibrations .llmbench/judges
+
+bad-days-demo: $(VENV)/.installed-local  ## providers that refuse, break down and break off; what becomes of the run, and its log
+	@$(BIN)/llmbench run example_suites/bad_days --results-dir .llmbench
+	@$(BIN)/llmbench log --failed --results-dir .llmbench
 
 test: $(VENV)/.installed-dev  ## the tests that take minutes; what needs a missing browser skips and says so
 	@$(BIN)/python -m pytest -m "not slow" -n 2 $(PYTEST_ARGS)

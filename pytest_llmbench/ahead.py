@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, TypeGuard
 
@@ -14,8 +15,9 @@ from pytest_llmbench.asker.question import Question
 from pytest_llmbench.asker.worst_case import worst_case_of
 from pytest_llmbench.bookings import place_hash
 from pytest_llmbench.display import terminal_safe
-from pytest_llmbench.errors import UsageError
+from pytest_llmbench.errors import OverBudgetError, UsageError
 from pytest_llmbench.fixtures import asked_of_us
+from pytest_llmbench.options import BY_NAME
 from pytest_llmbench.own_tests import OwnTest
 from pytest_llmbench.samples import PLANNED, declared, request_for
 from pytest_llmbench.serving import subject_of
@@ -47,14 +49,15 @@ def ask_ahead(
             many). A test whose question another one planned finds it by its id.
     """
     if share[0] == 0:
+        tell_unasked(session, items)
         tell_further(session, items)
     window = session.settings.look_ahead or (WINDOW if may_stop else None)
     if window is not None:
-        if all_of_them := list(questions(session, items)):
+        if all_of_them := list(_payable(session, items)):
             session.asker.plan(all_of_them, window=window)
         return
     # Of a batch's questions each process knows all: the first that wants a reply submits them as one.
-    planned = questions(session, items if session.settings.batch else items[share[0] :: share[1]])
+    planned = _payable(session, items if session.settings.batch else items[share[0] :: share[1]])
     while some := list(islice(planned, _AT_FIRST)):
         session.asker.plan(some)
 
@@ -113,6 +116,42 @@ def tell_further(session: Session, items: Sequence[pytest.Item]) -> None:
         session.say(further_calls(session, items))
 
 
+def tell_unasked(session: Session, items: Sequence[pytest.Item]) -> None:
+    """Tell which models of the command line no test asks: tests that name theirs by a mark do not go by it.
+
+    Raises:
+        pytest.UsageError: nobody knows one of them.
+    """
+    if not (left := ", ".join(_unasked(session, items))):
+        return
+    if all(item.get_closest_marker("models") is None for item in items):
+        session.say(f"no selected test asks {left}")
+        return
+    session.say(
+        f"no test of this run asks {left}: --models stands in for the models of use cases, stories and the matrix, and "
+        "a test with a mark of its own, @pytest.mark.models(...), asks those"
+    )
+
+
+def _unasked(session: Session, items: Sequence[pytest.Item]) -> list[str]:
+    """What holds for many sessions, as `defaults:` of llmbench.yaml, is left out: each of them uses what it can."""
+    if session.resolved.origins["models"].source != BY_NAME["models"].flag:
+        return []
+    names = {_named_in(item) for item in items}
+    asked = names | {name.rpartition(":")[0] for name in names}
+    unasked = [name for name in session.settings.models if name not in asked]
+    try:
+        known = [name if session.is_remote(name) else session.local.known(name) for name in unasked]
+    except UsageError as error:
+        raise pytest.UsageError(terminal_safe(f"--llmbench-models: {error}")) from error
+    return [name for name in known if name not in asked]
+
+
+def _named_in(item: pytest.Item) -> str:
+    cell = getattr(item, "callspec", None) and item.callspec.params.get("matrix_cell")  # type: ignore[attr-defined]
+    return cell.name if cell else model_of(item)
+
+
 def share_of(config: pytest.Config) -> tuple[int, int]:
     """Which of how many processes with the same tests this is; one that takes a dead one's place sees to all."""
     worker = getattr(config, "workerinput", {})
@@ -139,6 +178,13 @@ def questions(session: Session, items: Sequence[pytest.Item], *, at_most: bool =
         if question is not None:
             item.stash[PLANNED] = question
             yield question
+
+
+def _payable(session: Session, items: Sequence[pytest.Item]) -> Iterator[Question]:
+    """As `questions`, without tests whose model there is no money to try out for: they meet that themselves."""
+    for item in items:
+        with suppress(OverBudgetError):
+            yield from list(questions(session, [item]))
 
 
 def _of_use_case(session: Session, item: pytest.Item) -> Iterator[Question]:
@@ -175,9 +221,11 @@ def check_models(session: Session, items: Sequence[pytest.Item]) -> None:
     """Refuse a session one of whose tests cannot ask its model. Not at collection: listing tests needs no key.
 
     Raises:
-        pytest.UsageError: the key or the address of a provider is missing, or a test is marked with what is no gate.
+        pytest.UsageError: the key or the address of a provider is missing, nobody knows a model of the command line,
+            or a test is marked with what is no gate.
     """
     gate_marks.check(items)
+    _unasked(session, items)
     askers: dict[str, list[pytest.Item]] = {}
     for item in items:
         for model in asked_models(session, item):
@@ -207,7 +255,7 @@ def check_priced(session: Session, items: Sequence[pytest.Item]) -> None:
     """Refuse what a cap could not hold, by the first sample of each dataset, before anything is spent.
 
     Raises:
-        UsageError: a model has no price, or its requests no `max_tokens`.
+        UsageError: a model has no price, or its requests no `max_tokens`; or no money is left to try it out.
     """
     caps = caps_of(session.resolved)
     if session.settings.replay or not caps:
@@ -215,8 +263,11 @@ def check_priced(session: Session, items: Sequence[pytest.Item]) -> None:
     firsts = {(model_of(item), _data_of(item)): item for item in reversed(items)}
     some = list(firsts.values())
     subjects = () if session.rejudges else questions(session, some)
-    for question in filter(caps.hold, (*subjects, *judge_questions(some, every=True))):
-        worst_case_of(question)
+    try:
+        for question in filter(caps.hold, (*subjects, *judge_questions(some, every=True))):
+            worst_case_of(question)
+    except OverBudgetError as error:
+        raise UsageError(error.message, hint=error.hint) from error
 
 
 def _data_of(item: pytest.Item) -> object:

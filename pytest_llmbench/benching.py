@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llmbench.errors import NotAskedError, UsageError, did_you_mean
 from pytest_llmbench.providers.costs import call_cost
-from pytest_llmbench.records import Measurement
+from pytest_llmbench.records import Cost, Measurement, Reply
+from pytest_llmbench.records.asked import UNPRICED
 from pytest_llmbench.serving import ApiModel, ServedModel, open_model
 from pytest_llmbench.session import Session
 from pytest_llmbench.told_models import as_in_this_run, as_told, backend_of
@@ -104,8 +105,13 @@ def measured_with(
         anchor_s=lambda: session.anchor_s,
         owner=owner,
         backend=backend_of(session, subject),
-        cost_of=lambda reply: call_cost(subject.target, reply.usage) if isinstance(subject, ApiModel) else reply.cost,
+        cost_of=cost_of(subject),
     )
+
+
+def cost_of(subject: ServedModel) -> Callable[[Reply], Cost]:
+    """What tells the cost of a reply of a model that is measured: those do not come by way of the asker."""
+    return lambda reply: call_cost(subject.target, reply.usage) if isinstance(subject, ApiModel) else UNPRICED
 
 
 def _refuse_unmeasurable(session: Session) -> None:

@@ -60,10 +60,16 @@ class Bookings:
         """Keys of tests that were asked for before they ran: what they want may stand in the store."""
         self._pending: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
 
-    def book(self, request: ChatRequest, subject: Subject) -> tuple[str, str, int]:
-        """The place of a request that is made now: who asks, its hash, how often the same was asked before."""
+    def book(self, request: ChatRequest, subject: Subject, ordinal: int | None = None) -> tuple[str, str, int]:
+        """The place of a request that is made now: who asks, its hash, how often the same was asked before.
+
+        Args:
+            request: what is asked.
+            subject: who is asked.
+            ordinal: how often the same was asked before, where whoever asks knows it; None: it is counted here.
+        """
         place = self._asking().asker(), place_hash(request, subject)
-        return *place, self._next(place)
+        return *place, self._next(place) if ordinal is None else ordinal
 
     def book_planned(self, planned: Question) -> Question:
         """A question that was asked ahead, now that its test wants it; a test that is run once more asks anew."""
@@ -81,11 +87,27 @@ class Bookings:
         return self._next((key, what))
 
     def holds(self, place: tuple[str, str, int]) -> bool:
-        """Whether this run, or the one that replies are taken from, has the reply at a place already."""
+        """Whether this run, the one that replies are taken from, or a batch API has the reply at a place."""
         book = self._book()
-        if book.resuming and book.store.find_reply(book.run_id, *place) is not None:
+        if book.resuming and (place in self._lying or book.store.find_reply(book.run_id, *place) is not None):
             return True
         return bool(self._source()) and self._taken.at(place) is not None
+
+    def heard(self, key: str, model: str) -> bool:
+        """Whether this run, or the one that replies are taken from, has a reply of a model to a test of this key."""
+        book = self._book()
+        runs = [book.run_id] * book.resuming + [self._source()] * bool(self._source())
+        told = (name for run in runs for name in book.store.models_asked(run, key))
+        return any(name == model or name.startswith(f"{model} (") for name in told)
+
+    @cached_property
+    def _lying(self) -> frozenset[tuple[Any, ...]]:
+        """The places of what lies with batch APIs since an earlier session of the run."""
+        from pytest_llmbench.store import batches  # noqa: PLC0415 - xdist's workers may need no database
+
+        book = self._book()
+        lying = (batch for batch in book.store.batches(book.run_id) if batch.state in batches.OPEN)
+        return frozenset(batches.place_of(told) for batch in lying for told in batch.told)
 
     @contextmanager
     def ahead_of(self, key: str) -> Iterator[None]:
@@ -105,6 +127,7 @@ class Bookings:
         on_cached: OnCached | None = None,
         *,
         anew: bool = False,
+        ordinal: int | None = None,
     ) -> Reply | None:
         """The stored reply to this request of this test, if any: on `--resume`, where it was asked ahead, or cached.
 
@@ -114,8 +137,9 @@ class Bookings:
             role: what the reply is kept as.
             on_cached: told of a reply that the response cache gave, with its place.
             anew: whether the response cache is not looked into.
+            ordinal: as of `book`.
         """
-        *place, ordinal = self.book(request, subject)
+        *place, ordinal = self.book(request, subject, ordinal)
         book = self._book()
         if book.resuming or place[0] in self._asked_for:
             from pytest_llmbench.store.replies import is_whole  # noqa: PLC0415 - xdist's workers may need no database

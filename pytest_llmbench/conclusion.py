@@ -6,8 +6,10 @@ Imported while the first replies are on their way, because a session's end is wa
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Iterable
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -30,6 +32,9 @@ from pytest_llmbench.session import Session
 from pytest_llmbench.testitems import relative
 
 _ERRORS_SHOWN = 10
+"""Of those that say the same, one."""
+_DURATION = re.compile(r"\b[\d.]+ (?:s|ms|min)\b")
+"""By which two messages that say the same may differ."""
 
 
 class Conclusion:
@@ -177,12 +182,16 @@ def write_lines(reporter: pytest.TerminalReporter, lines: Iterable[terminal.Line
 
 def _tell_infra_errors(reporter: pytest.TerminalReporter, run: Run) -> None:
     """What failed around the model, with the hint; pytest's own section of failures does not show these."""
-    broken = [result for result in run.results if result.outcome == Outcome.INFRA_ERROR]
-    if broken:
+    groups: dict[tuple[str, str], list[TestResult]] = {}
+    for result in run.results:
+        if result.outcome == Outcome.INFRA_ERROR:
+            groups.setdefault((result.category, _DURATION.sub("", result.message)), []).append(result)
+    if groups:
         reporter.section("infra errors", sep="=")
-    for result in broken[:_ERRORS_SHOWN]:
-        reporter.write_line(f"{display_safe(result.key)}: {result.category}", yellow=True)
-        for line in result.message.splitlines():
+    for first, *others in islice(groups.values(), _ERRORS_SHOWN):
+        more = f" and {len(others):,} more" if others else ""
+        reporter.write_line(f"{display_safe(first.key)}{more}: {first.category}", yellow=True)
+        for line in first.message.splitlines():
             reporter.write_line(f"  {display_safe(line)}")
-    if len(broken) > _ERRORS_SHOWN:
-        reporter.write_line(f"... and {len(broken) - _ERRORS_SHOWN} more, all of them in the report")
+    if left := sum(len(group) for group in islice(groups.values(), _ERRORS_SHOWN, None)):
+        reporter.write_line(f"... and {left:,} more, all of them in the report")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 
 import pytest
 
 from pytest_llmbench import gate_marks
 from pytest_llmbench.ahead import judge_questions, questions, tell_further
 from pytest_llmbench.asker import cassette
+from pytest_llmbench.asker.batch_questions import pending
 from pytest_llmbench.asker.cached import cache_key_of
 from pytest_llmbench.asker.estimates import Estimate, estimate
 from pytest_llmbench.asker.question import Question
@@ -58,7 +60,8 @@ def _of_questions(session: Session, items: Sequence[pytest.Item], width: int) ->
     remote = [item for item in items if (model := model_of(item)) and session.is_remote(model)]
     unplanned = sum(1 for item in remote if not _is_planned(session, item))
     later = sum(item.later(session) for item in remote if isinstance(item, OwnTest))
-    found = _estimated(session, planned)
+    ways = [way for item in items if isinstance(item, OwnTest) for way in item.judge_ways()]
+    found = _estimated(session, planned, ways)
     return shown.lines(found, width=width, tests=len(items), unplanned=unplanned, later=later)
 
 
@@ -66,19 +69,29 @@ def _is_planned(session: Session, item: pytest.Item) -> bool:
     return bool(item.questions(session)) if isinstance(item, OwnTest) else PLANNED in item.stash
 
 
-def _estimated(session: Session, planned: Sequence[Question]) -> Estimate:
-    replay = cassette.replayed(session.resolved)
+def _estimated(session: Session, planned: Sequence[Question], ways: Sequence[Sequence[Question]]) -> Estimate:
+    settings, replay = session.settings, cassette.replayed(session.resolved)
+    cached = _cached(session, [*planned, *chain(*ways)])
     path = session.folder / "results.db"
     if not path.exists():
-        return estimate(planned, settings=session.settings, replay=replay, cached=_cached(session, planned))
+        return estimate(planned, settings=settings, replay=replay, cached=cached, ways=ways)
     with Store.open(path) as store:
         stored = set(store.stored_replies(session.run_id)) if session.identity.resuming else set[Place]()
         if session.rejudges:
             taken = TakenOver(store, session.identity.source)
             planned = [question for question in planned if taken.answers(question) is not None]
-            stored |= {question.place for question in planned if taken.answers(question)}
-        cached = _cached(session, planned)
-        return estimate(planned, settings=session.settings, store=store, stored=stored, replay=replay, cached=cached)
+            stored |= {each.place for each in (*planned, *chain(*ways)) if taken.answers(each)}
+        lying = pending(store, session.run_id) if session.identity.resuming else ()
+        return estimate(
+            planned,
+            settings=settings,
+            store=store,
+            stored=stored,
+            replay=replay,
+            cached=cached,
+            lying=lying,
+            ways=ways,
+        )
 
 
 def _cached(session: Session, planned: Sequence[Question]) -> set[str]:

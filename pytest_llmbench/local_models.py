@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -72,6 +73,27 @@ def supervisor_of(
         log_folder=logs / identity.run_id,
         learned=lambda *build: learned(measured(), *build),
     )
+
+
+def stop_servers(identity: Identity, supervisor: Callable[[], Supervisor], logs: Path) -> None:
+    """Stop every server of a run, and the supervisor with them, where this process is its controller.
+
+    Args:
+        identity: the run.
+        supervisor: gives what started them.
+        logs: where the logs of all runs lie.
+    """
+    if identity.controller_pid != os.getpid():
+        return
+    if (place := Path(identity.folder)).exists():
+        from pytest_llmbench.asker import meeting
+
+        supervisor().shutdown()
+        meeting.remove_traces(place)
+    elif logs.exists():
+        from pytest_llmbench.servers.logs import forget_old_runs
+
+        forget_old_runs(logs)
 
 
 class LocalModels:

@@ -78,6 +78,11 @@ class OwnTest(OwnItem):
         """
         return ()
 
+    def judge_ways(self) -> Sequence[Sequence[Question]]:
+        """Of each question to a judge all that may be asked in its place, where that is a route; who comes first is
+        one of `judge_questions`."""
+        return ()
+
 
 def is_own_file(name: str) -> bool:
     """Whether tests are made of a file of this name."""

@@ -11,12 +11,14 @@ import sys
 import tempfile
 from collections.abc import Generator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_llmbench import fixtures, garbage, options
+from pytest_llmbench.keyless_ids import KeylessIds
 from pytest_llmbench.own_tests import is_own_file, may_be_matrix
 
 if TYPE_CHECKING:
@@ -55,7 +57,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if _is_dry(config) and hasattr(config.option, "dist"):
         config.option.dist = "no"  # what is not run is not distributed
     config.pluginmanager.register(fixtures, "llmbench-fixtures")
-    config.pluginmanager.register(Hooks(config), "llmbench-hooks")
+    hooks = Hooks(config)
+    config.pluginmanager.register(hooks, "llmbench-hooks")
+    config.pluginmanager.register(KeylessIds(hooks.knows_keys), "llmbench-ids")
     config.add_cleanup(garbage.spare_no_longer)  # now: what is added first comes last, after pytest's own collections
 
 
@@ -91,11 +95,25 @@ class Hooks:
             self._config.pluginmanager.register(SafeReports(self._config, is_ours, self._recorder), "llmbench-safe")
         return self._recorder
 
+    def knows_keys(self, test: pytest.Item) -> bool:
+        """Whether it is known what a key is: from the first test of ours on, and in a project that is about us.
+
+        Raises:
+            pytest.UsageError: as of `recorder`.
+        """
+        if self._recorder is None and (self._is_meant or fixtures.asked_of_us(test)):
+            self.recorder()
+        return self._recorder is not None
+
+    @cached_property
+    def _is_meant(self) -> bool:
+        return _is_meant(self._config)
+
     @pytest.hookimpl(trylast=True)
     def pytest_sessionstart(self) -> None:
         if self._is_worker:
             return
-        if _is_meant(self._config):
+        if self._is_meant:
             self._identity = self.recorder().handed_to_workers()
         else:
             _check_quietly(self._config)

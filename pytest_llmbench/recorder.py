@@ -30,6 +30,7 @@ from pytest_llmbench.ahead import (
     group_local,
     share_of,
     stop_early,
+    tell_unasked,
 )
 from pytest_llmbench.announced import announce, announced, forget, forget_left
 from pytest_llmbench.contexts import Identity, TestContext
@@ -151,7 +152,9 @@ class Recorder:
             self.show_progress()
             self._showing.begin_log()
             self._conclusion  # noqa: B018 - made while replies are waited for: the end of a session is waited for, too
-            self._begun = self.session.store.order_start(self.session.run_id, nodeid, self._announced[nodeid]["key"])
+            known = self._announced[nodeid]
+            begun = self.session.run_id, nodeid, known["key"], known.get("model", "")
+            self._begun = self.session.store.order_start(*begun)
 
     def ask_ahead(self, items: Sequence[pytest.Item]) -> None:
         """Have the replies asked for that these tests of ours are going to take.
@@ -191,6 +194,7 @@ class Recorder:
         from pytest_llmbench.conclusion import write_lines
         from pytest_llmbench.dry_run import foreseen
 
+        tell_unasked(self.session, items)
         width = min(self._reporter._tw.fullwidth, 100) if self._reporter else 80  # noqa: SLF001
         try:
             lines = foreseen(self.session, items, width=width)

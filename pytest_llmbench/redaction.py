@@ -9,6 +9,7 @@ that is measured is never changed because it looks like a key.
 from __future__ import annotations
 
 import base64
+import contextlib
 import html
 import json
 import re
@@ -29,9 +30,27 @@ without a letter: a password of eight zeros stands within many a measured number
 FRAGMENT = 12
 """A piece of this many characters of a registered key is taken out, too: pytest shortens long texts in the middle."""
 
+_PLACEHOLDERS = frozenset(
+    {
+        *("0", "1", "123", "1234", "change-me", "changeme", "dummy-key", "dummy_key", "fake-key", "lm-studio"),
+        *("no-api-key", "no-key-needed", "no-key-required", "not-needed", "not-required", "not-used", "placeholder"),
+        *("sk-dummy", "sk-no-key-required", "test-key", "your-api-key", "your-key-here", "your_api_key"),
+    }
+)
+"""What servers that want no key are given by their own instructions, in lower case: no secret to anybody."""
+
 _FRAGMENT_FROM = 20
 _GRAM = FRAGMENT // 2
 _SECRET_NAME = re.compile(r"(?i)(?:^|_)(?:api_?key|access_?key|key|token|secret|password|passwd|credentials?)$")
+_HEADERS_NAME = re.compile(r"OTEL_EXPORTER_OTLP_(?:[A-Z]+_)?HEADERS")
+_SECRET_HEADER = re.compile(
+    r"(?i)(?:key|token|secret|passw(?:or)?d|cookie|credentials?|(?:^|[-_])auth(?:orization|entication)?|dsn"
+    r"|honeycomb-team)(?:$|[-_])"
+)
+_SCHEME = re.compile(r"(?i)(?:bearer|basic)\s")
+_BESIDE = r"[A-Za-z0-9+/_-]"
+_NO_ESCAPE = r"(?<!\\)" + "".join(rf"(?<!\\u[0-9A-Fa-f]{{{digits}}})" for digits in range(4))
+"""What follows is no part of `\\n` or `\\u00e9`: JSON that is written already stays JSON."""
 
 
 class _Register:
@@ -40,16 +59,18 @@ class _Register:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._values: set[str] = set()
-        self.forms: tuple[str, ...] = ()
-        """Longest first, so that a value is replaced before a part of it."""
+        self.forms: tuple[tuple[str, re.Pattern[str] | None], ...] = ()
+        """(a form, what is taken out with it, if more), longest first: a value is replaced before a part of it."""
         self.grams: tuple[tuple[str, str], ...] = ()
         """(a piece, the value it is of): every run of `FRAGMENT` characters of a long value holds one of its pieces."""
 
     def add(self, values: Iterable[str]) -> None:
         with self._lock:
-            self._values.update(values)
-            forms = {form for value in self._values for form in _forms_of(value)}
-            self.forms = tuple(sorted(forms, key=lambda form: (-len(form), form)))
+            forms = dict(self.forms)
+            for value in values:
+                self._values.add(value)
+                forms |= _in_base64(value) | dict.fromkeys(_forms_of(value))
+            self.forms = tuple(sorted(forms.items(), key=lambda each: (-len(each[0]), each[0])))
             self.grams = tuple(
                 (value[at : at + _GRAM], value)
                 for value in sorted(self._values)
@@ -81,17 +102,41 @@ def registered() -> frozenset[str]:
 
 
 def register_environment(environ: Mapping[str, str]) -> None:
-    """Register what variables hold whose names say that it is secret: `OPENAI_API_KEY`, `HF_TOKEN`, `DB_PASSWORD`."""
+    """Register what variables hold whose names say that it is secret: `OPENAI_API_KEY`, `HF_TOKEN`, `DB_PASSWORD`.
+
+    Headers that spans are sent with are, too, as far as they are called so or hold a scheme: keys of hosted collectors
+    stand there.
+    """
     for name, value in environ.items():
         if _SECRET_NAME.search(name) and not value.startswith(("/", "~", "$")):
             register(value)
+    for name, value in _exporters_headers(environ):
+        if _SECRET_HEADER.search(name) or _SCHEME.match(value):
+            _register_header(value)
+
+
+def register_headers(environ: Mapping[str, str]) -> None:
+    """Register all headers that spans are sent with, whatever they are called: for a process that does send some."""
+    for _, value in _exporters_headers(environ):
+        _register_header(value)
+
+
+def register_address(url: str) -> None:
+    """Register an address that holds a password, and the password.
+
+    One that holds none is no secret: pieces of a mere host or path stand in many a text.
+    """
+    if "@" in url or "?" in url:
+        register(url)
+    with contextlib.suppress(ValueError):
+        register(urllib.parse.unquote(urllib.parse.urlsplit(url).password or ""))
 
 
 def redact_exact(text: str) -> str:
     """The text without registered values, in whatever form; everything else as it was."""
-    for form in _register.forms:
+    for form, more in _register.forms:
         if form in text:
-            text = text.replace(form, MARK)
+            text = more.sub(MARK, text) if more else text.replace(form, MARK)
     return text
 
 
@@ -116,7 +161,18 @@ def redact(text: str) -> str:
     return text
 
 
+def is_placeholder(value: str) -> bool:
+    """Whether a value stands where no key is needed: a word of a few letters (`x`, `ollama`), or a well-known one.
+
+    Whatever else is given as a key is kept out of what its own server says, however short it is.
+    """
+    is_word = len(value) < MIN_LENGTH and not any(map(str.isdigit, value))
+    return is_word or value.lower() in _PLACEHOLDERS
+
+
 def _is_key(value: str) -> bool:
+    if is_placeholder(value):
+        return False
     mixed = any(map(str.isdigit, value)) and any(map(str.isalpha, value))
     return len(value) >= PLAIN_LENGTH or (len(value) >= MIN_LENGTH and mixed)
 
@@ -133,11 +189,33 @@ def _forms_of(value: str) -> Iterator[str]:
         quoted.replace("%20", "+"),
         re.sub("%..", lambda found: found[0].lower(), quoted),
     )
-    for before in range(3):  # base64 looks different at each of three places within what is encoded
+
+
+def _exporters_headers(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """(name, value) of each header in OpenTelemetry's variables."""
+    for variable, headers in environ.items():
+        for pair in headers.split(",") if _HEADERS_NAME.fullmatch(variable) else ():
+            name, _, value = pair.partition("=")
+            yield urllib.parse.unquote(name).strip(), urllib.parse.unquote(value).strip()
+
+
+def _register_header(value: str) -> None:
+    register(value)
+    register(value.rpartition(" ")[2])  # Bearer KEY, Basic KEY
+
+
+def _in_base64(value: str) -> dict[str, re.Pattern[str] | None]:
+    """The value in base64, which looks different at each of three places within what is encoded → that, and what stands
+    beside it: a character there may be of the value and of its neighbour."""
+    data = value.encode("utf-8", "surrogatepass")
+    found: dict[str, re.Pattern[str] | None] = {}
+    for before in range(3):
         head, tail = (0, 2, 3)[before], (len(data) + before) % 3
+        first, last = f"(?:{_NO_ESCAPE}{_BESIDE})?" if head else "", f"{_BESIDE}?={{0,2}}" if tail else ""
         for encode in (base64.b64encode, base64.urlsafe_b64encode):
-            encoded = encode(bytes(before) + data).decode().rstrip("=")
-            yield encoded[head : -1 if tail else None]
+            form = encode(bytes(before) + data).decode().rstrip("=")[head : -1 if tail else None]
+            found[form] = re.compile(f"{first}{re.escape(form)}{last}")
+    return found
 
 
 def _without_fragments(text: str) -> str:

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pytest_llmbench.config import Resolved
+from pytest_llmbench.config import BUDGET, Resolved
 from pytest_llmbench.contexts import Identity
 from pytest_llmbench.errors import ConfigError
 from pytest_llmbench.header import new_run
-from pytest_llmbench.records import Host
+from pytest_llmbench.records import Host, Run
 from pytest_llmbench.results.noise_floor import shares
 from pytest_llmbench.store import Store
 
@@ -33,21 +33,33 @@ def begun(
     return store
 
 
-def reopened(path: Path, run_id: str, *, with_cells: bool) -> Store:
-    """The database of a run that goes on.
+def reopened(path: Path, resolved: Resolved, run_id: str, *, with_cells: bool) -> Store:
+    """The database of a run that goes on; what it may spend from now on is told by what is configured now.
 
     Args:
         path: of the database.
+        resolved: settings and configuration.
         run_id: the run.
         with_cells: whether what a matrix skipped for reasons of its time is decided anew: the controller does that.
     """
     from pytest_llmbench.matrix.reasons import LASTING  # noqa: PLC0415 - most runs have no matrix
 
     store = _opened(path)
-    store.reopen_run(run_id)
+    _take_over_caps(store, store.reopen_run(run_id), resolved)
     if with_cells:
         store.reopen_cells(run_id, LASTING)
     return store
+
+
+def _take_over_caps(store: Store, run: Run, resolved: Resolved) -> None:
+    """See that the run's header has the caps that are kept now: those of its first session may be others, or gone."""
+    max_cost = resolved.settings.max_cost
+    if run.settings.get("max_cost", "") != max_cost:
+        store.save_settings(run.id, {**run.settings, "max_cost": max_cost})
+    declared = {BUDGET: most} if (most := resolved.told_of_machine.get(BUDGET)) else {}
+    kept = {name: value for name, value in run.environment.items() if name != BUDGET} | declared
+    if kept != run.environment:
+        store.save_environment(run.id, kept)
 
 
 def _opened(path: Path) -> Store:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import copy
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Self
 
+from pytest_llmbench import http
 from pytest_llmbench.asker.question import Question
 from pytest_llmbench.clients import ChatRequest, Endpoint, Model
 from pytest_llmbench.clients.live import Live
@@ -39,12 +40,14 @@ class ServedModel(Model, ABC):
         self.role = role
         self.anew = False
         """Whether no reply of the response cache will do."""
+        self.ordinal: int | None = None
+        """How often the same was asked before, where whoever asks knows it; None: it is counted."""
         super().__init__(
             name,
             endpoint=self.endpoint,
             deadlines=session.deadlines,
             recall=lambda request: session.bookings.recall(
-                request, self.identity(), role, self._seen_cached, anew=self.anew
+                request, self.identity(), role, self._seen_cached, anew=self.anew, ordinal=self.ordinal
             ),
             keep=lambda request, reply: session.bookings.keep(
                 request, dataclasses.replace(reply, role=role), self.identity()
@@ -69,10 +72,12 @@ class ServedModel(Model, ABC):
         """The reason behind a broken exchange, where more is known than that it broke."""
         return error
 
-    def answers(self, requests: Sequence[ChatRequest], *, concurrency: int | None = None) -> list[Reply]:
+    def answers(
+        self, requests: Sequence[ChatRequest], *, concurrency: int | None = None, stop: http.Stop | None = None
+    ) -> list[Reply]:
         __tracebackhide__ = True
         try:
-            return super().answers(requests, concurrency=concurrency)
+            return super().answers(requests, concurrency=concurrency, stop=stop)
         except WireError as error:
             raise self.explain(error) from error
 
@@ -112,6 +117,19 @@ class ServedModel(Model, ABC):
             model_id=self.model_id,
             request_hash=request_hash,
             **told_of(request),
+        )
+
+    def seen_by(self) -> tuple[Observer, CallBegun] | None:
+        """Who is told of what is sent to it to be timed, and what those calls have in common; None: nobody looks on."""
+        if (observer := self.session.observer) is None:
+            return None
+        asking = self.session.context
+        return observer, CallBegun(
+            run_id=self.session.run_id,
+            test_key=asking.key if asking else "",
+            use_case=asking.use_case if asking else "",
+            model=self.name,
+            role=self.role,
         )
 
     def server_spec(self) -> ServerSpec | None:
@@ -168,14 +186,15 @@ class LocalModel(ServedModel):
         return LocalModel(self.session, with_choices(self.spec, settings), self.role)
 
     def let_go(self) -> None:
-        self.session.let_go(self.spec)
+        self.session.grants.let_go(self.spec)
 
     def fit_for(self, needs: Mapping[str, Any]) -> LocalModel:
         more = {name: value for name, value in needs.items() if _is_more(value, getattr(self.spec, name))}
         return self.served_with(**more) if more else self
 
-    def server(self) -> ServerInfo:
-        return self.session.served(self.spec)
+    def server(self, *, unwanted: Callable[[], bool] = lambda: False) -> ServerInfo:
+        in_turn = self.session.asking().claims_in_turn
+        return self.session.grants.served(self.spec, in_turn=in_turn, unwanted=unwanted)
 
     def gone(self, error: WireError) -> ServerError | None:
         """Not for one that let us wait: asking again would take as long again."""
@@ -230,8 +249,12 @@ class ApiModel(ServedModel):
             known.target = dataclasses.replace(self.target, server_kind=kind)
         return known
 
-    def answers(self, requests: Sequence[ChatRequest], *, concurrency: int | None = None) -> list[Reply]:
+    def answers(
+        self, requests: Sequence[ChatRequest], *, concurrency: int | None = None, stop: http.Stop | None = None
+    ) -> list[Reply]:
         __tracebackhide__ = True
+        if stop is not None:
+            stop.holds(self.session.asker.cancel)
         questions = [self._question(request) for request in requests]
         if len(questions) == 1:  # told in one message instead of two
             return self._noted([self.session.asker.get(questions[0])])
@@ -295,6 +318,12 @@ class ApiModel(ServedModel):
 
             url = background()
         return ServerInfo("external", url, self.session.providers.key(self.target))
+
+    def seen_by(self) -> tuple[Observer, CallBegun] | None:
+        if (seen := super().seen_by()) is None:
+            return None
+        observer, call = seen
+        return observer, dataclasses.replace(call, provider=self.target.provider, account=self.target.account)
 
     def identity(self) -> Mapping[str, Any]:
         return {**subject_of(self.target), **self.told}

@@ -10,13 +10,12 @@ of its own; the database, the machine lock and the supervisor join them.
 from __future__ import annotations
 
 import os
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_llmbench import redaction
 from pytest_llmbench.asker.probing import Probes
 from pytest_llmbench.asker.question import Asker, Status
 from pytest_llmbench.bookings import Bookings
@@ -25,10 +24,13 @@ from pytest_llmbench.config import Resolved
 from pytest_llmbench.contexts import Identity, TestContext
 from pytest_llmbench.datasets import Datasets
 from pytest_llmbench.errors import UsageError
+from pytest_llmbench.grants import Grants
 from pytest_llmbench.http import Deadlines
-from pytest_llmbench.local_models import LocalModels, supervisor_of
+from pytest_llmbench.local_models import LocalModels, stop_servers, supervisor_of
+from pytest_llmbench.once import Once
+from pytest_llmbench.providers.keys import register_configured
 from pytest_llmbench.providers.targets import Providers
-from pytest_llmbench.records import Host, ServerInfo, ServerSpec, Target, TestResult
+from pytest_llmbench.records import Host, ServerSpec, Target, TestResult
 from pytest_llmbench.routing.routing import Routing
 
 if TYPE_CHECKING:
@@ -68,7 +70,7 @@ class Session:
         database: str = DATABASE,
         process_name: str = "",
     ) -> None:
-        redaction.register_environment(os.environ)
+        register_configured(resolved, os.environ)
         self.resolved = resolved
         self.settings = resolved.settings
         self.config = resolved.config
@@ -79,15 +81,19 @@ class Session:
         self.routing = Routing(self)
         self.asks = False
         """Whether a test of this session uses an API model."""
-        self._paused = False
         self._is_worker = is_worker
-        self._remote: dict[str, bool] = {}
         self.say = say
+        self.grants = Grants(
+            lambda: self.machine,
+            lambda: self.supervisor,
+            lambda: self.asker if self.asks else None,
+            say,
+            timeout_s=self.settings.lock_timeout_s,
+        )
         self.database = database
         self.process_name = process_name
         self._measured: Counter[str] = Counter()
-        self._claimed: list[ServerSpec] = []
-        self._unsaid: list[str] = []
+        self._unsaid: deque[str] = deque()
         """What observers tell, in threads in which nothing can be said."""
 
     @property
@@ -104,13 +110,13 @@ class Session:
         """Where results, logs and reports are kept."""
         return self.resolved.results_dir
 
-    @cached_property
+    @Once
     def store(self) -> Store:
         from pytest_llmbench import run_store
 
         path = self.folder / self.database
         if self.identity.resuming:
-            return run_store.reopened(path, self.run_id, with_cells=not self._is_worker)
+            return run_store.reopened(path, self.resolved, self.run_id, with_cells=not self._is_worker)
         return run_store.begun(path, self.resolved, self.identity, lambda: self.host, self.say)
 
     @property
@@ -118,13 +124,13 @@ class Session:
         """Whether the database was opened: this session did something."""
         return "store" in self.__dict__
 
-    @cached_property
+    @Once
     def host(self) -> Host:
         from pytest_llmbench.servers import host
 
         return host.describe()
 
-    @cached_property
+    @Once
     def machine(self) -> MachineLock:
         from pytest_llmbench.servers.machine import MachineLock
 
@@ -135,7 +141,7 @@ class Session:
         """Where the processes of this run meet."""
         return Path(self.identity.folder)
 
-    @cached_property
+    @Once
     def supervisor(self) -> Supervisor:
         return supervisor_of(self.resolved, self.identity, lambda: self.store.servers_measured(self.host.fingerprint))
 
@@ -174,15 +180,15 @@ class Session:
 
         return anchor() if self.settings.calibrate else None
 
-    @cached_property
+    @Once
     def local(self) -> LocalModels:
         return LocalModels(self.resolved, lambda: self.host, self.providers.unknown, self.say)
 
-    @cached_property
+    @Once
     def providers(self) -> Providers:
         return Providers(self.resolved)
 
-    @cached_property
+    @Once
     def asker(self) -> Asker:
         """What API models are asked through; under xdist all workers share one, in a process of its own."""
         from pytest_llmbench.asker.choosing import Worker, asker_of
@@ -200,7 +206,7 @@ class Session:
             observer=lambda: self.observer,
         )
 
-    @cached_property
+    @Once
     def cache(self) -> ResponseCache | None:
         """Where this process looks replies of earlier runs up; None: nowhere. Tells why, where one was asked for.
 
@@ -223,7 +229,7 @@ class Session:
 
         return LocalReplies(self.cache, self.host.fingerprint)
 
-    @cached_property
+    @Once
     def observer(self) -> Observer | None:
         """Told of every call that this process makes; None: nobody looks on."""
         from pytest_llmbench.observe.opening import opened
@@ -236,7 +242,8 @@ class Session:
         if self.identity.resuming and not (self.settings.replay or self.settings.dry_run):
             from pytest_llmbench.asker.batching import collect_batches
 
-            for said in collect_batches(self.resolved, self.store, self.run_id):
+            cache, observer = lambda: self.cache, lambda: self.observer
+            for said in collect_batches(self.resolved, self.store, self.run_id, cache=cache, observer=observer):
                 self.say(said)
 
     def asking_status(self, *, elsewhere: bool) -> Callable[[], Status | None]:
@@ -251,9 +258,7 @@ class Session:
 
     def is_remote(self, name: str) -> bool:
         """Whether a model of this name is asked of a provider or of a configured server; needs no key for that."""
-        if name not in self._remote:
-            self._remote[name] = self.providers.is_remote(name)
-        return self._remote[name]
+        return self.providers.is_remote(name)
 
     def target(self, name: str) -> Target | None:
         """All that is needed to ask a remote model; None for a local model's name.
@@ -277,52 +282,17 @@ class Session:
         """Note that the test of the context starts, and get it the machine and its declared servers, all or nothing."""
         context = self.asking()
         context.taken.clear()  # a test that is run once more begins anew
-        if not needs_machine:
-            if not self._is_worker:  # the controller notes what its workers begin: they may do without the database
-                self.store.order_start(self.run_id, context.nodeid, context.key)
-            return
-        self.store.start_result(self.run_id, context.nodeid, context.key)
-        wanted = specs()
-        self.machine.acquire(exclusive=context.exclusive, timeout_s=self.settings.lock_timeout_s, on_wait=self.say)
-        if context.exclusive and self.asks:
-            self.asker.pause()  # parsing streams costs CPU, too
-            self._paused = True
-        if wanted:
-            self.supervisor.claim(wanted, wait=True)
-            self._claimed += wanted
+        begun = self.run_id, context.nodeid, context.key, context.model
+        if needs_machine:
+            self.store.start_result(*begun)
+            self.grants.begin(specs(), exclusive=context.exclusive)
+        elif not self._is_worker:  # the controller notes what its workers begin: they may do without the database
+            self.store.order_start(*begun)
 
     def end(self) -> None:
         """Let go of what `grant` and the test's fixtures were granted."""
         self.context = None
-        try:
-            if self._claimed:
-                self.supervisor.release(self._claimed)
-        finally:
-            self._claimed = []
-            if self.machine.held:
-                self.machine.release()
-            if self._paused:
-                self._paused = False
-                self.asker.resume()
-
-    def served(self, spec: ServerSpec) -> ServerInfo:
-        """The running server of `spec`, started where needed; it stays this test's until the test ends.
-
-        A test that claims its servers in turn holds one at a time: so it may wait for room.
-        """
-        in_turn = self.asking().claims_in_turn
-        for other in {*self._claimed} - {spec} if in_turn else ():
-            self.let_go(other)
-        info = self.supervisor.claim([spec], wait=in_turn)[0]
-        self._claimed.append(spec)
-        return info
-
-    def let_go(self, spec: ServerSpec) -> None:
-        """End this test's claims on a server before the test ends: it stays loaded until its room is needed."""
-        ours = [claimed for claimed in self._claimed if claimed == spec]
-        self._claimed = [claimed for claimed in self._claimed if claimed != spec]
-        if ours:
-            self.supervisor.release(ours)
+        self.grants.end()
 
     def measurement_owner(self) -> str:
         """Distinguishes measurements that a test makes for itself; "" for those of a shared fixture."""
@@ -384,22 +354,11 @@ class Session:
             observer.flush()
 
     def _taken_unsaid(self) -> list[str]:
-        taken, self._unsaid[:] = list(self._unsaid), []
-        return taken
+        return [self._unsaid.popleft() for _ in range(len(self._unsaid))]
 
     def stop_servers(self) -> None:
-        """Stop every server of this run, and the supervisor with them."""
-        if self.identity.controller_pid != os.getpid():
-            return
-        if self.meeting_place.exists():
-            from pytest_llmbench.asker import meeting
-
-            self.supervisor.shutdown()
-            meeting.remove_traces(self.meeting_place)
-        elif (self.folder / "logs").exists():
-            from pytest_llmbench.servers.logs import forget_old_runs
-
-            forget_old_runs(self.folder / "logs")
+        """Stop every server of this run, and the supervisor with them, where this is its controller."""
+        stop_servers(self.identity, lambda: self.supervisor, self.folder / "logs")
 
     def close(self) -> None:
         """Free what this process holds; servers stop with the controller."""

@@ -19,8 +19,10 @@ from pathlib import Path
 from typing import Any, NoReturn, Self
 
 from pytest_llmbench import clock
+from pytest_llmbench.demo import DemoProvider
 from pytest_llmbench.display import display_safe
 
+KEY = "sk-canary-0a1b2c3d4e5f6071"
 CTRL_C, CTRL_D, ENTER, ALT_ENTER, UP = "\x03", "\x04", "\r", "\x1b\r", "\x1b[A"
 _PATIENCE_S = 40.0
 _DRAWN_PROMPT = b">\x08\x1b[2C"
@@ -49,6 +51,10 @@ class Terminal:
     def type(self, text: str) -> None:
         """Press these keys."""
         os.write(self._ours, text.encode())
+
+    def type_bytes(self, keys: bytes) -> None:
+        """Press keys that no text stands for."""
+        os.write(self._ours, keys)
 
     def paste(self, text: str) -> None:
         """As terminals hand on what is pasted: between two marks."""
@@ -138,6 +144,32 @@ class Nursery:
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
         return int(self._process.stdout.readline())
+
+
+def chat_in(
+    nursery: Nursery,
+    folder: Path,
+    provider: DemoProvider,
+    *words: str,
+    columns: int = 100,
+    environ: Mapping[str, str] | None = None,
+    **sections: str,
+) -> contextlib.AbstractContextManager[Terminal]:
+    """A chat at a terminal, in a project where `lab/...` is a provider.
+
+    Args:
+        nursery: where it comes from.
+        folder: the project.
+        provider: it.
+        *words: behind `llmbench chat`.
+        columns: how wide the terminal is.
+        environ: further variables.
+        **sections: of llmbench.yaml, as YAML text.
+    """
+    text = f"providers:\n  lab: {{url: '{provider.url}', key_env: LAB_KEY}}\n"
+    (folder / "llmbench.yaml").write_text(text + "".join(f"{name}: {value}\n" for name, value in sections.items()))
+    known = {"LAB_KEY": KEY, "XDG_STATE_HOME": str(folder / "state"), **(environ or {})}
+    return nursery.terminal(["chat", *words], folder, columns=columns, **known)
 
 
 def plain(said: bytes) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy  # noqa: F401, ICN001 - loads once a process; pytester forgets what a session inside was first to import
 import pytest
+import slow_cases
 from raw_servers import background_loop
 
 from pytest_llmbench import config, redaction
@@ -31,12 +32,15 @@ def pytest_configure() -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Cases of slow_cases.txt are slow ones: each was measured at some 3 s and more, and has quicker siblings."""
-    listed = frozenset((Path(__file__).parent / "slow_cases.txt").read_text().splitlines())
+    cases = slow_cases.listed()
     for item in items:
-        if item.nodeid in listed:
+        if item.nodeid in cases:
             item.add_marker(pytest.mark.slow)
+    is_whole = not (any("::" in word for word in config.args) or config.getoption("lf", default=False))
+    collected = [item.nodeid for item in items] if is_whole else ()
+    config.stash[slow_cases.GONE] = slow_cases.gone(cases, collected, config.rootpath)
 
 
 @pytest.fixture(autouse=True)

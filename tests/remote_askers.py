@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
@@ -157,6 +158,23 @@ def run_in(root: Path, controller_pid: int | None = None) -> Iterator[Run]:
         else:
             os.environ["PYTHONPATH"] = before
         reaching.end(run.folder)
+
+
+@contextmanager
+def two_askers(run: Run) -> Iterator[tuple[RemoteAsker, RemoteAsker]]:
+    """Two workers of a run; they hang up with the block."""
+    first, second = run.asker(), run.asker()
+    yield first, second
+    first.close()
+    second.close()
+
+
+def stand_still(run: Run) -> None:
+    """Stop the asker's process, and wait for each of its threads: one that runs on would answer for a moment."""
+    pid = run.address()["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    threads = Path(f"/proc/{pid}/task")  # nothing there, and nothing to wait for, where it is not Linux
+    assert soon(lambda: {each.read_text().rpartition(") ")[2][0] for each in threads.glob("*/stat")} <= {"T"})
 
 
 def is_gone(process: str) -> bool:

@@ -5,10 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from otlp_collector import Collector
+from seen_calls import a_call
 from served_sessions import session_in
 
 from pytest_llmbench.ab.sides import Typed, labels, opened, typed, with_binary
 from pytest_llmbench.errors import UsageError
+from pytest_llmbench.observe.calls import CallEnded
+from pytest_llmbench.observe.log_files import files_in
+from pytest_llmbench.records import Reply
 
 
 def test_settings_follow_the_name_and_settings_alone_are_of_the_other_sides_model() -> None:
@@ -64,6 +69,21 @@ def test_a_side_with_a_binary_of_its_own_has_a_supervisor_of_its_own_in_the_same
         assert (other.settings.llama_server, other.settings.engine) == ("/new/llama-server", "llama-server")
         assert session.settings.llama_server != "/new/llama-server"
         other.close()
+
+
+def test_two_binaries_are_one_run_in_its_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The side of another binary has a log of its own, and tells of no run."""
+    with Collector() as collector:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+        with session_in(tmp_path, traces="true") as session:
+            other = with_binary(session, "/new/llama-server", "b")
+            for each in (session, other):
+                assert each.observer is not None
+                each.observer.ends(CallEnded.answered(a_call(run_id=session.run_id), Reply("x", "m"), 0.1))
+            other.close()
+        assert len(collector.named("run")) == 1
+        assert len(collector.named("chat ")) == 2
+    assert list(files_in(tmp_path / ".llmbench" / "logs" / session.run_id)) == ["b", "main"]
 
 
 def test_a_model_that_may_cost_money_is_refused_beside_a_budget(

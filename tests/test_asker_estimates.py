@@ -106,6 +106,17 @@ def test_what_is_stored_or_recorded_is_not_counted(tmp_path: Path) -> None:
     assert (replayed.calls, replayed.replayed, replayed.missed, replayed.expected_usd) == (0, 1, 1, 0)
 
 
+def test_what_the_cache_holds_or_a_batch_has_is_not_counted() -> None:
+    """Each is told by itself; what is stored and lies in the cache as well is stored."""
+    asked = list(questions(10))
+    cached, lying = [each.id for each in asked[:4]], [each.id for each in asked[4:6]]
+    found = estimate(asked, settings=chosen(batch="true"), stored=[asked[0].place], cached=cached, lying=lying)
+    (model,) = found.models
+    assert (model.calls, model.stored, model.cached, model.pending) == (4, 1, 3, 2)
+    shown = "\n".join(text for line in dry_run.lines(found, tests=10, unplanned=0) for text, _ in line)
+    assert "1 stored already · 3 answered by the cache · 2 with a batch API already" in shown
+
+
 def test_batch_apis_cost_half() -> None:
     full, half = (estimate(list(questions(4)), settings=chosen(batch=flag)).expected_usd for flag in ("false", "true"))
     assert full is not None
@@ -127,3 +138,19 @@ def test_the_budget_is_compared_with_what_is_expected_and_with_the_worst(cap: st
     assert told in " ".join(lines)
     assert "2 tests ask only while they run" in " ".join(lines)
     assert max(map(len, lines)) <= 80
+
+
+@pytest.mark.parametrize("at_hand", ["stored", "cached", "lying"])
+def test_what_has_its_answer_is_not_passed_on(at_hand: str) -> None:
+    """Nor is what would be asked after it counted where that has its answer."""
+    first, other, second, third = questions(4)
+    ways = [(first, second), (other, third), ()]
+
+    def passed_on(*known: Question) -> int:
+        places = {each.place if at_hand == "stored" else each.id for each in known}
+        found = estimate([first, other], settings=chosen(), ways=ways, **{at_hand: places})  # type: ignore[arg-type]
+        return found.passed_on.calls if found.passed_on else 0
+
+    assert passed_on() == 2
+    assert passed_on(first) == passed_on(third) == 1
+    assert passed_on(first, other) == passed_on(first, third) == 0

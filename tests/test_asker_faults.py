@@ -138,6 +138,16 @@ def test_where_only_the_first_attempt_goes_wrong(row: Expected, provider: DemoPr
             assert len(told.failed) == 1
 
 
+@pytest.mark.parametrize("row", EXPECTED, ids=lambda row: row.fault)
+def test_a_fault_is_seen_at_an_answer_of_one_word(row: Expected, provider: DemoProvider) -> None:
+    """As the table says: half of so little is not all of it."""
+    model = f"facts+{row.fault}+times=1+delay_s=1+size_mb=66"
+    asked = [_question(provider.url, model, wire, "What is 12 + 30?", streamed=streamed) for wire, streamed in WAYS]
+    for (_, streamed), told in zip(WAYS, _ask(asked), strict=True):
+        category = row.category if streamed else row.whole
+        assert [each.category for each in told.failed] == ([] if category is None else [category])
+
+
 def _is_answered(told: Told, requests: int, wire: str) -> None:
     assert isinstance(told.outcome, Reply)
     assert told.outcome.attempts == requests == len(told.failed) + 1

@@ -309,6 +309,16 @@ def test_what_holds_a_model_up_is_told_in_words() -> None:
     assert run_virtually(work)[:2] == states
 
 
+def test_a_server_that_fails_and_asks_to_wait_is_not_called_limited() -> None:
+    """A 500 with Retry-After: nobody should look for a rate limit that there is not."""
+    gate = Gate(Limits(), 100)
+    asked_to_wait = refused(Category.SERVER, 500, retry_after="30")
+    gate.failed(gate.begin(10, 1, 0.0), asked_to_wait, 1.0)
+    assert gate.state(1.0, 1) == "failed and asked to wait, goes on in 30 s"
+    gate.failed(gate.begin(10, 1, 40.0), refused(retry_after="30"), 41.0)
+    assert gate.state(41.0, 1).startswith("rate limited")
+
+
 def test_sessions_that_share_an_account_share_its_limits() -> None:
     """Three sessions: a third of everything for each, and at least one request."""
     gate = Gate(Limits(requests_per_minute=30, tokens_per_minute=3000, concurrency=6), 100)

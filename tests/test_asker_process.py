@@ -1,26 +1,20 @@
-"""The asker's process: what workers get from it, and what remains when somebody dies."""
+"""The asker's process: what workers get from it, and who is turned away."""
 
 from __future__ import annotations
 
-import os
-import signal
 import stat
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from queue import SimpleQueue
 
 import pytest
-from remote_askers import PATIENCE_S, Run, is_gone, question, run_in, soon
+from remote_askers import PATIENCE_S, Run, question, run_in, soon, two_askers
 
-from pytest_llmbench import clock
-from pytest_llmbench.asker import meeting, reaching
+from pytest_llmbench.asker import reaching
 from pytest_llmbench.asker.client_line import ClientLine
-from pytest_llmbench.asker.remote import RemoteAsker, Watch
-from pytest_llmbench.errors import Category, InfraError, OverBudgetError, ServerError, UsageError, WireError
+from pytest_llmbench.asker.remote import RemoteAsker
+from pytest_llmbench.errors import Category, InfraError, OverBudgetError, UsageError, WireError
 from pytest_llmbench.servers import supervisor
 
 
@@ -41,28 +35,8 @@ def run(house: Run, request: pytest.FixtureRequest) -> Run:
 @pytest.fixture
 def workers(run: Run) -> Iterator[tuple[RemoteAsker, RemoteAsker]]:
     """Two workers of the run."""
-    yield from both(run)
-
-
-@pytest.fixture
-def own_run(tmp_path: Path) -> Iterator[Run]:
-    """A run of this test alone."""
-    with run_in(tmp_path) as made:
-        made.begin("t")
+    with two_askers(run) as made:
         yield made
-
-
-@pytest.fixture
-def own_workers(own_run: Run) -> Iterator[tuple[RemoteAsker, RemoteAsker]]:
-    """Two workers of it."""
-    yield from both(own_run)
-
-
-def both(run: Run) -> Iterator[tuple[RemoteAsker, RemoteAsker]]:
-    first, second = run.asker(), run.asker()
-    yield first, second
-    first.close()
-    second.close()
 
 
 def test_a_reply_comes_back_as_it_is_stored(workers: tuple[RemoteAsker, RemoteAsker]) -> None:
@@ -211,39 +185,6 @@ def test_a_pause_ends_with_its_worker(run: Run, workers: tuple[RemoteAsker, Remo
         assert waiting.result(PATIENCE_S).text == "WAITS"
 
 
-WORKER = """
-import sys
-from pathlib import Path
-from remote_askers import Run, question
-run = Run(Path(sys.argv[1]), Path(sys.argv[1]) / "scratch", int(sys.argv[2]))
-asker = run.asker()
-asker.plan([question(text) for text in sys.argv[3:]], window=1)
-print("ready", flush=True)
-asker.get(question(sys.argv[3]))
-"""
-
-
-def started(code: str, *arguments: object) -> subprocess.Popen[bytes]:
-    """A process that runs `code`, once it said that it is ready."""
-    process = subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)], stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    assert process.stdout.readline() == b"ready\n"
-    return process
-
-
-def test_what_a_killed_worker_wanted_is_dropped(own_run: Run) -> None:
-    """What was under way for it goes on; the others go on, too."""
-    other = own_run.asker()
-    other.get(question("first"))
-    with started(WORKER, own_run.root, os.getpid(), "slow a", "b", "c") as worker:
-        assert soon(lambda: "slow a" in own_run.asked())
-        worker.kill()
-    assert soon(lambda: other.status().models[0].waiting == 0)
-    assert other.get(question("d")).text == "D"
-    assert "c" not in own_run.asked()
-    other.close()
-
-
 def test_bodies_that_a_killed_worker_had_promised_are_asked_of_another(run: Run) -> None:
     """A worker that named its questions and is stopped before it sends them."""
     other = run.asker()
@@ -261,98 +202,6 @@ def test_bodies_that_a_killed_worker_had_promised_are_asked_of_another(run: Run)
     other.close()
 
 
-def test_a_killed_process_is_started_once_more(own_run: Run, own_workers: tuple[RemoteAsker, RemoteAsker]) -> None:
-    """What was planned and not fetched is planned again; who waits gets the reply; a third one is never started."""
-    planned = [question("a"), question("slow b"), question("c")]
-    for worker in own_workers:
-        worker.plan(planned)
-        worker.get(planned[0])
-    first = own_run.address()["pid"]
-    with ThreadPoolExecutor() as pool:
-        waiting = [pool.submit(worker.get, planned[1]) for worker in own_workers]
-        os.kill(first, signal.SIGKILL)
-        assert [each.result(PATIENCE_S).text for each in waiting] == ["SLOW B", "SLOW B"]
-    second = own_run.address()["pid"]
-    assert second != first
-    assert own_run.asked().count("a") == 1
-    assert soon(lambda: "c" in own_run.asked())
-    os.kill(second, signal.SIGKILL)
-    for worker in own_workers:
-        with pytest.raises(ServerError, match="died") as raised:
-            worker.get(question("later"))
-        assert raised.value.category is Category.LOCAL_ASKER
-
-
-def test_a_question_that_kills_the_process_is_an_infra_error(own_run: Run) -> None:
-    """Not an endless row of new processes."""
-    worker = own_run.asker()
-    with pytest.raises(ServerError) as raised:
-        worker.get(question("die"))
-    assert raised.value.category is Category.LOCAL_ASKER
-    assert own_run.asked() == ["die", "die"]
-    worker.close()
-
-
-def test_a_process_that_stands_still_is_ended_and_replaced(
-    own_run: Run, own_workers: tuple[RemoteAsker, RemoteAsker], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It answers no ping for a while; who waits is served by the next one."""
-    monkeypatch.setattr("pytest_llmbench.asker.client_line.SILENT_S", 1.5)
-    own_workers[0].get(question("a"))
-    stopped = own_run.process()
-    os.kill(own_run.address()["pid"], signal.SIGSTOP)
-    assert own_workers[0].get(question("b")).text == "B"
-    assert is_gone(stopped)
-
-
-def test_a_stream_from_a_process_that_stands_still_is_an_infra_error(
-    own_run: Run, own_workers: tuple[RemoteAsker, RemoteAsker], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its text cannot begin anew with another process; nobody waits for it for ever."""
-    monkeypatch.setattr("pytest_llmbench.asker.client_line.SILENT_S", 1.5)
-    streamed = own_workers[0].stream(question("stuck text"))
-    assert soon(lambda: own_run.asked() == ["stuck text"])
-    stopped = own_run.process()
-    os.kill(own_run.address()["pid"], signal.SIGSTOP)
-    with pytest.raises(ServerError, match="died"):
-        list(streamed)
-    assert is_gone(stopped)
-
-
-CONTROLLER = """
-import subprocess, sys, time, os
-worker = subprocess.Popen([sys.executable, "-c", sys.argv[1], sys.argv[2], str(os.getpid()), *sys.argv[3:]])
-worker.wait()
-time.sleep(600)
-"""
-
-
-def test_nothing_is_left_when_the_controller_is_killed(own_run: Run) -> None:
-    """With a worker that hangs on, and a request under way."""
-    with started(CONTROLLER, WORKER, own_run.root, "stuck a") as controller:
-        assert soon(lambda: own_run.asked() == ["stuck a"])
-        process = own_run.process()
-        controller.kill()
-    assert is_gone(process)
-    assert soon(lambda: not own_run.address())
-
-
-def test_the_end_of_the_session_ends_the_process(own_run: Run, own_workers: tuple[RemoteAsker, RemoteAsker]) -> None:
-    """What is complete is stored; what waits is dropped; nobody starts it again, and nothing is left in the folder."""
-    own_workers[0].plan([question("stuck a")])
-    own_workers[0].get(question("b"))
-    process = own_run.process()
-    began = clock.monotonic()
-    reaching.end(own_run.folder)
-    assert clock.monotonic() - began < reaching.STOP_S
-    assert is_gone(process)
-    with pytest.raises(InfraError) as raised:
-        own_workers[0].get(question("c"))
-    assert raised.value.category is Category.CANCELLED
-    meeting.remove_traces(own_run.folder)
-    assert not own_run.folder.exists()
-
-
 def test_cancelling_drops_what_this_worker_wanted(run: Run, workers: tuple[RemoteAsker, RemoteAsker]) -> None:
     """And nothing of the others."""
     workers[0].plan([question("a"), question("b"), question("c")], window=1)
@@ -362,29 +211,12 @@ def test_cancelling_drops_what_this_worker_wanted(run: Run, workers: tuple[Remot
     assert run.asked() == ["a", "d"]
 
 
-def test_a_closed_asker_says_so(own_run: Run) -> None:
-    """Instead of starting another process."""
-    worker = own_run.asker()
-    worker.close()
-    with pytest.raises(InfraError, match="asks no more"):
-        worker.get(question("a"))
-    assert not own_run.folder.exists()
-
-
-def test_a_process_that_cannot_start_is_an_infra_error(own_run: Run) -> None:
-    """Which names the log; planning does not raise, since no test waits for it."""
-    worker = own_run.asker((sys.executable, "-c", "raise SystemExit('no such thing')"))
-    worker.plan([question("a")])
-    with pytest.raises(ServerError, match=r"did not start; see .*asker\.log"):
-        worker.get(question("a"))
-    worker.close()
-
-
 def test_the_address_is_for_its_owner_alone(run: Run, workers: tuple[RemoteAsker, RemoteAsker]) -> None:
     """It holds the token that lets one in, and no key."""
     workers[0].get(question("a"))
     assert stat.S_IMODE((run.folder / "asker.json").stat().st_mode) == 0o600
     assert stat.S_IMODE(run.folder.stat().st_mode) == 0o700
+    assert stat.S_IMODE(run.orders.log_path.stat().st_mode) == 0o600
 
 
 def test_a_wrong_token_is_turned_away(run: Run, workers: tuple[RemoteAsker, RemoteAsker]) -> None:
@@ -419,26 +251,3 @@ def test_messages_of_strangers_end_their_line_and_nothing_else(
         assert line.wait_closed(PATIENCE_S), message
         line.close()
     assert workers[0].get(question("b")).text == "B"
-
-
-def test_a_folder_that_others_can_write_to_is_refused(own_run: Run) -> None:
-    """Somebody else could have put an address there."""
-    own_run.folder.mkdir()
-    own_run.folder.chmod(0o777)
-    with pytest.raises(ServerError, match="only this user can write to"):
-        own_run.asker().get(question("a"))
-
-
-def test_the_controller_looks_on_without_starting_anything(
-    own_run: Run, own_workers: tuple[RemoteAsker, RemoteAsker]
-) -> None:
-    """For the progress display."""
-    watch = Watch(own_run.folder)
-    assert watch.status() is None
-    own_workers[0].get(question("a"))
-    status = watch.status()
-    assert status is not None
-    assert status.models[0].done == 1
-    reaching.end(own_run.folder)
-    assert watch.status() is None
-    watch.close()

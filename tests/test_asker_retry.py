@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import random
 
 import pytest
@@ -11,20 +12,23 @@ from virtual_time import run_virtually
 
 from pytest_llmbench.asker.dispatcher import Dispatcher
 from pytest_llmbench.asker.payloads import SAME
-from pytest_llmbench.asker.retry import PASSING, REFUSED_FOR_S, History, Retry
+from pytest_llmbench.asker.retry import HASTY_S, PASSING, REFUSED_FOR_S, History, Retry
 from pytest_llmbench.asker.rules import Rules
 from pytest_llmbench.errors import Category, InfraError, WireError
 from pytest_llmbench.records import Reply, Usage
 
 
-def _asked(answer: Answer, *, rules: Rules | None = None, count: int = 1) -> tuple[Provider, Reply | BaseException]:
+def _asked(
+    answer: Answer, *, rules: Rules | None = None, count: int = 1, hasty: bool = False
+) -> tuple[Provider, Reply | BaseException]:
     """A provider that answers so, and what became of question 0 when so many were asked."""
     provider = Provider(answer=answer)
 
     async def work() -> Reply | BaseException:
         dispatcher = Dispatcher(provider.means(), rules)
         dispatcher.plan(questions(count)[1:])
-        return (await asyncio.gather(dispatcher.reply(question(0)), return_exceptions=True))[0]
+        asked = dataclasses.replace(question(0), hasty=hasty)
+        return (await asyncio.gather(dispatcher.reply(asked), return_exceptions=True))[0]
 
     return provider, run_virtually(work)
 
@@ -100,6 +104,19 @@ def test_a_request_that_is_refused_for_minutes_is_given_up() -> None:
     assert isinstance(outcome, InfraError)
     assert outcome.category is Category.RATE_LIMITED
     assert REFUSED_FOR_S <= provider.log[-1][0] < REFUSED_FOR_S + 60
+
+
+def test_a_request_that_another_model_may_answer_is_given_up_after_seconds_of_refusals() -> None:
+    """Ten of them, and at once where the provider asks for more: whoever waits for it would be better off elsewhere."""
+    provider, outcome = _asked(_failing(Category.OVERLOADED, 10_000, 503), hasty=True)
+    assert isinstance(outcome, InfraError)
+    assert outcome.category is Category.OVERLOADED
+    assert 3 <= provider.attempts[0] <= 50
+    assert provider.log[-1][0] < HASTY_S
+    provider, outcome = _asked(_failing(Category.RATE_LIMITED, 10_000, 429, retry_after="30"), hasty=True)
+    assert provider.attempts == {0: 1}
+    provider, outcome = _asked(_failing(Category.OVERLOADED, 2, 503), hasty=True)
+    assert isinstance(outcome, Reply)
 
 
 def test_a_provider_that_asks_to_stay_away_for_an_hour_is_not_waited_for() -> None:

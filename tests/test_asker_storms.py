@@ -221,3 +221,27 @@ def test_with_a_share_of_nothing_only_what_is_there_anyway_is_left() -> None:
     for _ in range(1000):
         budget.answered()
     assert sum(budget.take(0.0) for _ in range(200)) == 100
+
+
+def _with_a_third_failing(category: Category, share: float) -> tuple[float, int]:
+    """How long 3,000 questions take where each attempt fails by chance, one in three; how often retries ran out."""
+    chance, noted = random.Random(3), Noted()
+    provider = Provider(answer=lambda *_: refused(category, 500) if chance.random() < 1 / 3 else None)
+    rules = Rules(max_concurrency=20, retry_budget=share, jitter=random.Random(3).uniform)
+
+    async def work() -> float:
+        dispatcher = Dispatcher(provider.means(observer=noted), rules)
+        await asyncio.gather(*map(dispatcher.reply, questions(3000)), return_exceptions=True)
+        return asyncio.get_running_loop().time()
+
+    return run_virtually(work), noted.count(Kind.RETRIES_SPENT)
+
+
+@pytest.mark.parametrize("category", [Category.SERVER, Category.STREAM_MALFORMED])
+def test_where_a_third_of_all_attempts_fail_half_a_retry_for_each_answer_is_enough(category: Category) -> None:
+    """What the docs advise; with the usual fifth retries run out, and the run takes several times as long."""
+    enough_s, ran_out = _with_a_third_failing(category, 0.5)
+    assert ran_out == 0
+    usual_s, ran_out = _with_a_third_failing(category, SHARE)
+    assert ran_out > 0
+    assert usual_s > 3 * enough_s

@@ -20,7 +20,7 @@ from suite_runs import stored_run
 from pytest_llmbench.demo import Answer, DemoProvider, Failure
 
 SUITE = """
-    import json, os, pathlib, signal, sqlite3, tempfile, time
+    import contextlib, json, os, pathlib, signal, sqlite3, tempfile, time
     import pytest
 
     def stored():
@@ -30,6 +30,10 @@ SUITE = """
     def asker():
         folder, = pathlib.Path(tempfile.gettempdir()).glob(f"llmbench-*-{os.getppid()}-*")
         return json.loads((folder / "asker.json").read_text())
+
+    def strike():
+        with contextlib.suppress(OSError, ValueError):  # the other worker was first
+            os.kill(asker()["pid"], signal.SIGKILL)
 
     @pytest.mark.models("lab/m")
     @pytest.mark.dataset("questions.jsonl", max_tokens=10)
@@ -46,12 +50,19 @@ def rows(path: Path, count: int) -> None:
     )
 
 
+def stored_questions(suite: pytest.Pytester) -> set[int]:
+    """Those whose replies are in the database."""
+    return {int(reply.request["messages"][-1]["content"]) for reply in stored_run(suite).replies}
+
+
 class Till:
     """A provider's script that keeps account of what it has really generated."""
 
     def __init__(self, *, faults: bool = False, ttft_s: float = 0.0) -> None:
         self.tokens = 0
         self.calls: Counter[int] = Counter()
+        self.slow_from: int | None = None
+        """From this question on an answer takes five seconds."""
         self._faults = faults
         self._ttft_s = ttft_s
         self._turn = threading.Lock()
@@ -63,6 +74,8 @@ class Till:
             first = self.calls[number] == 1
         if self._faults and number % 7 == 3 and first:
             return Failure(500, "it broke", type="server_error")
+        if self.slow_from is not None and number >= self.slow_from:
+            return Answer("word", ttft_s=5)
         words = number % 14 + 1
         with self._turn:
             self.tokens += min(words, body["max_tokens"])
@@ -115,14 +128,15 @@ def test_a_killed_worker_costs_its_test_and_no_reply(suite: pytest.Pytester) -> 
     assert till.calls == Counter(range(30))
 
 
-def test_a_killed_asker_is_replaced_within_the_run(suite: pytest.Pytester) -> None:
+@pytest.mark.parametrize("cache", [(), pytest.param(("--llmbench-cache=on",), marks=pytest.mark.slow)])
+def test_a_killed_asker_is_replaced_within_the_run(suite: pytest.Pytester, cache: tuple[str, ...]) -> None:
     """All tests get their replies; what was stored is not asked again."""
     till = Till()
     suite.makepyfile(SUITE % "if sample.id == 's5': os.kill(asker()['pid'], signal.SIGKILL)")
     rows(suite.path, 30)
     with DemoProvider(till) as provider:
         configured(suite, provider)
-        result = suite.runpytest_subprocess("-n", "2", "--llmbench-max-concurrency=2")
+        result = suite.runpytest_subprocess("-n", "2", "--llmbench-max-concurrency=2", *cache)
     assert result.ret == 0, result.stdout.str()
     assert {each.outcome for each in stored_run(suite).results} == {"right"}
     assert max(till.calls.values()) <= 2
@@ -140,6 +154,36 @@ def test_an_asker_that_dies_again_and_again_is_an_infra_error(suite: pytest.Pyte
     assert result.ret == 11, result.stdout.str()
     categories = Counter(each.category for each in stored_run(suite).results if each.outcome == "infra_error")
     assert categories["local.asker"] >= 4
+
+
+@pytest.mark.slow
+def test_with_a_cache_a_killed_asker_loses_nothing_that_was_paid(suite: pytest.Pytester) -> None:
+    """It is killed until it stays dead; going on asks what is not stored, and a run anew little of what was paid."""
+    till = Till(ttft_s=0.05)
+    till.slow_from = 15
+    suite.makepyfile(SUITE % "strike() if int(sample.id[1:]) >= 5 and not os.path.exists('spared') else None")
+    rows(suite.path, 30)
+    flags = "-n", "2", "--llmbench-max-concurrency=2", "--llmbench-cache=on"
+    with DemoProvider(till) as provider:
+        configured(suite, provider)
+        assert suite.runpytest_subprocess(*flags).ret == 11
+        outcomes = Counter(each.outcome for each in stored_run(suite).results)
+        assert set(outcomes) == {"right", "infra_error"}
+        paid, asked = stored_questions(suite), till.calls.copy()
+        assert outcomes["right"] <= len(paid) < 30
+        assert asked.total() <= len(paid) + 2 * (2 + 4)  # of each life what was under way, or just being committed
+
+        till.slow_from = None
+        suite.path.joinpath("spared").touch()
+        assert suite.runpytest_subprocess(*flags, "--llmbench-resume=last").ret == 0
+        assert {each.outcome for each in stored_run(suite).results} == {"right"}
+        assert (till.calls - asked).keys() == set(range(30)) - paid
+
+        asked = till.calls.copy()
+        assert suite.runpytest_subprocess(*flags).ret == 0
+        again = (till.calls - asked).keys()
+    assert again <= paid, "what was asked after the last kill is in the cache"
+    assert len(again) <= 2 * 8, "of each life what its cache had not written yet"
 
 
 @pytest.mark.slow

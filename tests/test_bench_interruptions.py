@@ -201,5 +201,5 @@ def test_servers_that_only_a_measurement_wanted_are_let_go_with_it(tmp_path: Pat
     with session_in(tmp_path, calibrate="no", monitor_interval_s="5", retakes="0") as session:
         choices = {"source": ("A short text.",), "slots": (1, 2), "output_tokens": 3, "warmup": 0}
         found = run_bench(session, open_model(session, smollm2.name), "batch", choices)
-        assert session._claimed == []
+        assert session.grants._claimed == []
     assert found.scalars["peak_rss_bytes"] > 50 << 20

@@ -204,9 +204,9 @@ def test_a_model_of_ours_is_served_anew_with_other_settings(tmp_path: Path, smol
 def test_a_server_that_is_not_asked_any_more_makes_room_for_the_next(tmp_path: Path, smollm2: ModelFile) -> None:
     """Two servers of which only one is claimed at a time fit where both would not."""
     with session_in(tmp_path) as session, stand_of(session, smollm2.name) as one:
-        assert session._claimed == [one._subject.spec]  # type: ignore[attr-defined]
+        assert session.grants._claimed == [one._subject.spec]  # type: ignore[attr-defined]
         two = one.served_with(slots=2)
-        assert session._claimed == [two._subject.spec]  # type: ignore[attr-defined]
+        assert session.grants._claimed == [two._subject.spec]  # type: ignore[attr-defined]
         assert one.ask(Planned(0, 0, "Hello.", 2)).reply is not None
 
 

@@ -11,9 +11,15 @@ from pathlib import Path
 import psutil
 import pytest
 from chat_terminals import CTRL_C, CTRL_D, ENTER, Nursery
+from served_sessions import session_in
+from server_sessions import eventually
 
+from pytest_llmbench import clock
 from pytest_llmbench.chat import kept
+from pytest_llmbench.chat.asking import Asking, Waiting
 from pytest_llmbench.chat.conversation import State
+from pytest_llmbench.chat.speaking import Manner, ModelSpeaker
+from pytest_llmbench.serving import local_model
 from pytest_llmbench.store import Store
 
 pytestmark = pytest.mark.slow
@@ -88,3 +94,24 @@ def test_a_killed_chat_leaves_no_server(project):
         os.kill(person.pid, signal.SIGKILL)
         _, left = psutil.wait_procs(servers, _PATIENCE_S)
         assert left == []
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_the_engine_stops_with_the_answer(project, stream):
+    """Whoever waits for it no more leaves no work behind: neither in a stream nor for an answer in one piece."""
+    talk = [{"role": "user", "content": "Write a very long story about the sea."}]
+    with session_in(project) as session:
+        asking = Asking([ModelSpeaker(session, MODEL)], [talk], Manner(stream=stream), live=False)
+        assert asking.next(_PATIENCE_S) == Waiting(0, f"loading {MODEL}")
+        engine = psutil.Process(local_model(session, MODEL).server().pid)
+        assert eventually(lambda: works(engine), _PATIENCE_S)
+        [done] = asking.stop()
+        assert done.answer.state is State.CUT
+        assert eventually(lambda: not works(engine), 2)
+
+
+def works(process: psutil.Process) -> bool:
+    """Whether it computes."""
+    before = process.cpu_times()
+    clock.sleep(0.2)
+    return process.cpu_times().user - before.user > 0.1

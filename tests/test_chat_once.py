@@ -1,66 +1,30 @@
-"""One question to one or several models: what is printed where, with which exit code, and what is kept of it."""
+"""One question to one or several models: what is printed where, with which exit code, and what is asked."""
 
 from __future__ import annotations
 
-import io
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from served_sessions import session_in
+from chat_projects import asking, empty_project, lab, pipe, stored
 
-from pytest_llmbench import cli, clock, datasets
 from pytest_llmbench.chat import kept
-from pytest_llmbench.chat.asking import Asking
 from pytest_llmbench.chat.conversation import State
-from pytest_llmbench.chat.speaking import Manner, ModelSpeaker
-from pytest_llmbench.datasets.columns import Columns
 from pytest_llmbench.demo import Answer, DemoProvider, Failure
-from pytest_llmbench.store import Store
-
-KEY = "sk-canary-0a1b2c3d4e5f6071"
 
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """An empty project, and a user who is somebody else."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    pipe(monkeypatch, "")
-    return tmp_path
-
-
-def pipe(monkeypatch, text):
-    """What comes by standard input."""
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
-
-
-def lab(folder, provider, **more):
-    """llmbench.yaml for `lab/...`; further sections as YAML text."""
-    text = f"providers:\n  lab: {{url: '{provider.url}', key_env: LAB_KEY}}\n"
-    (folder / "llmbench.yaml").write_text(text + "".join(f"{name}: {value}\n" for name, value in more.items()))
+    return empty_project(tmp_path, monkeypatch)
 
 
 @pytest.fixture
-def ask(project, monkeypatch, capsys):
+def ask(project, capsys):
     """Runs the verb in this process: (exit status, standard output, standard error)."""
-    monkeypatch.setenv("LAB_KEY", KEY)
-
-    def run(*words):
-        status = cli.main(["chat", *words])
-        out = capsys.readouterr()
-        return status, out.out, out.err
-
-    return run
-
-
-def stored(folder: Path, run: str = "last"):
-    """A chat as the database has it."""
-    with Store.open(folder / ".llmbench" / kept.DATABASE) as store:
-        return store.load_run(run)
+    return asking(capsys)
 
 
 def test_the_answer_alone_goes_to_standard_output(ask, project):
@@ -216,35 +180,6 @@ def test_a_budget_holds_and_makes_answers_end(ask, project):
     assert provider.chats()[0].body["max_tokens"] == 1024
 
 
-def test_a_chat_goes_on_where_it_was(ask, project):
-    """The last one, or one of a name; with its system prompt, its models, and what was spent in it."""
-    with DemoProvider([Answer("Oslo."), Answer("Norway."), Answer("Hm.")]) as provider:
-        lab(project, provider)
-        assert ask("-m", "lab/m", "--session", "trip", "--system", "Be brief.", "Capital of Norway?")[0] == 0
-        assert ask("-m", "lab/other", "something else")[0] == 0
-        assert ask("--session", "trip", "Where is that?")[0] == 0
-        assert ask("--continue", "Really?")[0] == 0
-    bodies = [call.body for call in provider.chats()]
-    assert bodies[2]["messages"] == [
-        {"role": "system", "content": "Be brief."},
-        {"role": "user", "content": "Capital of Norway?"},
-        {"role": "assistant", "content": "Oslo."},
-        {"role": "user", "content": "Where is that?"},
-    ]
-    assert [body["model"] for body in bodies] == ["m", "other", "m", "other"]
-    first, second = kept.listed(project / ".llmbench")
-    assert (first.conversation.models, second.conversation.name) == (("lab/other",), "trip")
-    assert len(stored(project, second.run_id).replies) == 2
-
-
-def test_another_model_under_the_same_name_is_told(ask, project):
-    """The provider says who answered; a change amid a conversation is no secret."""
-    with DemoProvider([Answer("one", served_model="m-1"), Answer("two", served_model="m-2")]) as provider:
-        lab(project, provider)
-        assert "before it was" not in ask("-m", "lab/m", "hi")[2]
-        assert "lab/m: m-2 answered, before it was m-1" in ask("--continue", "hi")[2]
-
-
 def test_a_picture_goes_along_with_the_question(ask, project):
     """As a part of the message."""
     (project / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(40))
@@ -253,64 +188,6 @@ def test_a_picture_goes_along_with_the_question(ask, project):
         assert ask("-m", "lab/m", "--image", "a.png", "What is it?")[:2] == (0, "a dot\n")
     text, picture = provider.chats()[-1].body["messages"][0]["content"]
     assert (text["text"], picture["type"]) == ("What is it?", "image_url")
-
-
-def test_chats_are_listed_and_forgotten(ask, project):
-    """What was said and logged of one that is forgotten is gone."""
-    with DemoProvider([Answer("a secret thing")]) as provider:
-        lab(project, provider)
-        ask("-m", "lab/m", "--session", "one", "hi")
-        ask("-m", "lab/m", "--session", "two", "hi")
-    status, out, _ = ask("--list")
-    assert status == 0
-    assert [line.split()[0] for line in out.splitlines()] == ["name", "two", "one"]
-    gone = kept.find(project / ".llmbench", "one").run_id
-    assert ask("--forget", "one")[1] == "removed: one\n"
-    assert [chat.conversation.name for chat in kept.listed(project / ".llmbench")] == ["two"]
-    assert not (project / ".llmbench" / "logs" / gone).exists()
-    status, _, err = ask("--forget", "tow")
-    assert status == 4
-    assert "did you mean 'two'?" in err
-
-
-def test_runs_and_their_histories_know_nothing_of_chats(ask, project):
-    """A database of its own."""
-    with DemoProvider([Answer("ok")]) as provider:
-        lab(project, provider)
-        ask("-m", "lab/m", "hi")
-    assert not (project / ".llmbench" / "results.db").exists()
-    assert (project / ".llmbench" / kept.DATABASE).stat().st_mode & 0o777 == 0o600
-
-
-def test_where_no_texts_are_kept_none_is(ask, project):
-    """Neither question nor answer nor system prompt, in no file; and such a chat cannot go on."""
-    with DemoProvider([Answer("purple answer")]) as provider:
-        lab(project, provider)
-        ask("-m", "lab/m", "--keep-prompts=false", "--system", "purple system", "--session", "x", "purple question")
-        status, _, err = ask("--session", "x", "and?")
-    assert (status, "were not kept" in err) == (4, True)
-    assert stored(project).replies[0].usage.completion_tokens == 2
-    assert holding(project, b"purple") == []
-
-
-def test_no_key_is_in_any_file(ask, project, monkeypatch):
-    """Asked for, answered, failed, exported: what the model says of a key is not kept either."""
-
-    def react(body):
-        said = f"your key is {KEY}"
-        return Failure(400, said) if body["model"] == "ill" else Answer(said, reasoning=[said])
-
-    with DemoProvider(react) as provider:
-        lab(project, provider)
-        for words in (("hi",), ("--json", "hi"), ("--no-stream", f"my key is {KEY}")):
-            status, out, err = ask("-m", "lab/m,lab/ill", *words)
-            assert status == 11
-            assert KEY not in out + err
-    assert holding(project, KEY.encode()) == []
-
-
-def holding(folder: Path, what: bytes) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.is_file() and what in path.read_bytes()]
 
 
 @pytest.mark.parametrize(
@@ -355,21 +232,6 @@ def test_the_usual_model_is_named(ask, project, monkeypatch):
     assert "talking to demo/facts: it answers by rule" in err
 
 
-def test_an_exported_chat_is_a_dataset(ask, project):
-    """A line of it is a sample whose input is the conversation."""
-    from pytest_llmbench.chat.exporting import export
-
-    with DemoProvider([Answer("Oslo."), Answer("Norway.")]) as provider:
-        lab(project, provider)
-        ask("-m", "lab/m", "Capital of Norway?")
-        ask("--continue", "Of which country?")
-    chat = kept.find(project / ".llmbench", kept.LAST)
-    path = export(project / "chat.jsonl", chat.run_id, chat.conversation)
-    samples = [sample for _, sample in datasets.stream(path, Columns())]
-    assert [sample.expected for sample in samples] == ["Oslo.", "Norway."]
-    assert [message["role"] for message in samples[1].input] == ["user", "assistant", "user"]
-
-
 def test_a_reader_that_stops_early_and_a_pipe_are_real(project):
     """As a shell runs it: the material by a pipe, the answer alone on the other side."""
     command = [sys.executable, "-m", "pytest_llmbench", "chat", "-m", "demo/echo", "again:"]
@@ -378,43 +240,23 @@ def test_a_reader_that_stops_early_and_a_pipe_are_real(project):
     assert "tokens" in done.stderr
 
 
-def test_the_list_is_there_as_json_too(ask, project):
-    """For programs; an empty one where no chat is kept."""
-    assert json.loads(ask("--list", "--json")[1]) == []
-    with DemoProvider([Answer("ok")]) as provider:
-        lab(project, provider)
-        ask("-m", "lab/m", "--session", "one", "hi")
-    [told] = json.loads(ask("--list", "--json")[1])
-    assert (told["name"], told["models"], told["questions"]) == ("one", ["lab/m"], 1)
-    assert told["id"] == stored(project).id
-
-
-def test_a_chat_that_is_open_elsewhere_is_not_opened_twice(ask, project):
-    """Two that go on with one would overwrite each other; after the first one's end it goes on."""
-    with DemoProvider([Answer("one"), Answer("two")]) as provider:
-        lab(project, provider)
-        ask("-m", "lab/m", "--session", "one", "hi")
-        with kept.held(project / ".llmbench", stored(project).id):
-            status, _, err = ask("--session", "one", "and?")
-        assert (status, f"this chat is open in process {os.getpid()}" in err) == (4, True)
-        assert len(provider.chats()) == 1
-        assert ask("--session", "one", "and?")[1] == "two\n"
-
-
-def test_an_answer_that_nobody_hears_is_stopped_at_once(project, monkeypatch):
-    """Ctrl-C reaches it, and it is over when the next question is asked: that one is answered."""
-    monkeypatch.setenv("LAB_KEY", KEY)
-    with DemoProvider([Answer("slow", ttft_s=4.5), Answer("quick")]) as provider:
-        lab(project, provider)
-        with session_in(project) as session:
-            speaker, talk = ModelSpeaker(session, "lab/m"), [{"role": "user", "content": "hi"}]
-            _ = session.asker
-            asking = Asking([speaker], [talk], Manner(), live=False)
-            assert asking.next(0.5) is None
-            began = clock.monotonic()
-            [done] = asking.stop()
-            assert clock.monotonic() - began < 2
-            assert done.answer.state is State.CUT
-            assert "cancelled" in done.answer.error.message
-            done = Asking([speaker], [talk], Manner(), live=False).next(4)
-            assert done.answer.reply.text == "quick"
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_an_answer_that_cannot_be_written_is_told_and_kept(project):
+    """It is paid: a full disk does not take it away."""
+    command = [sys.executable, "-m", "pytest_llmbench", "chat", "-m", "demo/facts", "What is 2 + 3?"]
+    with open("/dev/full", "w") as full:  # noqa: PTH123 - no file of ours
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=project,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert "standard output cannot be written: No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
+    [talk] = kept.find(project / ".llmbench", kept.LAST).conversation.talks
+    assert talk.turns[0].text == "5"

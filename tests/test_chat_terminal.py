@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+from functools import partial
 
 import pytest
-from chat_terminals import ALT_ENTER, CTRL_C, CTRL_D, ENTER, UP, Nursery, steering
+from chat_terminals import ALT_ENTER, CTRL_C, CTRL_D, ENTER, KEY, UP, Nursery, chat_in, steering
 
 from pytest_llmbench.chat import kept
 from pytest_llmbench.chat.conversation import State
 from pytest_llmbench.demo import Answer, DemoProvider, Failure
 
-KEY = "sk-canary-0a1b2c3d4e5f6071"
 ENDLESS = Answer("word " * 2000, itl_s=0.02)
 
 
@@ -26,14 +26,7 @@ def nursery():
 @pytest.fixture
 def chat(tmp_path, nursery):
     """Begins a chat at a terminal, with a provider that answers as told."""
-
-    def begin(provider, *words, columns=100, **sections):
-        text = f"providers:\n  lab: {{url: '{provider.url}', key_env: LAB_KEY}}\n"
-        (tmp_path / "llmbench.yaml").write_text(text + "".join(f"{name}: {v}\n" for name, v in sections.items()))
-        environ = {"LAB_KEY": KEY, "XDG_STATE_HOME": str(tmp_path / "state")}
-        return nursery.terminal(["chat", *words], tmp_path, columns=columns, **environ)
-
-    return begin
+    return partial(chat_in, nursery, tmp_path)
 
 
 def last_chat(folder):
@@ -316,7 +309,7 @@ def test_a_killed_chat_goes_on_where_it_was(chat, tmp_path):
             os.kill(person.pid, signal.SIGKILL)
         with chat(provider, "--continue") as person:
             greeting = person.prompt()
-            assert "1 answers so far" in greeting
+            assert "1 answer so far" in greeting
             assert "Which country?" in greeting
             person.type(f"/retry{ENTER}")
             assert "Norway." in person.prompt()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 
 import jsonschema
 import pytest
+import store_samples
+from asking import ask
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,11 +17,15 @@ from pytest_llmbench import redaction
 from pytest_llmbench.chat.commands import is_command, text_of
 from pytest_llmbench.chat.conversation import Conversation, State, Talk, spoken
 from pytest_llmbench.chat.exporting import export
+from pytest_llmbench.chat.figures import HEADS, line_of, rows_of
 from pytest_llmbench.chat.kept import checked_name
 from pytest_llmbench.chat.material import question_of, text_or_file
 from pytest_llmbench.chat.safe_text import Parted, SafeText
+from pytest_llmbench.chat.speaking import ROLE
+from pytest_llmbench.demo import Answer
 from pytest_llmbench.display import display_safe, terminal_safe
 from pytest_llmbench.errors import UsageError
+from pytest_llmbench.metrics import call_metrics
 from pytest_llmbench.observe.log_schema import schema
 from pytest_llmbench.records import Reply, ToolCall
 
@@ -35,6 +42,16 @@ def said(pieces):
     """All that is shown of a text that comes in these pieces."""
     safe = SafeText()
     return "".join([*map(safe.take, pieces), safe.rest()])
+
+
+@pytest.mark.parametrize(("itl_s", "tells"), [(0.003, False), (0.03, True)], ids=["at once", "word by word"])
+def test_a_speed_is_told_only_of_what_took_some_time_to_come(itl_s, tells):
+    """A few words within a millisecond are no 20,000 tokens a second."""
+    reply = ask(Answer("one two three four five", itl_s=itl_s))
+    assert call_metrics(reply.timing, reply.usage)["decode_tps"] > 0
+    assert ("tok/s" in line_of(reply)) is tells
+    [row] = rows_of(replace(store_samples.run(), replies=(replace(reply, role=ROLE),)))
+    assert (row[HEADS.index("tok/s")] != "–") is tells
 
 
 @given(st.lists(st.integers(0, len(HOSTILE)), max_size=12))
@@ -135,6 +152,8 @@ def test_a_conversation_survives_being_stored():
         ("/help", True),
         ("  /model a,b ", True),
         ("/?", True),
+        ("/", True),
+        ("/ what", False),
         ("//help", False),
         ("/usr/bin", False),
         ("a /help", False),
@@ -218,3 +237,9 @@ def test_an_export_that_cannot_be_is_refused(tmp_path, name, said):
     with pytest.raises(UsageError, match="nothing was asked"):
         export(tmp_path / "new.md", "r1", Conversation(talks=(Talk("m"),)))
     assert (tmp_path / "there.md").read_text() == "mine"
+
+
+def test_a_word_without_an_end_is_passed_on():
+    """A model may write a file in base64 into one piece: it is looked at once, and not from each of its characters."""
+    word = "x" * 500_000
+    assert said([word, f"{word}é {word}"]) == f"{word}{word}é {word}"

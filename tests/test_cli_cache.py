@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -76,7 +79,7 @@ def test_pruning_goes_by_the_age_and_size_of_the_configuration(
     assert place.stat().st_size <= 3_100_000
     monkeypatch.setattr(clock, "now", lambda: LATER)
     assert main(["cache", "prune"]) == ExitCode.OK
-    assert capsys.readouterr().out.endswith("; 0 replies left, 0.0 MB\n")
+    assert capsys.readouterr().out.endswith("; 0 replies left, 0 B\n")
 
 
 def test_clearing_asks_first_and_takes_all(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -167,6 +170,67 @@ def test_clearing_a_cache_that_is_busy_deletes_no_file(
     assert "another process keeps it locked" in capsys.readouterr().err
     assert main(["cache", "clear", "--yes"]) == ExitCode.OK
     assert capsys.readouterr().out == "removed 4 replies\n"
+
+
+def test_looking_into_an_empty_folder_makes_no_file(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Somebody has deleted the file."""
+    place.unlink()
+    before = sorted(place.parent.iterdir())
+    for words in (["stats"], ["prune"], ["clear", "--yes"]):
+        assert main(["cache", *words]) == ExitCode.OK
+    assert "replies  0" in capsys.readouterr().out
+    assert sorted(place.parent.iterdir()) == before
+
+
+@pytest.mark.parametrize("words", [["stats"], ["prune"], ["clear", "--yes"]])
+def test_a_folder_that_is_a_file_is_told(place: Path, capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
+    """It is nobody's cache, and stays."""
+    place.unlink()
+    for file in place.parent.iterdir():
+        file.unlink()
+    place.parent.rmdir()
+    place.parent.write_text("mine")
+    place.parent.chmod(0o600)
+    assert main(["cache", *words]) == ExitCode.TESTS_FAILED
+    told = capsys.readouterr().err
+    assert f"the response cache {place} is not used: it cannot be used" in told
+    assert "Traceback" not in told
+    assert place.parent.read_text() == "mine"
+
+
+@pytest.mark.parametrize("words", [["stats"], ["prune"]])
+def test_a_file_of_a_newer_version_is_told_and_left_alone(
+    place: Path, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    """An update reads it; clearing is the other way out."""
+    with closing(sqlite3.connect(place)) as plain:
+        plain.execute("PRAGMA user_version = 2")
+    before = place.read_bytes()
+    assert main(["cache", *words]) == ExitCode.TESTS_FAILED
+    told = capsys.readouterr().err
+    assert "it has format 2" in told
+    assert "update pytest-llmbench" in told
+    assert "llmbench cache clear" in told
+    assert place.read_bytes() == before
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are those of POSIX")
+@pytest.mark.parametrize("words", [["stats"], ["prune"], ["clear", "--yes"]])
+@pytest.mark.parametrize(("file_mode", "folder_mode"), [(0o400, 0o700), (0o600, 0o500)])
+def test_what_is_read_only_is_told_and_cleared_by_its_owner(
+    place: Path, words: list[str], file_mode: int, folder_mode: int
+) -> None:
+    """As a user for whom modes count; for root they do without the right to override them."""
+    place.chmod(file_mode)
+    place.parent.chmod(folder_mode)
+    counts = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+    if counts and not shutil.which("setpriv"):
+        pytest.skip("no setpriv: root may write anywhere")
+    command = [*counts, sys.executable, "-m", "pytest_llmbench", "cache", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "the file or its folder is read-only" in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert (done.returncode, place.exists()) == ((0, False) if "clear" in words else (1, True)), done.stderr
 
 
 def test_what_was_asked_is_no_reply(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

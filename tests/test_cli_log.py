@@ -120,13 +120,13 @@ def test_a_run_is_shown_call_by_call(
     assert "try 2" in text
     assert "\x1b" not in text
     assert "\u202e" not in text
-    assert lines[-1].startswith("5 calls: 3 answered, 2 failed, of which 1 rate_limited, 1 invalid_request")
+    assert lines[-1].startswith("5 calls: 3 answered, 2 failed (1 rate_limited, 1 invalid_request)")
     failed = shown(capsys, "--failed")
     assert not any(" answered" in line for line in failed[:-1])
-    assert shown(capsys, "--category", "invalid_request")[-1] == "1 call: 1 failed, of which 1 invalid_request"
-    assert shown(capsys, "--model", "other/*") == ["0 calls"]
-    assert shown(capsys, "--slow") == ["0 calls"]
-    assert shown(capsys, "--test", "refused")[-1].startswith("1 call")
+    assert shown(capsys, "--category", "invalid_request")[-1] == "1 of 5 calls: 1 failed (1 invalid_request)"
+    assert shown(capsys, "--model", "other/*") == ["0 of 5 calls"]
+    assert shown(capsys, "--slow") == ["0 of 5 calls"]
+    assert shown(capsys, "--test", "refused")[-1].startswith("1 of 5 calls")
     assert shown(capsys, "--slow", "0.0000001")[-1].startswith("5 calls")
 
 
@@ -161,6 +161,22 @@ def test_a_log_is_not_written_over_itself(
         assert path.read_bytes() == before
     assert main(["log", "-o", str(tmp_path)]) == ExitCode.USAGE
     assert "cannot be written" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("form", ["--json", "--csv"])
+def test_a_disk_that_is_full_or_may_not_be_written_is_told_in_words(
+    form: str, asked: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No traceback, and what stands in the file is not taken for the whole log."""
+    monkeypatch.chdir(asked)
+    for path, why in (("/dev/full", "No space left on device"), ("nowhere/log", "No such file or directory")):
+        assert main(["log", form, "-o", path]) == ExitCode.USAGE
+        told = capsys.readouterr().err
+        assert told.startswith(f"llmbench: error: {path} cannot be written: {why}")
+        assert "Traceback" not in told
+    assert main(["log", "-o", "/dev/full", form]) == ExitCode.USAGE
+    assert "not the whole log" in capsys.readouterr().err
 
 
 def test_a_run_is_followed_with_its_database_opened_once(
@@ -201,6 +217,9 @@ def test_a_run_without_a_log_is_told_in_words(
         ("run-a",): "run run-a has no request log",
         ("run-b",): "run run-b has asked no model yet",
         ("nothing.jsonl",): "no file nothing.jsonl",
+        ("x" * 300,): "x" * 300,
+        ("pytest.ini",): "pytest.ini is no request log",
+        ("",): "no run",
         ("--json", "--csv"): "two forms of the same",
     }.items():
         assert main(["log", *words]) == ExitCode.USAGE
@@ -281,7 +300,7 @@ def test_a_killed_run_has_all_that_ended_before(project: pytest.Pytester, capsys
     )
     result = project.runpytest_subprocess("-q", timeout=60)
     assert result.ret == -signal.SIGKILL
-    assert shown(capsys)[-1].startswith("3 calls: 2 answered, 1 failed, of which 1 rate_limited")
+    assert shown(capsys)[-1].startswith("3 calls: 2 answered, 1 failed (1 rate_limited)")
 
 
 @pytest.mark.slow
@@ -326,3 +345,18 @@ def test_samples_and_trials_are_named(asked: Path) -> None:
     assert {(parts[0], len(parts), parts[3]) for parts in ids} == {(folder.name, 5, "0")}
     assert {parts[2] for parts in ids} == {"", "%3D1%2B1", "b", "c"}
     assert sorted(parts[4] for parts in ids) == ["1", "1", "1", "1", "2"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_what_is_printed_into_a_full_disk_is_told_in_words(asked: Path, unbuffered: str) -> None:
+    """`llmbench log > FILE`, whether Python writes at once or at the end."""
+    environ = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*LLMBENCH, "log"], check=False, cwd=asked, env=environ, stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert (done.returncode, done.stderr.splitlines()) == (
+        1,
+        ["llmbench: error: not all of it could be written: No space left on device", "  hint: make room on that disk"],
+    )

@@ -174,7 +174,7 @@ def test_base_models_are_told_as_such(folder, capsys):
 
 
 @pytest.mark.parametrize(
-    ("count", "text"), [(None, "–"), (0, "0.0 MB"), (98_362_432, "98.4 MB"), (2 * 10**9, "2.00 GB")]
+    ("count", "text"), [(None, "–"), (0, "0 B"), (99_949, "99.9 kB"), (98_362_432, "98.4 MB"), (2 * 10**9, "2.00 GB")]
 )
 def test_sizes_are_told_as_people_read_them(count, text):
     """What is not known is a dash, not 0."""

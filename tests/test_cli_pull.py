@@ -45,7 +45,7 @@ def test_pull_tells_what_it_fetched_and_pins_it(hub: Hub, tmp_path: Path, capsys
     assert main(["models", "pull", "other", "mine", "--jobs", "2"]) == ExitCode.OK
     said = capsys.readouterr()
     assert [line.split("  ")[0] for line in said.out.splitlines()] == ["other:Q8_0", "mine:Q8_0"]
-    assert "downloading mine:Q8_0 100 % of 0.1 MB" in said.err
+    assert "downloading mine:Q8_0 100 % of 65.9 kB" in said.err
     assert sorted(json.loads((tmp_path / "llmbench.lock").read_text())["models"]) == ["mine:Q8_0", "other:Q8_0"]
 
 

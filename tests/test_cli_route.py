@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,8 @@ import store_samples as samples
 
 from pytest_llmbench.cli import main
 from pytest_llmbench.errors import ExitCode
-from pytest_llmbench.records import Reply, Timing
-from pytest_llmbench.store import Store
+from pytest_llmbench.records import FailedAttempt, LaneState, Reply, Timing
+from pytest_llmbench.store import Store, lane_states
 
 CONFIG = """
 prices:
@@ -93,3 +94,67 @@ def test_a_wrong_name_is_told_with_those_that_are_there(capsys: pytest.CaptureFi
     Path("llmbench.yaml").write_text("")
     assert main(["route"]) == ExitCode.OK
     assert "names no route" in capsys.readouterr().out
+
+
+def stored(folder: Path, *, age: timedelta = timedelta(minutes=5)) -> None:
+    """A run that asked `lab/dear`, whose breaker opened, and an older one in which it was well."""
+    now = datetime.now(UTC)
+    ill = LaneState(
+        model="lab/dear",
+        breaker="open",
+        opened=1,
+        limit=4,
+        held_until=(now + timedelta(minutes=30)).isoformat(),
+        at=(now - age).isoformat(),
+    )
+    well = LaneState(model="lab/dear", limit=9, at=(now - timedelta(days=3)).isoformat())
+    with contextlib.closing(Store.open(folder / ".llmbench" / "results.db")) as store:
+        for run_id, lane in (("run-a", well), ("run-b", ill)):
+            store.ensure_run(samples.run(run_id, "2025-01-01T00:00:00+00:00"))
+            store.submit(lane_states.put_all, (run_id, (lane,))).result()
+            reply = Reply("fine", "lab/dear", timing=Timing(e2e_s=2.0), request_hash="h")
+            store.save_reply(run_id, "test", 0, {}, reply)
+        for category in ("server", "server", "rate_limited"):
+            failed = FailedAttempt("lab/dear", "h", 1, category, "it fell over", "", lane.at)
+            store.save_failed_attempt("run-b", "test", failed)
+
+
+def test_how_each_model_fared_last_is_told_with_its_age(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of the newest run that asked it; nothing of a model that nobody asked."""
+    stored(folder)
+    assert main(["route", "careful"]) == ExitCode.OK
+    said = capsys.readouterr().out
+    line = "lab/dear, 5 min ago: breaker open; begins nothing for 30 min; 1 reply; 3 failed (server 2, rate_limited 1)"
+    assert line.replace("1 reply;", "1 reply, 2 s each;") + " (run run-b)" in said
+    assert "lab/cheap, " not in said
+    [found] = told(capsys, "careful")
+    [fared] = found["last_asked"]  # type: ignore[misc]
+    assert fared["failed"] == {"server": 2, "rate_limited": 1}
+    assert (fared["run"], fared["breaker"], fared["answered"], fared["latency_s"]) == ("run-b", "open", 1, 2.0)
+
+
+def test_what_is_not_known_of_models_is_not_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither where nothing was ever stored, nor where only others were asked; a hold that is over is no hold."""
+    assert told(capsys, "careful")[0]["last_asked"] == []
+    stored(folder, age=timedelta(hours=5))
+    assert told(capsys, "quick")[0]["last_asked"]
+    assert main(["route", "quick"]) == ExitCode.OK
+    assert "lab/dear, 5 h ago" in capsys.readouterr().out
+
+
+def test_a_model_without_a_line_is_told_of_the_run_that_asked_it_last(folder: Path) -> None:
+    """As those of this machine are: a newer run that asked others has nothing of it."""
+    with contextlib.closing(Store.open(folder / "results.db")) as store:
+        for day, run_id in enumerate(("run-a", "run-b", "run-c", "run-d"), 1):
+            store.ensure_run(samples.run(run_id, f"2025-01-0{day}T00:00:00+00:00"))
+        for run_id, model in (("run-a", "here:Q4"), ("run-b", "here:Q4 (requantized)"), ("run-d", "here:Q4_1")):
+            store.save_reply(run_id, "test", 0, {}, Reply("fine", model, request_hash="h"))
+        answered = store.model_health("here:Q4")
+        failed = FailedAttempt("here:Q4", "h", 1, "server", "it fell over", "", "9999-01-01T00:00:00+00:00")
+        store.save_failed_attempt("run-c", "test", failed)
+        fell_over, nobody = store.model_health("here:Q4"), store.model_health("here")
+    assert answered is not None
+    assert (answered.run_id, answered.answered) == ("run-b", 1)
+    assert fell_over is not None
+    assert (fell_over.run_id, fell_over.answered, dict(fell_over.failed)) == ("run-c", 0, {"server": 1})
+    assert nobody is None

@@ -10,8 +10,10 @@ import traceback
 import pytest
 from asking import KEY, PATIENT, ask, ask_at
 
+from pytest_llmbench.clients.refusals import shorten
 from pytest_llmbench.demo import Answer, DemoProvider, Event, Failure, Page, Raw, Wait
 from pytest_llmbench.errors import Category, WireError
+from pytest_llmbench.secret import Secret
 
 FOREVER = Wait(float("inf"))
 TOKEN = Event({"choices": [{"index": 0, "delta": {"content": "word"}}]}, "content")
@@ -181,6 +183,54 @@ def test_a_web_page_with_status_200_is_no_reply(stream):
     assert "OpenAI-compatible" in failure.hint
 
 
+@pytest.mark.parametrize(
+    "failure",
+    [
+        Failure(404, body="<html><title>404 Not Found</title><h1>Not Found</h1></html>", content_type="text/html"),
+        Failure(404, body=""),
+        Failure(404, body='{"detail": "Not Found"}'),
+        Failure(404, "File Not Found", code=404, type="not_found_error"),
+        Failure(404, body='{"error": "Unexpected endpoint or method. (POST /chat)"}'),
+        Failure(405, body="Method Not Allowed", content_type="text/plain"),
+        Failure(405, "Method Not Allowed", code=405),
+        Failure(501, body="<html>Unsupported method</html>", content_type="text/html"),
+    ],
+    ids=lambda failure: f"{failure.status} {failure.body}",
+)
+@pytest.mark.parametrize("wire", ["openai", "anthropic"])
+def test_where_nothing_is_served_the_hint_asks_for_the_address(failure, wire):
+    """The mistake that is made most; asking again does not help, a 501 least of all."""
+    caught = failure_of(failure, wire=wire)
+    assert caught.category is Category.INVALID_REQUEST
+    assert f"the address of an {'OpenAI' if wire == 'openai' else 'Anthropic'}-compatible server?" in caught.hint
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        Failure(404, "The model `x` does not exist", code="model_not_found"),
+        Failure(404, "No endpoints found that support tool use.", code=404),
+        Failure(404, "Your organization is not allowed to use gpt-9", code="not_allowed"),
+        Failure(400, "temperature: not a number"),
+        Failure(403, "this key may not do that"),
+        Failure(500, body="<html><title>Oops</title></html>", content_type="text/html"),
+    ],
+    ids=lambda failure: f"{failure.status} {failure.message}",
+)
+def test_what_a_providers_own_error_says_is_not_blamed_on_the_address(failure):
+    """It is one that was found."""
+    assert "the address" not in failure_of(failure).hint
+
+
+def test_a_web_page_with_status_403_is_not_blamed_on_the_key_alone():
+    """A proxy's page: told by its title, which stands behind a screenful of style sheets."""
+    page = "<!DOCTYPE html>\n<html><head><style>" + "a{}" * 500 + "</style><title>Blocked &amp; logged</title></head>"
+    failure = failure_of(Failure(403, body=page, content_type="text/html"))
+    assert 'HTTP 403: a web page, "Blocked & logged"' in str(failure)
+    assert "a proxy" in failure.hint
+    assert failure.category is Category.AUTH
+
+
 def test_a_giant_event_is_refused():
     """Before it fills the memory."""
     steps = [Raw(b"data: "), *[Raw(b"x" * 1024 * 1024)] * 9, FOREVER]
@@ -194,19 +244,35 @@ def test_a_giant_event_is_refused():
     [
         Failure(401, f"no such key: {KEY}"),
         Failure(401, body=f"<b>{KEY}</b>", content_type="text/html"),
+        Failure(403, body=f"<html><title>{'x' * 280} {KEY}</title></html>", content_type="text/html"),
         Failure(200, f"no such key: {KEY}"),
         Failure(302, headers={"Location": f"http://127.0.0.1/?key={KEY}"}),
         Answer("x", error_after_events=1, error_message="x" * 290 + KEY),
         Page([Raw(f"data: {KEY}\n\n".encode()), FOREVER]),
         Page([Raw(KEY.encode())], content_type="application/json"),
     ],
-    ids=["message", "page", "success", "redirect", "event", "nonsense", "body"],
+    ids=["message", "page", "title", "success", "redirect", "event", "nonsense", "body"],
 )
 def test_the_key_is_in_no_error_though_the_provider_sends_it_back(reaction):
     """Neither whole nor cut off, in message, repr and traceback."""
     failure = failure_of(reaction)
     told = "".join(traceback.format_exception(failure)) + repr(failure)
     assert KEY[:10] not in told
+
+
+@pytest.mark.parametrize("key", ["x", "any", "none", "EMPTY", "Ollama", "lm-studio", "sk-no-key-required"])
+def test_a_word_in_place_of_a_key_is_no_secret_and_tears_no_message(key):
+    """Local servers want one, and any will do."""
+    told = f"Expecting value: any key but none, {key}"
+    assert shorten(told, Secret(key)) == told
+
+
+@pytest.mark.parametrize(
+    "key", ["k3y", "12345", "hunter22", "password", "correct-horse", KEY, f"{KEY}-no-key-required"]
+)
+def test_whatever_else_is_given_as_a_key_is_in_no_message(key):
+    """Short ones, and such that look like words, too."""
+    assert key not in shorten(f"no such key: {key}.", Secret(key))
 
 
 def test_the_key_and_the_prompt_are_in_no_log(caplog):

@@ -208,6 +208,29 @@ def test_leaving_results_early_cancels_the_work():
 
 
 @pytest.mark.parametrize("early", [True, False])
+def test_run_can_be_stopped_from_another_thread(early):
+    """As what gives results can; what nobody stops is as it was, though somebody could have."""
+    begun, ended, stop = threading.Event(), threading.Event(), http.Stop()
+
+    async def endless():
+        begun.set()
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.set()
+
+    if early:
+        stop()
+    else:
+        threading.Thread(target=lambda: begun.wait(20) and stop()).start()
+    with pytest.raises(InfraError, match="stopped") as told:
+        http.run(endless(), stop)
+    assert told.value.category is Category.CANCELLED
+    assert early or ended.is_set()
+    assert http.run(value(42), http.Stop()) == 42
+
+
+@pytest.mark.parametrize("early", [True, False])
 def test_results_can_be_stopped_from_another_thread(early):
     """Before they began, or amid them; who waits for them is told, and the work is cancelled."""
     ended, stop, seen = threading.Event(), http.Stop(), []

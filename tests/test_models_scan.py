@@ -211,7 +211,7 @@ def test_the_definitions_can_be_pasted(project: Path, capsys: pytest.CaptureFixt
     assert main(["models", "scan", str(folder)]) == ExitCode.OK
     said = capsys.readouterr().out
     assert "in llmbench.yaml" not in said
-    assert "4 files, 0.0 MB: 4 defined" in said
+    assert "4 files, 2.7 kB: 4 defined" in said
 
 
 def test_with_hash_the_files_are_read_whole(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

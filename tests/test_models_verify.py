@@ -54,7 +54,7 @@ def test_whole_files_verify(project, say) -> None:
     status, said = say("verify")
     assert status == ExitCode.OK
     assert states(said) == {"own": "unpinned, –", "tiny": "ok, llmbench.lock"}
-    assert "2 models, 0.0 MB: 1 ok, 1 unpinned" in said
+    assert "2 models, 1.3 kB: 1 ok, 1 unpinned" in said
     assert states(say("verify", "own")[1]) == {"own": "unpinned, its note"}
 
 

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 import store_samples as samples
 import watched_runs as w
-import yaml
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_families
 from prometheus_client.parser import text_string_to_metric_families as plain_families
+from served_sessions import session_in, stored
 
 from pytest_llmbench import clock
 from pytest_llmbench.cli import main
@@ -24,7 +24,6 @@ from pytest_llmbench.cli.metrics import BOARD, RULES
 from pytest_llmbench.config.alert_schema import AlertsDef
 from pytest_llmbench.errors import UsageError
 from pytest_llmbench.observe.exposition import exposed
-from pytest_llmbench.observe.families import BY_NAME, FAMILIES, FamilyKind
 from pytest_llmbench.observe.tally import MOST_MODELS
 from pytest_llmbench.observe.watching import Onlooker, Watched
 from pytest_llmbench.records import Cost, Usage
@@ -129,9 +128,10 @@ def test_lines_tests_gates_and_the_run_are_gauges(path: Path, store: Store) -> N
     states = [w.lane(held_until=until, breaker="half-open", opened=2, cuts=1, retries_left=5.5), w.lane(account="b")]
     lane_states_kept(store, states)
     store.save_result("run-1", samples.result("t1"))
-    store.start_result("run-1", "test_a.py::t2", "t2")
+    store.start_result("run-1", "test_a.py::t2", "t2", "tiny:Q4_1")
+    store.start_result("run-1", "test_a.py::t3", "t3")
     store.save_gates("run-1", [samples.gate(), samples.gate("fail")])
-    found = seen(w.looking(Watched(path, cap_usd=Decimal(2))))
+    found = seen(w.looking(Watched(path)))
     shown = {name: value for name, value in found.items() if "{model=lab/m" in name}
     assert shown == {
         "llmbench_requests_in_flight{model=lab/m}": 6,
@@ -147,6 +147,7 @@ def test_lines_tests_gates_and_the_run_are_gauges(path: Path, store: Store) -> N
         "llmbench_model_state_age_seconds{model=lab/m}": 2,
     }
     assert found["llmbench_tests{model=tiny:Q4_1,outcome=right}"] == 1
+    assert found["llmbench_tests{model=tiny:Q4_1,outcome=unfinished}"] == 1
     assert found["llmbench_tests{model=,outcome=unfinished}"] == 1
     assert (found["llmbench_gates{verdict=pass}"], found["llmbench_gates{verdict=fail}"]) == (1, 1)
     assert found["llmbench_run_info{run=run-1}"] == 1
@@ -168,6 +169,24 @@ def test_of_a_run_that_is_over_nothing_is_under_way(path: Path, store: Store) ->
     assert found["llmbench_run_exit_code"] == 10
 
 
+def test_of_all_runs_breakers_and_cuts_are_added_up(path: Path, store: Store) -> None:
+    """As calls are, those of a model that the newest run did not ask among them; of one run they are its own."""
+    lane_states_kept(
+        store, [w.lane(opened=2, cuts=1), w.lane(account="b", opened=1), w.lane(model="lab/old", opened=4)]
+    )
+    w.begin(store, "run-2", w.NOW)
+    store.submit(lane_states.put_all, ("run-2", [w.lane(opened=5, cuts=3, in_flight=1)])).result()
+    runs = {run: seen(w.looking(Watched(path, run))) for run in ("last", "run-1", "all")}
+    opened, cuts = "llmbench_breaker_opened_total{model=lab/m}", "llmbench_rate_limit_cuts_total{model=lab/m}"
+    assert {run: (found[opened], found[cuts]) for run, found in runs.items()} == {
+        "last": (5, 3),
+        "run-1": (3, 1),
+        "all": (8, 4),
+    }
+    assert runs["all"]["llmbench_breaker_opened_total{model=lab/old}"] == 4
+    assert runs["all"]["llmbench_requests_in_flight{model=lab/m}"] == 1
+
+
 def test_what_is_left_of_the_budget_is_what_the_budget_itself_would_say(path: Path, store: Store) -> None:
     """Stored costs or what was settled, whichever is larger, and all that is still reserved."""
     from pytest_llmbench.store.spending import Spending
@@ -177,10 +196,45 @@ def test_what_is_left_of_the_budget_is_what_the_budget_itself_would_say(path: Pa
         state = "settled" if settled else "reserved"
         entry = Spending(question, 1, w.MODEL, "", "subject", "0.25", state, w.NOW.isoformat(), settled)
         store.order_spending("run-1", entry).result()
-    found = seen(w.looking(Watched(path, cap_usd=Decimal(1))))
+    assert "llmbench_budget_left_usd" not in seen(w.looking(Watched(path)))
+    store.save_settings("run-1", {"max_cost": "1"})
+    found = seen(w.looking(Watched(path)))
     assert found["llmbench_budget_cap_usd"] == 1
     assert found["llmbench_budget_left_usd"] == pytest.approx(1 - 0.005 - 0.25)
-    assert "llmbench_budget_left_usd" not in seen(w.looking(Watched(path)))
+
+
+def test_the_cap_is_that_of_the_run_and_not_of_today(path: Path, store: Store) -> None:
+    """Each run has its own, from its command line or from llmbench.yaml as it was; of all together there is none."""
+    store.save_settings("run-1", {"max_cost": "1"})
+    begun = dataclasses.replace(samples.run("run-2", w.NOW.isoformat()), environment={"budget_usd": "4"})
+    store.ensure_run(begun)
+    caps = [seen(w.looking(Watched(path, run))).get("llmbench_budget_cap_usd") for run in ("run-1", "last", "all")]
+    assert caps == [1, 4, None]
+    store.save_settings("run-2", {"max_cost": "no amount"})
+    assert "llmbench_budget_cap_usd" not in seen(w.looking(Watched(path)))
+
+
+def test_a_run_that_goes_on_has_the_cap_of_the_session_that_goes_on_with_it(tmp_path: Path) -> None:
+    """That is the one its budget keeps; llmbench.yaml's stands in the header, too."""
+    (tmp_path / "llmbench.yaml").write_text("budget: {run: 9}\n")
+    with session_in(tmp_path, max_cost="2") as session:
+        assert (stored(session).settings["max_cost"], stored(session).environment["budget_usd"]) == ("2", "9")
+    with session_in(tmp_path, resume=session.run_id, max_cost="5") as again:
+        assert stored(again).settings["max_cost"] == "5"
+
+
+def test_a_cache_that_gave_nothing_yet_is_told_as_0(path: Path, store: Store) -> None:
+    """A share of nothing would be an empty panel; where there is no cache nothing is said of it."""
+    w.keep(store, [w.answer(1), w.answer(2, role="judge")])
+    w.keep_failed(store, [w.failure()])
+    cached = "llmbench_calls_total{category=,model=lab/m,outcome=cached,role=%s}"
+    assert not [name for name in seen(w.looking(Watched(path))) if "outcome=cached" in name]
+    store.save_settings("run-1", {"cache": "on"})
+    onlooker = w.looking(Watched(path))
+    found = seen(onlooker)
+    assert [found[cached % role] for role in ("subject", "judge")] == [0, 0]
+    w.keep(store, [w.answer(3, cost=Cost("0.5", "cached"))])
+    assert seen(onlooker)[cached % "subject"] == 1
 
 
 def test_each_look_reads_only_what_is_new(path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -296,96 +350,14 @@ def test_both_formats_say_the_same(path: Path, store: Store) -> None:
     assert kinds["llmbench_build"] == ("info", "")
 
 
-def test_names_keep_to_the_conventions_of_prometheus() -> None:
-    """Lower case, one prefix, base units; only counters end in _total; labels are few and bounded."""
-    for family in FAMILIES:
-        assert re.fullmatch(r"llmbench_[a-z0-9]+(_[a-z0-9]+)*", family.name)
-        assert not re.search(r"_(total|count|sum|bucket|ms|milliseconds|minutes|percent)$", family.name)
-        assert family.full_name.endswith("_total") == (family.kind is FamilyKind.COUNTER)
-        assert bool(family.buckets) == (family.kind is FamilyKind.HISTOGRAM)
-        assert list(family.buckets) == sorted(set(family.buckets))
-        assert family.help.endswith(".")
-        assert set(family.labels) <= _LABELS
-    assert len(BY_NAME) == len(FAMILIES)
-
-
-_LABELS = {
-    *(
-        "model",
-        "role",
-        "outcome",
-        "category",
-        "type",
-        "source",
-        "state",
-        "verdict",
-        "run",
-        "alert",
-        "version",
-        "python",
-    ),
-}
-
-
-def named(text: str) -> set[str]:
-    """The metrics that queries name, without the endings of histograms."""
-    found = set(re.findall(r"llmbench_\w+", text))
-    return {re.sub(r"_(bucket|sum|count)$", "", name) for name in found}
-
-
-def test_every_metric_of_the_board_exists_and_every_label_is_one_of_its() -> None:
-    """A renamed metric is renamed in the board, too; each panel has a query."""
-    board = json.loads(BOARD.read_text())
-    queries = [target["expr"] for panel in board["panels"] for target in panel.get("targets", ())]
-    queries += [variable["definition"] for variable in board["templating"]["list"]]
-    assert named(" ".join(queries)) <= set(BY_NAME)
-    for name, selected in re.findall(r"(llmbench_\w+?)(?:_bucket)?\{([^}]*)\}", " ".join(queries)):
-        assert set(re.findall(r"(\w+)(?:=~|!~|=|!=)", selected)) <= set(BY_NAME[name].labels), name
-    assert [each for each in queries if re.match(r"sum\([^()]*\) / ", each)] == [], "empty while nothing failed"
-    shown = {*named(" ".join(queries))}
-    assert {"llmbench_ttft_seconds", "llmbench_cost_usd_total", "llmbench_breaker_state", "llmbench_tests"} <= shown
-
-
-def test_the_board_has_the_shape_that_grafana_imports() -> None:
-    """The classic model: a data source to be chosen at the import, panels with ids and places that do not overlap."""
-    board = json.loads(BOARD.read_text())
-    assert board["id"] is None
-    assert [each["name"] for each in board["__inputs"]] == ["DS_PROMETHEUS"]
-    assert {"title", "uid", "schemaVersion", "panels", "templating", "time", "annotations"} <= set(board)
-    panels = board["panels"]
-    assert len({panel["id"] for panel in panels}) == len(panels)
-    kinds = {each["id"] for each in board["__requires"] if each["type"] == "panel"}
-    assert {panel["type"] for panel in panels} == {*kinds, "row"}
-    taken: set[tuple[int, int]] = set()
-    for place in (panel["gridPos"] for panel in panels):
-        cells = {
-            (x, y)
-            for x in range(place["x"], place["x"] + place["w"])
-            for y in range(place["y"], place["y"] + place["h"])
-        }
-        assert place["x"] + place["w"] <= 24
-        assert not taken & cells
-        taken |= cells
-    for panel in panels:
-        if panel["type"] != "row":
-            assert panel["datasource"] == {"type": "prometheus", "uid": "${DS_PROMETHEUS}"}
-            assert panel["description"]
-            assert panel["targets"]
-
-
-def test_every_metric_of_the_alert_rules_exists() -> None:
-    rules = [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
-    assert named(" ".join(rule["expr"] for rule in rules)) <= set(BY_NAME)
-    assert all({"alert", "expr", "labels", "annotations"} <= set(rule) for rule in rules)
-
-
 def test_the_verb_prints_figures_board_and_rules(
     path: Path, store: Store, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Text for Prometheus' textfile collector, JSON for all others."""
     w.keep(store, [w.answer(1)])
     monkeypatch.chdir(path.parents[1])
-    monkeypatch.setenv("LLMBENCH_MAX_COST", "3")
+    monkeypatch.setenv("LLMBENCH_MAX_COST", "7")
+    store.save_settings("run-1", {"max_cost": "3"})
     assert main(["metrics"]) == 0
     found = figures(capsys.readouterr().out)
     assert found["llmbench_budget_left_usd"] == pytest.approx(2.999)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import urlopen
@@ -25,6 +25,7 @@ from pytest_llmbench.config.alert_schema import AlertsDef
 from pytest_llmbench.demo import Answer, DemoProvider
 from pytest_llmbench.errors import UsageError
 from pytest_llmbench.observe import serve
+from pytest_llmbench.observe.callers import Callers
 from pytest_llmbench.observe.serve import MetricsServer
 from pytest_llmbench.observe.watching import Watched
 from pytest_llmbench.secret import Secret
@@ -186,6 +187,38 @@ def test_crowds_and_silent_callers_do_not_keep_others_out_for_good(path: Path, m
         assert answer(port)[0] == 200
 
 
+def test_idle_connections_make_room_for_whoever_asks(path: Path) -> None:
+    """Sixty that say nothing, or half of what they want: a scrape has its answer at once."""
+    with serving(path) as port, ExitStack() as held:
+        begun_s = clock.monotonic()
+        for number in range(60):
+            line = held.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20))
+            line.sendall(b"GET /health HTTP/1.1\r\nHost:" if number % 2 else b"")
+        for target in ("/health", "/metrics"):
+            assert answer(port, target=target)[0] == 200
+        assert clock.monotonic() - begun_s < serve.PATIENCE_S / 2
+
+
+def test_who_is_being_answered_makes_room_for_nobody() -> None:
+    """One that waits for its answer is no idle one; where all do, the next is turned away."""
+    callers, pairs = Callers(2), [socket.socketpair() for _ in range(3)]
+    (first, _), (second, silent), (third, _) = pairs
+    assert callers.comes(first)
+    assert callers.comes(second)
+    callers.asks(first)
+    assert callers.comes(third)
+    assert silent.recv(1) == b"", "the second said nothing: it was hung up on"
+    callers.asks(third)
+    callers.asks(second)
+    assert not callers.comes(second)
+    callers.falls_silent(third)
+    callers.goes(first)
+    assert callers.comes(second)
+    for pair in pairs:
+        for line in pair:
+            line.close()
+
+
 def test_many_ask_at_once_and_all_get_the_same(path: Path) -> None:
     """One look at a time: nothing is counted twice."""
     told: list[str] = []
@@ -222,9 +255,11 @@ def test_the_verb_serves_until_it_is_interrupted(path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (["--json"], "--serve and --json are different things"),
         (["--port", "99999"], "--port: 99999 is no port"),
         (["--host", "0.0.0.0"], "--host 0.0.0.0: others could read"),
         (["--token-env", "NO_SUCH_TOKEN"], "--token-env: $NO_SUCH_TOKEN is not set"),
+        (["--token-env", "SHORT_TOKEN"], "--token-env: $SHORT_TOKEN holds 15 characters, which others could guess"),
         (["--host", "no.such.host.invalid", "--token-env", "SOME_TOKEN"], "cannot listen at no.such.host.invalid:9464"),
     ],
 )
@@ -232,8 +267,30 @@ def test_what_cannot_be_served_is_told(
     path: Path, words: list[str], said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SOME_TOKEN", TOKEN)
+    monkeypatch.setenv("SHORT_TOKEN", "fifteen-letters")
     assert main(["metrics", "--serve", "--rootdir", str(path.parents[1]), *words]) == 4
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--grafana", "--rules"], "--grafana and --rules are different things"),
+        (["--json", "--grafana"], "--json and --grafana are different things"),
+        (["--chats", "--rules"], "--rules is the same for runs and chats"),
+        (["--port", "0"], "--port says how to serve, and nothing is served"),
+        (["--token-env", "SOME_TOKEN"], "--token-env says how to serve"),
+        (["--allow-host", "metrics.lab", "--json"], "--allow-host says how to serve"),
+    ],
+)
+def test_flags_that_would_do_nothing_are_refused(
+    path: Path, words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before anything is printed."""
+    assert main(["metrics", "--rootdir", str(path.parents[1]), *words]) == 4
+    told = capsys.readouterr()
+    assert said in told.err
+    assert told.out == ""
 
 
 SUITE = """

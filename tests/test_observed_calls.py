@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from asked_models import Provider, question, questions, refused, target
 from asking import endpoint_of
 from seen_calls import Broken, Onlooker, a_call
-from served_sessions import session_in
+from served_sessions import session_in, stored
 from virtual_time import run_virtually
 
 from pytest_llmbench import http
@@ -20,10 +21,12 @@ from pytest_llmbench.clients import ChatRequest
 from pytest_llmbench.clients.rounds import ask_each
 from pytest_llmbench.demo import Answer, DemoProvider, Failure, Reaction
 from pytest_llmbench.errors import Category, UsageError, WireError
+from pytest_llmbench.observe import families, watching
 from pytest_llmbench.observe.calls import CURRENT, CallBegun, CallEnded, Kind, Level, Note, Outcome, host_of
 from pytest_llmbench.observe.observer import Observers
 from pytest_llmbench.observe.seen import Seen
-from pytest_llmbench.records import Cost
+from pytest_llmbench.records.asked import UNPRICED
+from pytest_llmbench.reports.view import view
 
 
 def asked(provider: Provider, onlooker: Onlooker | Observers, count: int = 1, **fields: object) -> None:
@@ -164,7 +167,7 @@ def test_a_fault_of_our_own_is_told_as_one() -> None:
 
 @pytest.mark.usefixtures("smollm2")
 def test_calls_to_a_model_of_this_machine_are_told(tmp_path: Path) -> None:
-    """Asked together and streamed: each with its trial, free of cost, and where it was asked."""
+    """Asked together and streamed: each with its trial, without a price, and where it was asked."""
     onlooker = Onlooker()
     with session_in(tmp_path, request_log="off") as session:
         session.__dict__["observer"] = onlooker
@@ -176,7 +179,11 @@ def test_calls_to_a_model_of_this_machine_are_told(tmp_path: Path) -> None:
     assert [end.outcome for end in onlooker.ended] == [Outcome.ANSWERED] * 4
     trials = sorted((str(call.messages[-1]["content"]), call.trial) for call in onlooker.begun)
     assert trials == [("Hi", 0), ("Hi", 1), ("Hm", 0), ("Ho", 0)]
-    assert all(end.cost == Cost("0", "free") and end.duration_s for end in onlooker.ended)
+    assert all(end.cost == UNPRICED and end.duration_s for end in onlooker.ended)
+    assert {reply.cost for reply in stored(session).replies} == {UNPRICED}
+    assert view(stored(session)).costs is None
+    with closing(watching.Onlooker(watching.Watched(tmp_path / ".llmbench" / "results.db"))) as looking:
+        assert not any(looking.look().figures.numbers[families.COST_UNKNOWN].values())
     assert all(call.host and call.run_id for call in onlooker.begun)
 
 

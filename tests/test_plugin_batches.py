@@ -114,3 +114,43 @@ def test_a_batch_without_stored_texts_is_refused(pytester: pytest.Pytester) -> N
         code, said = run(pytester, "--batch", "--keep-prompts=no")
         assert (code != 0, "may hold no texts" in said) == (True, True), said
         assert provider.log == []
+
+
+@pytest.mark.parametrize(
+    "workers", [pytest.param("0", marks=pytest.mark.slow), pytest.param("2", marks=pytest.mark.slow)]
+)
+def test_with_a_cache_a_batch_is_for_what_nobody_has_asked_yet(pytester: pytest.Pytester, workers: str) -> None:
+    """The next run submits what is new alone, foresees that, and is done at once where nothing is."""
+    flags = ("--batch", "--cache", "on", "-n", workers)
+    with DemoProvider() as provider:
+        configure(pytester, provider.url)
+        run(pytester, *flags)
+        code, said = run(pytester, "--resume", "last", *flags)
+        assert (code, "from the cache" in said) == (0, False), said
+        known = len(provider.log)
+        code, said = run(pytester, *flags)
+        assert (code, "6 of 6 replies from the cache" in said) == (0, True), said
+        assert len(provider.log) == known
+        configure(pytester, provider.url, rows=5)
+        code, said = run(pytester, "--dry-run", *flags[:3])
+        assert "4 answered by the cache" in said, said
+        code, said = run(pytester, *flags)
+        assert (code, "1 pending" in said) == (ExitCode.PENDING, True), said
+        submitted = [call for call in provider.log if (call.method, call.route) == ("POST", "/v1/batches")]
+    assert len(submitted) == 3
+    assert {reply.cost.source for reply in stored_run(pytester).replies} == {"cached"}
+
+
+@pytest.mark.slow
+def test_what_lies_with_a_provider_is_no_part_of_what_is_foreseen(pytester: pytest.Pytester) -> None:
+    """It is asked already; what was added since is not."""
+    with DemoProvider(batch_s=3600) as provider:
+        configure(pytester, provider.url)
+        run(pytester, "--batch", "-k", "test_sum")
+        configure(pytester, provider.url, rows=5)
+        before = len(provider.log)
+        code, said = run(pytester, "--resume", "last", "--dry-run", "-k", "test_sum")
+        assert (code, len(provider.log)) == (0, before)
+    lines = said.splitlines()
+    assert lines[lines.index("demo/facts") + 1].split()[0] == "1", said
+    assert "4 with a batch API already" in said

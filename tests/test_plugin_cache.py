@@ -247,6 +247,23 @@ def test_a_cache_that_cannot_be_used_costs_a_sentence_and_no_test(
     assert sum(script.asked.values()) == 26
 
 
+@pytest.mark.parametrize("workers", [(), pytest.param(("-n", "2"), marks=pytest.mark.slow)])
+def test_a_cache_that_is_damaged_within_costs_a_sentence_with_the_way_out(
+    suite: pytest.Pytester, script: Script, workers: tuple[str, ...]
+) -> None:
+    """It opens, and fails only where it is read."""
+    run(suite, "--llmbench-cache=on")
+    place = suite.path / ".llmbench" / "cache" / "cache.db"
+    with closing(sqlite3.connect(place)) as plain:
+        plain.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    content = place.read_bytes()
+    place.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
+    _, told = run(suite, "--llmbench-cache=on", *workers)
+    [line] = [line for line in told.splitlines() if "could not be looked up was asked" in line]
+    assert line.endswith("(hint: `llmbench cache clear` makes room for a new one)")
+    assert sum(script.asked.values()) == 26
+
+
 @pytest.mark.slow
 def test_a_row_that_was_tampered_with_is_asked_again(suite: pytest.Pytester, script: Script) -> None:
     """By the checksum of each."""

@@ -56,6 +56,7 @@ def test_a_project_that_does_not_use_it_loads_nothing_and_finds_no_file(
         "pytest_llmbench.garbage",
         "pytest_llmbench.option_kinds",
         "pytest_llmbench.options",
+        "pytest_llmbench.keyless_ids",
         "pytest_llmbench.own_tests",
         "pytest_llmbench.plugin",
     }

@@ -263,6 +263,7 @@ def test_a_budget_holds_judges_too(pytester: pytest.Pytester) -> None:
     assert result.ret == 12, result.stdout.str()
     assert calls(lab) == {"m": 1}
     assert [each.outcome for each in stored_run(pytester).results] == ["over_budget"]
+    result.stdout.fnmatch_lines(["lab/m · 1 asked, 1 without a score*"])
 
 
 @pytest.mark.slow

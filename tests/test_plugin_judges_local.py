@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,7 @@ server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers)
 print(f"main: server is listening on http://127.0.0.1:{{server.server_port}} - starting the main loop", flush=True)
 server.serve_forever()
 """
+LAST_RESORT = "routes:\n  careful: {models: [lab/j, ./critic.gguf]}\n"
 LONER = """
 import os, pathlib
 from pytest_llmbench.servers import machine
@@ -273,10 +275,9 @@ def test_a_model_of_this_machine_is_a_last_resort_of_a_route(
 ) -> None:
     """It is not even loaded while the one before it judges, and judges what that one fails on."""
     judged_usecase(pytester.path, 2, "judge: {model: route/careful, binding: true}")
-    routes = "routes:\n  careful: {models: [lab/j, ./critic.gguf]}\n"
     down: list[bool] = []
     first = lambda body: Failure(500, "it fell over") if down else loud(body)  # noqa: E731
-    with court(pytester.path, routes, j=first):
+    with court(pytester.path, LAST_RESORT, j=first):
         assert pytester.runpytest_subprocess("shout", *arguments).ret == 0
         assert not log.exists()
         down.append(True)
@@ -284,3 +285,62 @@ def test_a_model_of_this_machine_is_a_last_resort_of_a_route(
     assert result.ret == 0, result.stdout.str()
     assert log.read_text().splitlines() == ["critic loads", "critic judges", "critic judges"]
     result.stdout.fnmatch_lines(["*2 of 2 verdicts by the fall-back*"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arguments", [(), ("-n", "2")], ids=["serial", "-n 2"])
+def test_what_a_last_resort_of_this_machine_judged_is_found_when_judged_anew(
+    pytester: pytest.Pytester, log: Path, arguments: tuple[str, ...]
+) -> None:
+    """It judged one of two trials that say the same. The model before it is well again by then, and nobody is asked."""
+    judged_usecase(pytester.path, 2, "judge: {model: route/careful, binding: true}\nrepeats: 2")
+    moods = itertools.cycle([False, True])
+    first = lambda body: loud(body) if next(moods) else Failure(500, "it fell over")  # noqa: E731
+    with court(pytester.path, LAST_RESORT, j=first) as lab:
+        pytester.runpytest_subprocess("shout", "--llmbench-attempts=1", *arguments)
+        before, asked = calls(lab), log.read_text()
+        assert (before["j"], asked.count("critic judges")) == (4, 2)
+        moods = itertools.cycle([True])
+        result = pytester.runpytest_subprocess("shout", "--llmbench-rejudge=last", *arguments)
+        assert (calls(lab), log.read_text()) == (before, asked), result.stdout.str()
+    judges = [reply.model for reply in stored_run(pytester).replies if reply.role == "judge"]
+    assert sorted(judge.rpartition("/")[2] for judge in judges) == ["critic.gguf", "critic.gguf", "j", "j"]
+
+
+@pytest.mark.slow
+def test_what_a_last_resort_of_this_machine_judged_stays_when_a_run_goes_on(
+    pytester: pytest.Pytester, log: Path
+) -> None:
+    """Killed before its test was stored: the verdict is taken, though the model before it is well again."""
+    judged_usecase(pytester.path, 2, "judge: {model: route/careful, binding: true}")
+    pytester.makeconftest(
+        LONER + "import signal\ndef pytest_runtest_makereport(item, call):\n"
+        "    if call.when == 'call' and 's1' in item.name: os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    well: list[bool] = []
+    first = lambda body: loud(body) if well else Failure(500, "it fell over")  # noqa: E731
+    with court(pytester.path, LAST_RESORT, j=first) as lab:
+        assert pytester.runpytest_subprocess("shout", "--llmbench-attempts=1").ret == -9
+        before, asked = calls(lab), log.read_text()
+        well.append(True)
+        pytester.makeconftest(LONER)
+        resumed = pytester.runpytest_subprocess("shout", "--llmbench-resume=last")
+        assert (resumed.ret, calls(lab), log.read_text()) == (0, before, asked), resumed.stdout.str()
+    result_of = {each.sample: each.outcome for each in stored_run(pytester).results}
+    assert result_of == {"s0": "right", "s1": "right"}
+
+
+@pytest.mark.slow
+def test_a_last_resort_whose_file_is_gone_is_not_fetched_to_look_for_its_verdict(
+    pytester: pytest.Pytester, log: Path
+) -> None:
+    """Nobody knows then which file it was: the first model of the route is asked."""
+    judged_usecase(pytester.path, 1, "judge: {model: route/careful, binding: true}")
+    down = [True]
+    first = lambda body: Failure(500, "it fell over") if down else loud(body)  # noqa: E731
+    with court(pytester.path, LAST_RESORT, j=first) as lab:
+        pytester.runpytest_subprocess("shout", "--llmbench-attempts=1")
+        down.clear()
+        pytester.path.joinpath("critic.gguf").rename(pytester.path / "away")
+        result = pytester.runpytest_subprocess("shout", "--llmbench-rejudge=last")
+        assert (result.ret, calls(lab)["j"]) == (0, 2), result.stdout.str()

@@ -31,6 +31,31 @@ def test_a_plain_failure_elsewhere_keeps_its_exit_code(pytester: pytest.Pytester
     assert pytester.runpytest_subprocess("-n", workers).ret == 1
 
 
+@BOTH
+def test_a_test_under_way_counts_for_its_model(pytester: pytest.Pytester, workers: str) -> None:
+    """For whoever looks on: metrics with a filter of models show it."""
+    pytester.makepyfile(
+        """
+        from contextlib import closing
+        from pathlib import Path
+        from time import monotonic, sleep
+        import pytest
+        from pytest_llmbench.observe.families import TESTS
+        from pytest_llmbench.observe.watching import Onlooker, Watched
+
+        @pytest.mark.models("demo/echo")
+        def test_looks_at_itself(model, request):
+            until = monotonic() + 20  # a worker begins before the controller has noted it
+            with closing(Onlooker(Watched(Path(request.config.rootpath, ".llmbench", "results.db")))) as onlooker:
+                while not (seen := onlooker.look().figures.numbers.get(TESTS)) and monotonic() < until:
+                    sleep(0.05)
+            assert dict(seen) == {("demo/echo", "unfinished"): 1}
+        """
+    )
+    result = pytester.runpytest_subprocess("-n", workers)
+    assert result.ret == 0, result.stdout.str()
+
+
 def test_failures_that_other_plugins_count_keep_their_exit_code(pytester: pytest.Pytester) -> None:
     """A collection error that was to be continued over is a failure too."""
     pytester.makepyfile(test_a="import not_there_at_all", test_b=OURS + "\n    def test_ours(): pass")

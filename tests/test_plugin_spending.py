@@ -17,10 +17,11 @@ import pytest
 from suite_runs import stored_run
 
 from pytest_llmbench import clock
-from pytest_llmbench.demo import Answer, DemoProvider
+from pytest_llmbench.demo import Answer, DemoProvider, Failure
 from pytest_llmbench.errors import StoreError, UsageError
 from pytest_llmbench.records import Run
 from pytest_llmbench.store import Store
+from pytest_llmbench.store.spending import Spending
 
 SUITE = """
     import pytest
@@ -92,9 +93,49 @@ def test_what_is_right_after_all_is_asked_when_the_run_is_resumed_with_more(
     rows(pytester.path, 30)
     assert pytester.runpytest_subprocess("--llmbench-max-cost", "0.0004").ret == 12
     before = asked(provider)
+    [page] = pytester.path.glob(".llmbench/reports/*/report.html")
+    assert ("No model was asked" in page.read_text()) is (not before)
     assert pytester.runpytest_subprocess("--llmbench-max-cost", "1", "--llmbench-resume", "last").ret == 0
+    assert "1 model was asked" in page.read_text()
     assert sorted(asked(provider)) == sorted(f"say {n}" for n in range(30))
     assert len(before) < 30
+
+
+def test_why_a_run_came_over_its_budget_is_told(pytester: pytest.Pytester, provider: DemoProvider) -> None:
+    """The dearest request that was refused; no cap is promised to be enough, since others went on spending."""
+    rows(pytester.path, 60)
+    over = pytester.runpytest_subprocess("--llmbench-max-cost", "0.0008")
+    over.stdout.fnmatch_lines(["*over budget: lab/m was not asked: the request may cost up to 0.000*"])
+    over.stdout.fnmatch_lines(["next *--resume last*--max-cost*"])
+    [page] = pytester.path.glob(".llmbench/reports/*/report.html")
+    assert "could not ask. lab/m was not asked: the request may cost up to 0.000" in page.read_text()
+    assert "is enough" not in " ".join(over.stdout.str().split()) + page.read_text()
+
+
+def test_refusals_that_say_the_same_are_told_once(pytester: pytest.Pytester) -> None:
+    """Twelve tests that nobody answered: one message, and how many they are."""
+    rows(pytester.path, 12)
+    pytester.makepyfile(test_it=SUITE)
+    with DemoProvider(lambda _body: Failure(401, "no such key")) as running:
+        pytester.path.joinpath("llmbench.yaml").write_text(CONFIG.format(url=running.url))
+        result = pytester.runpytest_subprocess()
+    result.stdout.fnmatch_lines(["*= infra errors =*", "*[[]lab/m-s0] and 11 more: auth", "  *no such key*"])
+    assert result.stdout.str().count("no such key") == 1
+    result.stdout.fnmatch_lines(["retries none; * failed (* × auth)"])
+
+
+def test_what_a_killed_session_left_under_way_is_told_by_the_one_that_goes_on(
+    pytester: pytest.Pytester, provider: DemoProvider
+) -> None:
+    """Its reservation stays in the account, and nobody knows what it cost."""
+    rows(pytester.path, 30)
+    assert pytester.runpytest_subprocess("--llmbench-max-cost", "0.0008").ret == 12
+    left = Spending("killed", 1, "lab/m", "", "subject", "0.0001", "reserved", "2026-01-01T00:00:00+00:00")
+    with Store.open(pytester.path / ".llmbench/results.db") as store:
+        store.order_spending(store.run_id("last"), left).result()
+    resumed = pytester.runpytest_subprocess("--llmbench-max-cost", "1", "--llmbench-resume", "last")
+    assert resumed.ret == 0
+    resumed.stdout.fnmatch_lines(["cost * + 1 unknown*", "*1 × cancelled*"])
 
 
 @pytest.mark.parametrize("arguments", [(), ("-n", "2")])

@@ -126,6 +126,8 @@ def test_a_budget_stops_declared_tests(pytester: pytest.Pytester, by: str) -> No
     counted = Counter(each.outcome for each in stored_run(pytester).results)
     assert counted["over_budget"] > 0
     assert counted["right"] > 0
+    told = f"lab/m · {counted['right']} of 8 asked, {counted['over_budget']} without a score*"
+    result.stdout.fnmatch_lines([told])
     over = [each for each in stored_run(pytester).results if each.outcome == "over_budget"]
     assert all(each.evaluation is not None and each.evaluation.use_case == "shout" for each in over)
 

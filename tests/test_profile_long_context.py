@@ -65,7 +65,7 @@ def read_by_smollm2(
     """Two sizes that fit, and one that the model was not trained for."""
     with session_in(tmp_path_factory.mktemp("long"), context="256", retakes="0") as session:
         found = measured(session, smollm2.name, "long_context", **{**SMALL, "sizes": [256, 300, 9000], "warmup": 0})
-        claimed_after += session._claimed
+        claimed_after += session.grants._claimed
     return found
 
 

@@ -133,3 +133,13 @@ def test_a_fingerprint_tells_accounts_apart_and_not_their_keys():
     assert fingerprint(Secret(KEY)) == fingerprint(Secret(KEY)) != fingerprint(Secret(OTHER))
     assert len(fingerprint(Secret(KEY))) == 10
     assert fingerprint(Secret()) == ""
+
+
+def test_a_line_of_the_env_file_that_cannot_be_read_is_told_by_who_wants_a_key_of_it(tmp_path, caplog):
+    """Every process of a run registers what stands there; most want no key."""
+    (tmp_path / ".env").write_text(f"this is no line\nLAB_KEY={KEY}-4\n")
+    Keyring({}, tmp_path).register(["LAB_KEY"])
+    assert caplog.messages == []
+    assert redaction.redact_exact(f"{KEY}-4") == redaction.MARK
+    assert Keyring({}, tmp_path).find(["LAB_KEY"]).reveal() == f"{KEY}-4"
+    assert "could not parse" in caplog.text

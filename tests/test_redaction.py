@@ -54,7 +54,20 @@ def test_nested_values_lose_it_everywhere_but_keep_their_form() -> None:
     assert redact_values(given_) == {"a": [MARK, ("x " + MARK, 3, None)], "b": {"c": MARK}}
 
 
-@pytest.mark.parametrize("value", ["", "k", "ollama", "lm-studio", "not-needed", "1234567", "00000000", "2026-11-21"])
+@pytest.mark.parametrize("length", [23, 24, 25])
+@pytest.mark.parametrize("before", ["", "u", "us"])
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
+def test_no_character_of_base64_that_tells_of_a_key_stays(length: int, before: str, encode: object) -> None:
+    """The first and the last one are of the key and of what stands beside it."""
+    key = "q8~canary>edges?0a1b2c3d"[: length - 1] + "Z" * (length - 23)
+    Secret(key)
+    text = encode((before + key).encode()).decode()  # type: ignore[operator]
+    assert redact_exact(f"Basic {text}, and") == f"Basic {text[: len(before)]}{MARK}, and"
+
+
+@pytest.mark.parametrize(
+    "value", ["", "k", "ollama", "lm-studio", "not-needed", "1234567", "00000000", "2026-11-21", "sk-no-key-required"]
+)
 def test_placeholders_and_short_values_are_left_alone(value: str) -> None:
     """Local servers want any word as a key; taking `ollama` out of every report would help nobody."""
     Secret(value)
@@ -160,3 +173,32 @@ def test_variables_that_are_named_like_secrets_are_registered() -> None:
     )
     shown = redact_exact(" ".join(f"envcanary-{number}-51ab" for number in range(1, 6)))
     assert shown == f"{MARK} {MARK} envcanary-3-51ab envcanary-4-51ab {MARK}"
+
+
+@pytest.mark.parametrize("sign", ["\n", "\t", "\b", '"', "\\", "é", "\u0101", "\x00", "😀", "x"])
+@pytest.mark.parametrize("before", ["", "u", "us"])
+def test_json_that_is_written_already_stays_json(before: str, sign: str) -> None:
+    """A report is cleaned as text: the end of an escape is no base64, though it looks so."""
+    key = "r5~canary>edges?7d8e9f0a"
+    Secret(key)
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        form = encode((before + key).encode()).decode()
+        told = json.loads(redact_exact(json.dumps(f"a{sign}{form} b{sign}{form[(0, 2, 3)[len(before)] :]}")))
+        assert told.startswith(f"a{sign}")
+        assert told.count(MARK) == 2
+        assert f"b{sign}" in told or sign == "x"
+
+
+def test_headers_of_exporters_are_registered_where_they_are_secret() -> None:
+    """Others are words of every day; a process that sends spans takes them out all the same."""
+    environ = {
+        "OTEL_EXPORTER_OTLP_HEADERS": "content-type=application/json-1,x-dataset=customer-support-2"
+        ",x-author=head-of-lab-3,x-honeycomb-team=hdrcanary-4-51ab,Authorization=Bearer%20hdrcanary-5-51ab",
+        "OTEL_EXPORTER_OTLP_TRACES_HEADERS": "dd-api-key=hdrcanary-6-51ab,x-other=Basic hdrcanary-7-51ab",
+    }
+    plain = "application/json-1 customer-support-2 head-of-lab-3"
+    secret = " ".join(f"hdrcanary-{number}-51ab" for number in range(4, 8))
+    redaction.register_environment(environ)
+    assert redact_exact(f"{plain} {secret}") == f"{plain} {MARK} {MARK} {MARK} {MARK}"
+    redaction.register_headers(environ)
+    assert redact_exact(plain) == f"{MARK} {MARK} {MARK}"

@@ -16,6 +16,7 @@ import report_samples
 
 from pytest_llmbench.display import display_safe
 from pytest_llmbench.records import Cost, FailedAttempt, Outcome, Reply, Run, TestResult
+from pytest_llmbench.records.asked import UNPRICED
 from pytest_llmbench.reports import csv_report, html_report, json_report, terminal
 from pytest_llmbench.reports.view import view
 from pytest_llmbench.results.costs import Spent
@@ -108,7 +109,12 @@ def test_replayed_calls_spend_nothing_and_tell_what_they_had_cost() -> None:
 
 def test_a_run_of_this_machines_models_speaks_of_no_money() -> None:
     """Neither unknown nor $0: nothing there has a price."""
-    for run in (report_runs.mixed_run(), a_run(Cost("0", "free")), a_run(Cost(), model="/models/x.gguf")):
+    for run in (
+        report_runs.mixed_run(),
+        a_run(Cost("0", "free")),
+        a_run(Cost(), model="/models/x.gguf"),
+        a_run(UNPRICED),
+    ):
         assert view(run).costs is None
         assert view(run).asked == ()
         assert "cost" not in "".join(text for line in terminal.summary(run) for text, _ in line)

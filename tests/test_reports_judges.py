@@ -9,7 +9,7 @@ import pytest
 import report_judges
 from report_judges import GOOD, KIND
 
-from pytest_llmbench.records import Cost, Reply, Run, Score, TestResult
+from pytest_llmbench.records import Cost, FailedAttempt, Reply, Run, Score, TestResult
 from pytest_llmbench.reports import html_report, json_report, markdown_report, terminal
 from pytest_llmbench.reports.view import view
 from pytest_llmbench.results.advice import advice_of
@@ -39,6 +39,20 @@ def test_a_model_that_only_judges_has_a_price_and_no_results_of_zero() -> None:
     assert page.count('missing"') == 7
     told = {row["model"]: row["judged"] for row in json.loads(json_report.render(run))["asked"]}
     assert (told[JUDGE], told["lab/m"]) == (2, 0)
+
+
+def test_a_judge_that_only_failed_has_no_results_of_zero_either() -> None:
+    """It was asked to judge and gave no verdict: what that cost nobody told."""
+    run = paid_run()
+    broken = FailedAttempt(JUDGE, "h", 1, "server", "500", "", "2026-11-21T04:15:20+00:00", role="judge", test_key="t")
+    run = replace(run, replies=run.replies[:1], failed_attempts=(broken,))
+    [row] = [row for row in view(run).asked if row.model == JUDGE]
+    assert (row.only_judged, row.was_asked, row.judged) == (True, True, 0)
+    [markdown] = [line for line in markdown_report.render(run).splitlines() if "only-judges" in line]
+    assert [cell.strip() for cell in markdown.split("|")[2:-1]] == [*["–"] * 6, "unknown"]
+    page = html_report.render(run).partition(f'<th scope="row">{JUDGE}<')[2].partition("</tr>")[0]
+    assert "0 replies as a judge" in page
+    assert "  0 replies as a judge" in ["".join(text for text, _ in line) for line in terminal.summary(run)]
 
 
 def test_a_calibration_calls_no_judge_the_best_and_counts_no_planted_order() -> None:

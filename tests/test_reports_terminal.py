@@ -124,8 +124,8 @@ def test_a_dash_is_explained_where_something_was_not_measured() -> None:
 
 
 def test_requests_under_which_a_server_died_are_told() -> None:
-    """They are no results, and yet a reader has to know that a server crashed."""
-    told = "retries 1 × local.server_crash: attempts that failed"
+    """They are no results, and yet a reader has to know that a server crashed; it was not asked again."""
+    told = "retries none; 1 attempt failed (1 × local.server_crash)"
     assert any(line.startswith(told) for line in _texts(report_runs.mixed_run()))
     assert not any(line.startswith("retries") for line in _texts(report_runs.passed_run()))
 

@@ -9,6 +9,8 @@ from typing import Any, get_args
 
 import pytest
 
+from pytest_llmbench import clock
+from pytest_llmbench.asker.question import Status
 from pytest_llmbench.clients import ChatRequest
 from pytest_llmbench.config import parse
 from pytest_llmbench.config.route_schema import Choose, DoubtName
@@ -16,11 +18,12 @@ from pytest_llmbench.errors import Category, ConfigError, InfraError, UsageError
 from pytest_llmbench.judges.border import is_on_border
 from pytest_llmbench.judges.rubric import Criterion, Rubric
 from pytest_llmbench.records import Capabilities, Price, Reply, Score, Target, ToolCall, Usage
-from pytest_llmbench.routing.asking import asked_by_route
+from pytest_llmbench.routing.asking import asked_by_route, tell_beside
 from pytest_llmbench.routing.difficulty import SIGNS, difficulty
 from pytest_llmbench.routing.doubts import DOUBTS, confidence, may_tell_confidence, of_chat
 from pytest_llmbench.routing.failing import BLAMED, HELPS, LASTING
 from pytest_llmbench.routing.figures import Figures
+from pytest_llmbench.routing.knowledge import RESTS_S, Knowledge
 from pytest_llmbench.routing.path import Path
 from pytest_llmbench.routing.route import Route, Rule, Try, Unsure, route_of
 from pytest_llmbench.routing.router import EXPLORED_EVERY, Known, ranked
@@ -71,6 +74,31 @@ def test_a_chain_is_asked_in_its_order_but_for_who_is_in_trouble() -> None:
     troubled = Known("a/x", breaker="open"), Known("b/y", held_s=60), Known("c/z", gone="auth")
     assert order(route, *troubled) == ["d/w", "a/x", "b/y", "c/z"]
     assert order(route, Known("a/x", held_s=2)) == ["a/x", "b/y", "c/z", "d/w"]
+
+
+def test_who_refused_everything_is_asked_last_for_a_while_and_first_again_once_it_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else each question of the run waits for the one that is overloaded today."""
+    now = [1000.0]
+    monkeypatch.setattr(clock, "monotonic", lambda: now[0])
+    knows = Knowledge(lambda _: None, Status, lambda _: ())
+    route = Route("route/r", ("a/x", "b/y"))
+
+    def asked_first() -> str:
+        return ranked(route, figures("why?"), knows.of(route.members)).candidates[0].model
+
+    knows.failed("a/x", failure(Category.SERVER))
+    assert asked_first() == "a/x"
+    for category in (Category.OVERLOADED, Category.RATE_LIMITED):
+        knows.failed("a/x", failure(category))
+        assert asked_first() == "b/y"
+        assert "refused everything" in knows.of(["a/x"])["a/x"].trouble
+        now[0] += RESTS_S + 1
+        assert asked_first() == "a/x"
+    knows.failed("a/x", failure(Category.OVERLOADED))
+    knows.answered("a/x")
+    assert asked_first() == "a/x"
 
 
 def test_the_cheapest_is_the_cheapest_for_this_question_and_unknown_prices_come_last() -> None:
@@ -193,6 +221,22 @@ def test_a_chat_is_told_of_each_model_and_keeps_a_doubtful_answer_where_no_other
     answers.clear()
     with pytest.raises(InfraError, match=r"it failed \(route/r: a/x: overloaded, b/y: overloaded, s/s: overloaded\)"):
         asked_by_route(Path(route, figures(), Facts()), ask)
+
+
+def test_who_was_asked_is_told_beside_a_failure_once_and_not_taken_for_a_route_with_a_longer_name() -> None:
+    """`route/r` is no part of `route/rare`."""
+    path = Path(Route("route/r", ("a/x",)), figures(), Facts())
+    error = failure(Category.SERVER)
+    error.message = "it failed (route/rare: b/y: auth)"
+    for _ in range(2):
+        tell_beside(error, path)
+        assert error.message == "it failed (route/rare: b/y: auth) (route/r)"
+    path.failed(error)
+    path.tries *= 2
+    told = failure(Category.SERVER)
+    for _ in range(2):
+        tell_beside(told, path)
+        assert told.message == f"it failed (route/r: {path.told()})"
 
 
 def test_doubts_of_a_chat_are_what_they_are_said_to_be() -> None:

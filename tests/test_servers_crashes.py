@@ -19,6 +19,8 @@ from server_sessions import PATIENCE_S, eventually, lives
 from pytest_llmbench.benching import run_bench
 from pytest_llmbench.errors import Category, ServerError, WireError
 from pytest_llmbench.records import ModelFile
+from pytest_llmbench.records.asked import UNPRICED
+from pytest_llmbench.results.retries import asked_again
 from pytest_llmbench.serving import LocalModel, local_model
 from pytest_llmbench.session import Session
 
@@ -45,7 +47,7 @@ def starts(model: LocalModel) -> int:
 def test_a_crash_in_the_middle_of_an_answer_costs_one_restart(model: LocalModel) -> None:
     """The second answer is the reply; what had come of the first is kept beside it, and is no reply."""
     reply = model.ask("please die once SIGSEGV")
-    assert reply.text == WHOLE
+    assert (reply.text, reply.attempts) == (WHOLE, 2)
     assert starts(model) == 2
     run = stored(model.session)
     assert [kept.text for kept in run.replies] == [WHOLE]
@@ -54,6 +56,8 @@ def test_a_crash_in_the_middle_of_an_answer_costs_one_restart(model: LocalModel)
     ]
     assert "SIGSEGV" in run.failed_attempts[0].message
     assert run.failed_attempts[0].request_hash == run.replies[0].request_hash
+    assert {run.failed_attempts[0].cost, run.replies[0].cost} == {UNPRICED}
+    assert asked_again(run.replies, run.failed_attempts) == 1
 
 
 @pytest.mark.parametrize("how", ["SIGSEGV", "SIGABRT", "SIGBUS", "SIGKILL"])
@@ -70,6 +74,7 @@ def test_a_second_crash_is_an_infra_error_that_tells_all(model: LocalModel, how:
     run = stored(model.session)
     assert run.replies == []
     assert [attempt.number for attempt in run.failed_attempts] == [1, 2]
+    assert asked_again(run.replies, run.failed_attempts) == 1
 
 
 def test_an_illegal_instruction_under_a_request_names_the_engine(model: LocalModel) -> None:
@@ -126,6 +131,7 @@ def test_a_repetition_whose_server_dies_is_repeated_and_says_so(session: Session
     assert kept.measurements[0].server["pid"] != first.pid
     assert [server["pid"] for server in kept.measurements[0].server["earlier"]] == [first.pid]
     assert [(a.test_key, a.partial_text) for a in kept.failed_attempts] == [(f"measurement:{measured.id}", PARTIAL)]
+    assert asked_again(kept.replies, kept.failed_attempts) == 1
 
 
 def test_a_server_that_dies_between_two_repetitions_is_told_too(session: Session, model: LocalModel) -> None:

@@ -222,3 +222,14 @@ def test_the_supervisors_own_log_is_bounded(tmp_path: Path) -> None:
     log, older = both(tmp_path / "supervisor.log")
     assert max(log.stat().st_size, older.stat().st_size) <= logs.OWN_FILE_BYTES
     assert "line 19999 " in log.read_text()
+
+
+def test_a_log_that_was_readable_by_all_is_its_owners_again(tmp_path: Path) -> None:
+    """One that an earlier version left."""
+    path = tmp_path / "supervisor.log"
+    path.write_text("old\n")
+    path.chmod(0o644)
+    with logs.opened_private(path) as log:
+        log.write(b"new\n")
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.read_text() == "old\nnew\n"

@@ -24,19 +24,20 @@ How to use them: [Chat with models](../how-to/chat-with-models.md). The flags: [
 
 ## Commands
 
-Within a conversation a line that begins with a slash and a word is a command. A question that begins so is written with
-two slashes.
+Within a conversation a line that begins with a slash and a word is a command; the slash alone lists them. A question
+that begins so is written with two slashes.
 
 """
 _KEYS = """
 | key | |
 | --- | --- |
 | Enter | asks |
-| Alt-Enter | begins a new line; what is pasted keeps its lines |
+| Alt-Enter, or Esc and then Enter | begins a new line; what is pasted keeps its lines |
 | ↑ ↓ | what was typed before |
 | Tab | completes a command |
-| Ctrl-C | stops the answer that is under way: what had come stays said; at the prompt it throws the line away |
+| Ctrl-C | stops an answer, or the loading of its model: what had come stays said; throws away what was typed |
 | Ctrl-D | leaves |
+| Ctrl-Z | suspends, as elsewhere: `fg` goes on |
 
 """
 _RECORDS = """## JSON records
@@ -69,4 +70,7 @@ Chats lie in `{DATABASE}` in the results folder: the format of results.db, a run
 No history, baseline or report of runs looks at them. With `keep_prompts: false` they hold models, tokens, times and
 costs, and no word of what was said. What was typed lies in `chat-history` in your state folder, without the keys that
 the process knows, at most 1 MB of it; `--no-history` and `keep_prompts: false` leave it alone.
+
+While a chat is open, its process holds `chats/ID.lock` in the results folder, and nobody else goes on with the chat or
+forgets it; that ends with the process, however it ends.
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from generating.tables import table
 
-from pytest_llmbench.asker.breaker import AILING, FAILURES, PAYLOADS, WINDOW
+from pytest_llmbench.asker.breaker import AILING, FAILURES, LOST, PAYLOADS, WINDOW
 from pytest_llmbench.asker.calling import NOT_BILLED
 from pytest_llmbench.asker.fault_table import EXPECTED, MIXED, Expected, Mixed
 from pytest_llmbench.asker.payloads import SAME, TARGETS
@@ -66,9 +66,9 @@ def _faults() -> str:
         "Each [fault of the demo provider](../how-to/try-without-a-key.md), for one question to a model that is asked\n"
         "nothing else: what happens where it goes wrong each time, and where only the first attempt does. The tests\n"
         "ask the real provider and hold what happens against this very table, in OpenAI's format and in Anthropic's,\n"
-        "streamed and whole; the category of a whole reply stands behind the stroke where it is another.\n\n"
-        + table(heads, rows)
-        + "\n"
+        "streamed and whole; the category of a whole reply stands behind the stroke where it is another. *Half of the\n"
+        "answer*: half of a stream's events, and never those that end it, so that it shows at an answer of one word,\n"
+        "too; of a whole reply, half of its bytes.\n\n" + table(heads, rows) + "\n"
     )
 
 
@@ -105,8 +105,9 @@ def _bounds() -> str:
         f"- **Retries of a run** ≤ {IN_HAND:.0f} + {SHARE:g} × answers + seconds × {A_SECOND:g}\n"
         "  ([`retry_budget`](options.md#retry_budget) is the share).\n"
         f"- **A model is left alone** after {FAILURES} failures that count among its last {WINDOW} attempts,\n"
-        f"  of {PAYLOADS} different requests at least; one that never answered is given up after `attempts` tries,\n"
+        f"  of {PAYLOADS} different requests at least, or, where they come one by one, when {LOST} in a row\n"
+        "  were given up and another one fails; one that never answered is given up after `attempts` tries,\n"
         "  one that was there when [`outage_patience_s`](options.md#outage_patience_s) is over.\n"
-        f"- **A request that fails alike {SAME} times** on each of {TARGETS} models is at fault itself: it counts\n"
-        "  against no model any more, and a third one is asked once.\n"
+        f"- **A request that fails alike {SAME} times** on each of {TARGETS} models that answer others is at fault\n"
+        "  itself: it counts against no model any more, and a third one is asked once.\n"
     )

@@ -36,7 +36,8 @@ format or, where it is asked for, as OpenMetrics. How to use it: [Watch a run](.
 
 All of it is computed from the results database when it is asked for. Figures are of one run: the newest
 (`llmbench metrics`), another (`llmbench metrics RUN`), or of all stored ones together (`llmbench metrics all`, without
-the budget). When a newer run begins, counters begin at 0 again, which `rate()` and `increase()` take for what it is.
+the budget). The cap of the budget is the one that the run has, whatever your configuration says today. When a newer run
+begins, counters begin at 0 again, which `rate()` and `increase()` take for what it is.
 
 """
 
@@ -52,7 +53,8 @@ _LABELS = f"""
 
 No label has tests, samples or texts in it: their number has no bound. What was not measured is in no histogram, and a
 figure that nobody knows is absent, never 0. What the cache answered, was replayed or taken over counts as a call of its
-outcome, and for no time, token or dollar.
+outcome, and for no time, token or dollar. Where a run has a response cache, calls with the outcome `cached` are told
+while they are 0, so that their share can be computed.
 """
 
 _HEALTH = """

@@ -36,6 +36,7 @@ def reports_page() -> str:
         intro
         + table(("format", "file", "what it is for"), rows)
         + _TEMPLATES
+        + _CSV
         + _junit()
         + _BENCHMARK
         + _matrix()
@@ -46,6 +47,16 @@ def reports_page() -> str:
 _TEMPLATES = """
 [Report templates](report-template.md) of your own make any other. What to take for what:
 [Export results](../how-to/export-results.md).
+"""
+
+
+_CSV = """
+## The CSV report
+
+A row is a measurement (`profile` is its profile), a model's tests of replies (`tests`), a model of a use case
+(`use case`) or of its damaged inputs (`damaged inputs`), or a gate (`gate`). An empty cell is "not measured", or does
+not apply. `failed_attempts` counts requests that failed, asked once more or not: of a measurement and of tests all of
+the model's in the run, of a use case those of its samples, judges' among them; `cost_failed_usd` is what they cost.
 """
 
 

@@ -90,8 +90,12 @@ Logs of the last 20 runs and of the last 20 chats are kept, and what was written
 - A field that is not there is not known, or does not apply; no field is null.
 - Pass over events and fields that you do not know: more of both may come without another version.
 - Keys, and whatever looks like one, stand as `[redacted]`.
-- A call that is under way for {LONG_S:g} s is told by a `waiting`, within 5 s.
-- Speed measurements are not in it: what a profile asks stands in its measurement.
+- A call that is under way for {LONG_S:g} s is told by a `waiting`, within half a second.
+- Requests that are timed, warm-ups among them, have `profile`, `measurement` and `repetition`. They are written when
+  nothing is timed: after the load, and once a minute where requests go one by one, so they stand below lines of a later
+  `at`. Of a measurement that is killed before, its repetitions stand in the results database alone.
+- What is asked through a batch API is told by notes when it goes out and whenever it is looked at, and by a `call` for
+  each answer when that is fetched: with `batch`, and without `duration_s`, which nobody knows.
 """
 
 

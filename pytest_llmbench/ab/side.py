@@ -19,6 +19,7 @@ from pytest_llmbench.bench import Book, Load, Planned, Stand, Timed, measurement
 from pytest_llmbench.bench.account import Account
 from pytest_llmbench.bench.beginning import header
 from pytest_llmbench.bench.watch import watched
+from pytest_llmbench.benching import cost_of
 from pytest_llmbench.errors import UsageError
 from pytest_llmbench.records import Repetition
 from pytest_llmbench.serving import ServedModel
@@ -80,6 +81,7 @@ class Side:
         self.measurement = found[0] if found else new
         self._kept = list(self.measurement.counted)
         self._account = Account(self.measurement, self._book)
+        self._account.cost_of = cost_of(model)
         self._peak_bytes: int | None = None
         self._loads_s: list[float] = []
         self._unavailable: dict[str, str] = {}
@@ -133,7 +135,10 @@ class Side:
                 self._note_server()
             self._unavailable = dict(watch.unavailable)
         finally:
-            self._stop()
+            try:
+                self._account.tell()
+            finally:
+                self._stop()
 
     def set_aside(self, pair: int) -> None:
         """What was measured of a pair counts no more: it is taken again."""

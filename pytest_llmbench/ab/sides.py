@@ -84,7 +84,7 @@ def with_binary(session: Session, binary: str, place: str) -> Session:
     """
     resolved = session.resolved.with_value("llama_server", binary).with_value("engine", "llama-server")
     identity = dataclasses.replace(session.identity, folder=f"{session.identity.folder}-{place}", resuming=True)
-    other = Session(resolved, identity, session.say)
+    other = Session(resolved, identity, session.say, process_name=place)  # its log is its own, and the run is told once
     other.context = session.context
     return other
 

@@ -14,13 +14,17 @@ from datetime import datetime
 from pytest_llmbench import clock
 from pytest_llmbench.asker import batch_api
 from pytest_llmbench.asker.batch_api import APIS, Item, Polled, Sought
-from pytest_llmbench.asker.batch_questions import REFUSED, EndpointOf, question_of
+from pytest_llmbench.asker.batch_questions import CACHE_KEY, REFUSED, EndpointOf, question_of
+from pytest_llmbench.asker.batch_seen import BatchSeen
 from pytest_llmbench.asker.question import Question
+from pytest_llmbench.cache.response_cache import ResponseCache
 from pytest_llmbench.clients import Endpoint
 from pytest_llmbench.clients.asking import read_whole
 from pytest_llmbench.clients.formats import WIRES
 from pytest_llmbench.clients.refusals import refusal
 from pytest_llmbench.errors import Category, WireError
+from pytest_llmbench.observe.calls import CallEnded
+from pytest_llmbench.observe.observer import Observer
 from pytest_llmbench.providers.costs import call_cost
 from pytest_llmbench.records import FailedAttempt, Reply, Target, Usage
 from pytest_llmbench.store import Store, batches
@@ -47,6 +51,8 @@ async def collect(
     endpoint_of: EndpointOf,
     *,
     record: Callable[[Question, Reply], None] | None = None,
+    cache: ResponseCache | None = None,
+    observer: Observer | None = None,
 ) -> Collected:
     """Fetch what has come of the run's batches; a provider that cannot be reached now is noted, not raised.
 
@@ -55,6 +61,8 @@ async def collect(
         run_id: the run whose batches are meant.
         endpoint_of: see `EndpointOf`.
         record: given every reply that came.
+        cache: where replies are put once they are stored; None: nowhere.
+        observer: told of what came of each batch.
     """
     found = Collected()
     every = store.batches(run_id)
@@ -62,7 +70,7 @@ async def collect(
         if batch.state not in batches.OPEN:
             continue
         try:
-            one = await _Collecting(store, run_id, batch, every, endpoint_of, record).result()
+            one = await _Collecting(store, run_id, batch, every, endpoint_of, record, cache, observer).result()
         except WireError as error:
             one = Collected(pending=len(batch.questions), notes=(error.message,))
         found = Collected(
@@ -81,6 +89,8 @@ class _Collecting:
     every: Sequence[Batch]
     endpoint_of: EndpointOf
     record: Callable[[Question, Reply], None] | None
+    cache: ResponseCache | None
+    observer: Observer | None
 
     async def result(self) -> Collected:
         target = Target.from_dict(self.batch.target)
@@ -88,7 +98,7 @@ class _Collecting:
         api = APIS[target.format]
         provider_id = self.batch.provider_id or await api.find(endpoint, self._sought())
         if not provider_id:
-            return await self._lost("was never submitted: this program was stopped before")
+            return await self._lost("was never submitted: this program was stopped before", "")
         if not self.batch.provider_id:
             await asyncio.wrap_future(self.store.submit(batches.confirm, (self.batch.id, provider_id)))
         try:
@@ -96,28 +106,36 @@ class _Collecting:
         except WireError as error:
             if error.status != 404:
                 raise
-            return await self._lost(f"is not known to the provider any more ({provider_id})")
+            return await self._lost(f"is not known to the provider any more ({provider_id})", provider_id)
+        seen = self._seen(provider_id)
+        seen.looked_at(polled.status)
         if not polled.ended:
             return Collected(pending=len(self.batch.questions))
         items = [item for path in polled.sources for item in api.items(await batch_api.fetched(endpoint, path))]
-        return await self._kept(endpoint, polled, {item.custom_id: item for item in items})
+        return await self._kept(endpoint, polled, {item.custom_id: item for item in items}, seen)
 
     def _sought(self) -> Sought:
         token = batch_api.token_of(self.batch.questions)
         taken = frozenset(each.provider_id for each in self.every if each.provider_id)
         return Sought(token, len(self.batch.questions), datetime.fromisoformat(self.batch.submitted_at), taken)
 
-    async def _lost(self, what: str) -> Collected:
+    def _seen(self, provider_id: str) -> BatchSeen:
+        model, requests = str(self.batch.target["name"]), len(self.batch.questions)
+        return BatchSeen(self.observer, self.run_id, model, requests, self.batch.submitted_at, provider_id)
+
+    async def _lost(self, what: str, provider_id: str) -> Collected:
         settled = [Settlement(question_of(self.batch, told).id, "0") for told in self.batch.questions.values()]
         harvest = Harvest(self.run_id, self.batch.id, batches.LOST, settled=settled)
         await asyncio.wrap_future(self.store.submit(batches.finish, harvest))
+        self._seen(provider_id).lost(what)
         lost = len(self.batch.questions)
         return Collected(failed=lost, notes=(f"a batch of {lost} requests to {self.batch.target['name']} {what}",))
 
-    async def _kept(self, endpoint: Endpoint, polled: Polled, items: Mapping[str, Item]) -> Collected:
+    async def _kept(self, endpoint: Endpoint, polled: Polled, items: Mapping[str, Item], seen: BatchSeen) -> Collected:
         kept: list[Kept] = []
         failed: list[tuple[str, FailedAttempt]] = []
         settled: list[Settlement] = []
+        ended: list[CallEnded] = []
         for name, told in self.batch.questions.items():
             question = question_of(self.batch, told)
             item = items.get(name) or Item(name, 0, problem=polled.problem or f"the batch {polled.status} without it")
@@ -127,13 +145,28 @@ class _Collecting:
                 attempt = _failed(question, error)
                 failed.append((question.test_key, attempt))
                 settled.append(Settlement(question.id, attempt.cost.usd or None))
+                ended.append(seen.failed(question, error, attempt.cost))
             else:
                 kept.append(Kept(self.run_id, question.test_key, question.ordinal, question.request.as_dict(), reply))
                 settled.append(Settlement(question.id, str(reply.cost.spent) if reply.cost.usd else None))
+                ended.append(seen.answered(question, reply))
         harvest = Harvest(self.run_id, self.batch.id, batches.COLLECTED, kept, failed, settled)
         await asyncio.wrap_future(self.store.submit(batches.finish, harvest))
+        self._put(kept)
+        seen.tell(ended)
         notes = _notes(self.batch, polled, failed)
         return Collected(done=len(kept), failed=len(failed), notes=notes)
+
+    def _put(self, kept: Sequence[Kept]) -> None:
+        """Put what came into the response cache; it is stored already, so what was paid is on the books first."""
+        if self.cache is None:
+            return
+        keys = {
+            (told["test_key"], told["request_hash"], told["ordinal"]): told.get(CACHE_KEY) for told in self.batch.told
+        }
+        for each in kept:
+            if key := keys.get(each.place):
+                self.cache.put(key, each.reply)
 
     def _reply(self, question: Question, endpoint: Endpoint, item: Item) -> Reply:
         shown = f"{question.target.name} (batch)"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from pytest_llmbench.asker.cached import cache_key_of
 from pytest_llmbench.asker.question import Question
 from pytest_llmbench.clients import ChatRequest, Endpoint
 from pytest_llmbench.errors import PendingError
@@ -15,6 +16,9 @@ from pytest_llmbench.store.batches import Batch
 EndpointOf = Callable[[Target], Endpoint]
 """Where a model is asked; may block, is called in a thread."""
 REFUSED = Cost("0", "refused")
+CACHE_KEY = "cache_key"
+"""Of what is written: under which key the response cache has the reply, as it was asked; older rows lack it."""
+_NO_FIELDS = frozenset({"request", CACHE_KEY})
 
 
 def pending(store: Store, run_id: str) -> dict[str, str]:
@@ -37,12 +41,13 @@ def written(question: Question) -> dict[str, Any]:
         "use_case": question.use_case,
         "role": question.role,
         "sample": question.sample,
+        CACHE_KEY: cache_key_of(question),
     }
 
 
 def question_of(batch: Batch, told: Mapping[str, Any]) -> Question:
     """The question that was written."""
-    rest = {name: value for name, value in told.items() if name != "request"}
+    rest = {name: value for name, value in told.items() if name not in _NO_FIELDS}
     return Question(target=Target.from_dict(batch.target), request=ChatRequest.from_dict(told["request"]), **rest)
 
 

@@ -9,14 +9,16 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
+from pytest_llmbench import clock
 from pytest_llmbench.asker import batch_api
 from pytest_llmbench.asker.batch_api import APIS
 from pytest_llmbench.asker.batch_questions import REFUSED, EndpointOf, pending, written
+from pytest_llmbench.asker.batch_seen import BatchSeen
 from pytest_llmbench.asker.budget import Budget, Reservation
 from pytest_llmbench.asker.fitting import fitted
 from pytest_llmbench.asker.question import Question
@@ -24,6 +26,7 @@ from pytest_llmbench.asker.worst_case import worst_case_of
 from pytest_llmbench.clients import Endpoint
 from pytest_llmbench.clients.formats import WIRES
 from pytest_llmbench.errors import LlmbenchError, OverBudgetError, UsageError, WireError
+from pytest_llmbench.observe.observer import Observer
 from pytest_llmbench.providers.costs import BATCH_SHARE
 from pytest_llmbench.providers.table import DEMO_URL
 from pytest_llmbench.store import Store, batches
@@ -50,6 +53,8 @@ async def submit(
     *,
     keep_prompts: bool = True,
     budget: Budget | None = None,
+    left_of: Callable[[Sequence[Question]], Sequence[Question]] | None = None,
+    observer: Observer | None = None,
 ) -> Submitted:
     """Submit questions, a batch a model; those that are stored or submitted already are left out.
 
@@ -60,6 +65,8 @@ async def submit(
         endpoint_of: see `EndpointOf`.
         keep_prompts: whether texts may be written; a batch's replies come by way of the store, so they must.
         budget: what it has to fit into; half the worst case is reserved until the replies are collected.
+        left_of: answers and stores what it can without a provider, gives the rest; may block, is called in a thread.
+        observer: told of what is submitted.
 
     Raises:
         UsageError: a model has no batch API, a request does not fit its model, or texts may not be written; nothing
@@ -72,9 +79,11 @@ async def submit(
             "the replies of a batch come in a later session, by way of the results database, which may hold no texts",
             hint="run without --batch, or with keep_prompts=yes",
         )
-    wanted = _wanted(store, run_id, questions)
+    wanted: Sequence[Question] = _wanted(store, run_id, questions)
+    if left_of is not None:
+        wanted = await asyncio.to_thread(left_of, wanted)
     chunks = [chunk for same in _by_target(wanted) for chunk in await _chunks(same, endpoint_of)]
-    counts = [await _submit_chunk(store, run_id, chunk, budget) for chunk in chunks]
+    counts = [await _submit_chunk(store, run_id, chunk, budget, observer) for chunk in chunks]
     notes = tuple(dict.fromkeys(note for chunk in chunks for note in chunk.notes))
     return Submitted(sum(count > 0 for count in counts), sum(counts), notes)
 
@@ -156,13 +165,16 @@ def _chunk(endpoint: Endpoint, part: Sequence[_Asked]) -> _Chunk:
     )
 
 
-async def _submit_chunk(store: Store, run_id: str, chunk: _Chunk, budget: Budget | None) -> int:
+async def _submit_chunk(
+    store: Store, run_id: str, chunk: _Chunk, budget: Budget | None, observer: Observer | None
+) -> int:
     """Submit what nobody else submitted meanwhile; returns how many questions that were."""
     target = next(iter(chunk.questions.values())).target
     told = {name: written(question) for name, question in chunk.questions.items()}
     begun = await asyncio.wrap_future(store.submit(batches.begin, Draft(run_id, target.as_dict(), told)))
     if begun.number is None:
         return 0
+    seen = BatchSeen(observer, run_id, target.name, len(begun.custom_ids), clock.now().isoformat())
     reserved: Sequence[Reservation] = ()
     try:
         reserved = await _reserved([chunk.questions[name] for name in begun.custom_ids], budget)
@@ -172,8 +184,10 @@ async def _submit_chunk(store: Store, run_id: str, chunk: _Chunk, budget: Budget
         if _is_certain(error):
             await asyncio.wrap_future(store.submit(batches.finish, Harvest(run_id, begun.number, batches.LOST)))
             await _let_go(reserved, budget)
+            seen.lost(f"was not submitted: {error.message}")
         raise
     await asyncio.wrap_future(store.submit(batches.confirm, (begun.number, provider_id)))
+    dataclasses.replace(seen, provider_id=provider_id).submitted()
     return len(bodies)
 
 

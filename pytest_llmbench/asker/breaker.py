@@ -5,6 +5,7 @@ shows that the server is there.
 
 - **closed**: all is well. Ten failures among the last twenty attempts of ten minutes, of five different requests at
   least, open it: a share of one half, as in other breakers (resilience4j), and more than one poisoned request can do.
+  Where questions come one by one: two different ones that were given up, no answer since, and a third one that fails.
 - **open**: nothing is sent; questions wait in line. For 5 s at first, twice as long each time, a minute at most; half
   of it at random, and never shorter than `Retry-After` says.
 - **half-open**: one question goes, one that has not failed before where there is one. Its answer closes the breaker,
@@ -12,7 +13,15 @@ shows that the server is there.
 
 A model that was there before is waited for up to a patience. One that never was (a wrong address, a server that does
 not run) is given up as soon as one question would be: after `attempts` tries, 0.5, 1, 2 ... s apart. Questions then
-fail at once until the next one may try. All times are seconds of the loop's monotonic clock.
+fail at once until the next one may try. Half an answer is no answer, but who sent one was there: it is waited for where
+it cannot be reached now, and given up after `attempts` tries where it sends halves only.
+
+Where it was opened one by one, and nobody is there to try but those who failed alike again and again, they may be at
+fault themselves, as those before them may have been: ten failures of five requests say that the model is ill, three
+requests in a row do not. The first two wait for 40 s each, then one for 80, one for 160, and whoever comes next tries
+at once: an outage loses few, some poisoned requests in a row do not take for ever, and take no others along. Where
+several ask at once and many are poisoned all wait until patience ends; once, for then the model answers the next one.
+All times are seconds of the loop's monotonic clock.
 """
 
 from __future__ import annotations
@@ -61,6 +70,12 @@ WINDOW = 20
 WINDOW_S = 600.0
 """So many failures, of so many different requests, among so many attempts of so many seconds."""
 
+LOST = 2
+"""After so many different requests that were given up in a row, with no answer since, the failure of one more opens."""
+
+ALONE_S = 40.0
+"""So long the first two wait who may be at fault themselves; each after them twice as long."""
+
 OTHERS_ILL = 5
 """Where one in so many others fails, a request is not at fault by itself."""
 
@@ -85,6 +100,11 @@ def ails(error: InfraError) -> bool:
     return error.category in AILING and getattr(error, "status", None) != _CONFLICT
 
 
+def _is_half(error: InfraError) -> bool:
+    """Whether the beginning of an answer had come."""
+    return bool(getattr(error, "partial_text", ""))
+
+
 class Breaker:
     """Of one model of one account; belongs to the loop's thread.
 
@@ -106,12 +126,28 @@ class Breaker:
         self._jitter = jitter
         self._outcomes: deque[tuple[float, str]] = deque(maxlen=WINDOW)
         """When an attempt ended, and which request failed; empty: it did not."""
-        self._was_there = False
+        self._lost: set[str] = set()
+        """Which requests were given up since the last answer."""
+        self.was_there = False
+        """Whether it has ever answered, or said why it does not."""
+        self._has_begun = False
+        """Whether it has ever sent the beginning of an answer."""
+        self._is_waited_for = False
         self._counts_from = 0
         """The first request that counts: those sent before it closed last are of the past."""
         self._probe: int | None = None
         self._tries = 0
         """In this outage."""
+        self._doublings = 0
+        """Of the wait: tries since the outage began, or since somebody was let go."""
+        self._is_surely_ill = False
+        """Whether the window opened it: so many different requests are not all at fault."""
+        self._was_mistaken = False
+        """Whether they were, once: given up, it answered the next one at once."""
+        self._failed_before = 0
+        """Tries of those who were given up one by one before it opened."""
+        self._let_go = 0
+        """How many were let go in this outage that may be at fault themselves."""
         self._since = 0.0
         self._until = 0.0
         self._last = "", Category.SERVER
@@ -140,19 +176,31 @@ class Breaker:
 
     def lives(self, number: int, now: float) -> bool:
         """The server answered a request, or said why it does not; whether that closed it."""
-        self._was_there = True
+        self.was_there = True
         if self.closed:
             if number >= self._counts_from:
                 self._outcomes.append((now, ""))
+                self._lost.clear()
             return False
         if number != self._probe:  # it was sent before
             return False
+        self._was_mistaken = self._was_mistaken or (self._is_given_up and not self._until)
         self.closed, self._probe, self._is_given_up = True, None, False
         self._counts_from = number
         self._outcomes.clear()
+        self._lost.clear()
         return True
 
-    def fails(self, number: int, payload: str, error: InfraError, retry_after_s: float | None, now: float) -> bool:
+    def fails(
+        self,
+        number: int,
+        payload: str,
+        error: InfraError,
+        retry_after_s: float | None,
+        now: float,
+        *,
+        in_a_row: bool = False,
+    ) -> bool:
         """A request failed in a way that counts.
 
         Args:
@@ -161,19 +209,24 @@ class Breaker:
             error: how it failed.
             retry_after_s: how long the server asks to stay away; None where it does not say.
             now: seconds.
+            in_a_row: whether those before it failed for good, so that this failure is enough.
 
         Returns:
             Whether that opened it.
         """
         # A server that says that it is busy is there.
-        self._was_there = self._was_there or error.category is Category.OVERLOADED
+        self.was_there = self.was_there or error.category is Category.OVERLOADED
+        self._has_begun = self._has_begun or _is_half(error)
         if self.closed:
             if number < self._counts_from:
                 return False
             self._outcomes.append((now, payload))
-            if not self._is_ill(now):
+            is_ill = self._is_ill(now)
+            if not (is_ill or in_a_row):
                 return False
-            self._since, self._tries = now, 0
+            self._since, self._is_surely_ill = now, is_ill and not self._was_mistaken
+            self._tries = self._doublings = self._let_go = 0
+            self._failed_before = 0 if is_ill else len([each for each in self._recent(now) if each]) - 1
             self.opened += 1
         elif number != self._probe:
             return False
@@ -190,8 +243,41 @@ class Breaker:
         """A request is at fault itself: what it did says nothing about the model."""
         self._outcomes = deque(((at, each) for at, each in self._outcomes if each != payload), maxlen=WINDOW)
 
+    def loses(self, payload: str) -> None:
+        """A request was given up after all its tries, and nothing was answered meanwhile."""
+        if self.closed:
+            self._lost.add(payload)
+
+    def lost_without(self, payload: str) -> int:
+        """How many other requests were given up since the last answer."""
+        return len(self._lost - {payload})
+
+    def lets_go(self, waited_s: float, now: float) -> bool:
+        """Whether one that may be at fault itself has waited long enough; then whoever comes next may try at once.
+
+        Never where the window opened it: then all wait as long as there is patience.
+
+        Args:
+            waited_s: how long it has.
+            now: seconds.
+        """
+        wait_s = waited_s + self.held_s(now)
+        if self.closed or self._is_surely_ill or wait_s <= ALONE_S * 2.0 ** min(max(self._let_go - 1, 0), 10):
+            return False
+        self._let_go += 1
+        self._doublings, self._until = 0, now
+        return True
+
+    def makes_way(self) -> None:
+        """It is given up by few, who may be at fault themselves: a few more may try, each at once."""
+        if self._let_go < (FAILURES if self._is_waited_for else PAYLOADS - LOST):
+            self._let_go += 1
+            self._until = 0.0
+
     def is_ill_without(self, payloads: Collection[str], now: float) -> bool:
         """Whether others fail, too: it is not closed, or of the other requests one in five failed lately.
+
+        Those that were given up one by one do not count: they say as much about themselves.
 
         Args:
             payloads: all names under which failures of the request itself were told.
@@ -200,7 +286,7 @@ class Breaker:
         if not self.closed:
             return True
         recent = self._recent(now)
-        failed = len({each for each in recent if each and each not in payloads})
+        failed = len({each for each in recent if each} - {*payloads, *self._lost})
         return failed * OTHERS_ILL >= failed + recent.count("") and failed > 0
 
     def refusal(self, now: float) -> InfraError | None:
@@ -211,11 +297,13 @@ class Breaker:
 
     def not_asked(self, now: float) -> InfraError:
         """The failure of a question that is not asked, because the model fails; only of one that is not closed."""
-        if self._was_there:
+        resume = "--resume asks again"
+        if self._is_waited_for:
             why, hint = f"it has been failing for {now - self._since:.0f} s", "ask again later with --resume"
+        elif self._has_begun:
+            why, hint = "it has never answered in full", f"its server runs, see what it logs; {resume}"
         else:
-            why = "it has never answered"
-            hint = "check its address, and whether the server runs; --resume asks again"
+            why, hint = "it has never answered", f"check its address, and whether the server runs; {resume}"
         message, category = self._last
         return InfraError(f"{self._name} was not asked: {why}, last with: {message}", category=category, hint=hint)
 
@@ -239,17 +327,18 @@ class Breaker:
         return [payload for at, payload in self._outcomes if now - at <= WINDOW_S]
 
     def _open(self, error: InfraError, retry_after_s: float | None, now: float) -> None:
-        base_s = _BASE_S if self._was_there else _UNKNOWN_BASE_S
-        longest_s = min(_LONGEST_S, base_s * 2.0 ** min(self._tries, 10))
+        base_s = _BASE_S if self.was_there or self._has_begun else _UNKNOWN_BASE_S
+        longest_s = min(_LONGEST_S, base_s * 2.0 ** min(self._doublings, 10))
         told_s = min(retry_after_s or 0.0, LONGEST_HOLD_S)
         self.closed, self._probe = False, None
         self._last = error.message, error.category
         self._tries += 1
+        self._doublings += 1
         self._until = now + max(told_s, self._jitter(longest_s / 2, longest_s))
         out_of_patience_at = self._since + self._patience_s
-        if self._was_there:
-            self._is_given_up = now >= out_of_patience_at
-        else:
-            self._is_given_up = self._tries >= self._attempts or now >= out_of_patience_at
+        self._is_waited_for = self.was_there or (self._has_begun and not _is_half(error))
+        self._is_given_up = now >= out_of_patience_at
+        if not self._is_waited_for:
+            self._is_given_up = self._is_given_up or self._tries + self._failed_before >= self._attempts
         if not self._is_given_up:  # the last try is the one with which patience ends
             self._until = min(self._until, max(out_of_patience_at, now + told_s))

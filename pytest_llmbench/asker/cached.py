@@ -34,6 +34,41 @@ class _Waiting:
     lane: Lane
 
 
+class Shared:
+    """Counts how often a test got the reply to another test of this run: that may be a mistake."""
+
+    def __init__(self) -> None:
+        self._had_by: dict[str, str] = {}
+        """Key → the first test of this session that got its reply."""
+        self._count = 0
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is to be said of it at the end; may be read from any thread."""
+        if not self._count:
+            return ()
+        told = (
+            f"{self._count:,} times a test got the reply to another test of this run, which had asked the same: a "
+            "test that repeats a question by its parameters gets one answer with a cache; `repeats` asks each time"
+        )
+        return (told,)
+
+    def asked(self, key: str, question: Question) -> None:
+        """A question was asked."""
+        self._had_by.setdefault(key, question.test_key)
+
+    def given(self, key: str, question: Question) -> None:
+        """A question got a reply that was there."""
+        is_shared = self._had_by.setdefault(key, question.test_key) != question.test_key
+        self._count += is_shared and question.role == "subject"
+
+
+def given_to(question: Question, reply: Reply) -> Reply:
+    """A reply that was found, as the one to a question."""
+    cost = replace(reply.cost, source="alike") if question.alike else reply.cost
+    return replace(reply, role=question.role, request_hash=question.request_hash, cost=cost)
+
+
 class Cached:
     """Belongs to the loop's thread.
 
@@ -54,20 +89,12 @@ class Cached:
         self._give = give
         self._loop = asyncio.get_running_loop()
         self._flights: Flights[_Waiting] = Flights()
-        self._had_by: dict[str, str] = {}
-        """Key → the first test of this session that got its reply."""
-        self._shared = 0
+        self._shared = Shared()
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What is to be said of it at the end, a sentence each; may be read from any thread."""
-        if not self._shared:
-            return tuple(self._cache.notes)
-        shared = (
-            f"{self._shared:,} times a test got the reply to another test of this run, which had asked the same: a "
-            "test that repeats a question by its parameters gets one answer with a cache; `repeats` asks each time"
-        )
-        return (*self._cache.notes, shared)
+        return (*self._cache.notes, *self._shared.notes)
 
     def takes(self, ticket: Ticket, lane: Lane) -> bool:
         """Whether it is looked up, or waits for one that is: it is answered, or asked, later. Once a ticket."""
@@ -125,7 +152,7 @@ class Cached:
     def _landed(self, ticket: Ticket) -> None:
         """The reply is everybody's who waits for it, where it is one to keep; else each asks by itself."""
         key = ticket.cache_key or ""
-        self._had_by.setdefault(key, ticket.question.test_key)
+        self._shared.asked(key, ticket.question)
         first = self._flights.first(key)
         if first is None or first.ticket is not ticket:
             return
@@ -141,11 +168,8 @@ class Cached:
         for waiting in several:
             if waiting.ticket.state is State.LOOKING:
                 question = waiting.ticket.question
-                is_shared = self._had_by.setdefault(key, question.test_key) != question.test_key
-                self._shared += is_shared and question.role == "subject"
-                cost = replace(reply.cost, source="alike") if question.alike else reply.cost
-                own = replace(reply, role=question.role, request_hash=question.request_hash, cost=cost)
-                self._give(waiting.ticket, waiting.lane, own)
+                self._shared.given(key, question)
+                self._give(waiting.ticket, waiting.lane, given_to(question, reply))
 
     def _on_loop(self, call: Callable[..., None], *arguments: object) -> None:
         with suppress(RuntimeError):  # the loop has ended: nobody waits any more

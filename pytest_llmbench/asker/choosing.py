@@ -48,13 +48,13 @@ def asker_of(
         run_id: the run.
         resuming: whether earlier sessions of the run may have stored replies.
         worker: of xdist, which shares an asker in a process of its own; None: there is this process alone.
-        cache: opens where replies are looked up, where this process asks.
+        cache: opens where replies are looked up, where this process asks or submits.
         observer: opens who looks on, where this process asks.
     """
     if resolved.settings.batch:
         from pytest_llmbench.asker.batching import open_batch
 
-        return open_batch(resolved, store(), run_id)
+        return open_batch(resolved, store(), run_id, cache=cache, observer=observer())
     if worker is not None:
         from pytest_llmbench.asker.orders import Orders
         from pytest_llmbench.asker.remote import RemoteAsker

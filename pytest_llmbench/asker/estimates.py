@@ -56,6 +56,8 @@ class ModelEstimate:
     """Not in the cassette: infra errors, nothing is asked."""
     cached: int
     """Answered by the response cache."""
+    pending: int
+    """With a batch API: submitted and paid for, or as good as that."""
     prompt_tokens: int
     completion_tokens: int
     expected_usd: Decimal | None
@@ -69,12 +71,24 @@ class ModelEstimate:
 
 
 @dataclass(frozen=True, slots=True)
+class PassedOn:
+    """What is asked besides where everything that is put to a route is passed on to the last of its models."""
+
+    calls: int
+    worst_usd: Decimal | None
+    unknown: str
+    """Why that is None; empty where it is known."""
+
+
+@dataclass(frozen=True, slots=True)
 class Estimate:
     """What a run is going to ask."""
 
     models: tuple[ModelEstimate, ...]
     cap_usd: Decimal | None
     batch: bool
+    passed_on: PassedOn | None = None
+    """None where nothing can be passed on; no part of the other figures."""
 
     @property
     def calls(self) -> int:
@@ -89,6 +103,11 @@ class Estimate:
     def worst_usd(self) -> Decimal | None:
         """None where one model's is."""
         return _sum([model.worst_usd for model in self.models])
+
+    @property
+    def dearest_usd(self) -> Decimal | None:
+        """The most that it can cost where all is passed on, too; None where that is not known."""
+        return _sum([self.worst_usd, self.passed_on.worst_usd]) if self.passed_on else self.worst_usd
 
     @property
     def seconds(self) -> float:
@@ -107,6 +126,20 @@ class _Habits:
     basis: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What need not be asked."""
+
+    stored: frozenset[Place]
+    cached: frozenset[str]
+    lying: frozenset[str]
+    replay: Cassette | None
+
+    def answers(self, question: Question) -> bool:
+        """Whether it is answered or paid for without the cassette."""
+        return question.place in self.stored or question.id in self.cached or question.id in self.lying
+
+
 def estimate(
     questions: Sequence[Question],
     *,
@@ -115,6 +148,8 @@ def estimate(
     stored: Collection[Place] = (),
     replay: Cassette | None = None,
     cached: Collection[str] = (),
+    lying: Collection[str] = (),
+    ways: Iterable[Sequence[Question]] = (),
 ) -> Estimate:
     """What asking these questions is expected to cost and to take.
 
@@ -124,31 +159,42 @@ def estimate(
         store: where earlier replies are, if anything was ever stored.
         stored: places (test key, request hash, ordinal) of replies that `--resume` takes from the store.
         replay: the cassette that answers, if one does.
-        cached: ids of the questions that the response cache answers.
+        cached: ids of the questions, those of `ways` among them, that the response cache answers.
+        lying: ids of the questions that lie with a batch API.
+        ways: of what is put to routes, all that may be asked of it; what comes first is one of `questions`, where it
+            is not put to a model of this machine first.
     """
     by_model: dict[str, list[Question]] = {}
     for question in {each.id: each for each in questions}.values():
         by_model.setdefault(question.target.name, []).append(question)
     cap = Decimal(settings.max_cost) if settings.max_cost else None
-    held = frozenset(cached)
-    models = [_of_model(asked, settings, store, stored, replay, cached=held) for asked in by_model.values()]
-    return Estimate(tuple(models), cap, settings.batch)
+    known = _Known(frozenset(stored), frozenset(cached), frozenset(lying), replay)
+    models = [_of_model(asked, settings, store, known) for asked in by_model.values()]
+    on = None if replay else _passed_on(ways, {each.id for each in questions}, known, batch=settings.batch)
+    return Estimate(tuple(models), cap, settings.batch, on)
+
+
+def _passed_on(
+    ways: Iterable[Sequence[Question]], first: Collection[str], known: _Known, *, batch: bool
+) -> PassedOn | None:
+    """What has its answer is not passed on, and what would be asked after it may have one, too."""
+    open_ways = [way for way in ways if way and not known.answers(way[0])]
+    asked = (each for way in open_ways for each in way if each.id not in first and not known.answers(each))
+    more = {each.id: each for each in asked}
+    return PassedOn(len(more), *worst_of(more.values(), batch=batch)) if more else None
 
 
 def _of_model(
     questions: Sequence[Question],
     settings: Settings,
     store: Store | None,
-    stored: Collection[Place],
-    replay: Cassette | None,
-    *,
-    cached: Collection[str],
+    known: _Known,
 ) -> ModelEstimate:
-    target = questions[0].target
-    known = set(stored)
-    left = [q for q in questions if (q.test_key, q.request_hash, q.ordinal) not in known]
+    target, replay = questions[0].target, known.replay
+    fresh = [q for q in questions if q.place not in known.stored]
+    left = [q for q in fresh if q.id not in known.lying]
     replayed = [q for q in left if replay is not None and replay.holds(q)]
-    asked = [q for q in left if q.id not in cached] if replay is None else []
+    asked = [q for q in left if q.id not in known.cached] if replay is None else []
     habits = _habits(store.recent_replies(target.name) if store and asked else ())
     usages = [_expected(question.request, habits) for question in asked]
     worst, unknown = worst_of(asked, batch=settings.batch)
@@ -156,10 +202,11 @@ def _of_model(
     return ModelEstimate(
         model=target.name,
         calls=len(asked),
-        stored=len(questions) - len(left),
+        stored=len(questions) - len(fresh),
         replayed=len(replayed),
         missed=len(left) - len(replayed) if replay is not None else 0,
         cached=len(left) - len(asked) if replay is None else 0,
+        pending=len(fresh) - len(left),
         prompt_tokens=sum(usage.prompt_tokens or 0 for usage in usages),
         completion_tokens=sum(usage.completion_tokens or 0 for usage in usages),
         expected_usd=expected,

@@ -78,6 +78,8 @@ class Gate:
     """The last one."""
     _shut: tuple[float, InfraError] | None = None
     """Until when nothing is asked, and the refusal that led to it."""
+    _is_limited: bool = True
+    """Whether nothing begins because of a limit; else a server failed and asked to wait."""
     _used_up_at: float = -1.0
     """When the limit was last found used up."""
     _wants_tokens: bool = field(init=False)
@@ -165,8 +167,10 @@ class Gate:
         """It failed."""
         asked_s = retry_after_s(error.headers) if isinstance(error, WireError) else None
         if error.category is Category.RATE_LIMITED:
+            self._is_limited = True
             self.limit.refused(begun.at, now, asked_s, alone=begun.alone)
         elif error.category in _SERVER_FAILURES:
+            self._is_limited = self._is_limited and asked_s is None
             self.limit.server_failed(now, asked_s)
         if error.category in _REFUSALS:
             self._note_refusal(error, asked_s or 0.0, now)
@@ -201,5 +205,6 @@ class Gate:
             return ""
         held_s, wait_s = self.limit.held_until - now, self.waits_until - now
         if held_s > 0:
-            return f"rate limited, goes on in {ceil(held_s)} s"
+            why = "rate limited" if self._is_limited else "failed and asked to wait"
+            return f"{why}, goes on in {ceil(held_s)} s"
         return f"at its limit a minute, goes on in {ceil(wait_s)} s" if wait_s > 0 else ""

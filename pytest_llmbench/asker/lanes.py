@@ -12,6 +12,7 @@ from decimal import Decimal
 from pytest_llmbench.asker.accounts import Lease
 from pytest_llmbench.asker.breaker import Breaker
 from pytest_llmbench.asker.gate import Gate
+from pytest_llmbench.asker.payloads import Shape
 from pytest_llmbench.asker.question import ModelStatus, Question
 from pytest_llmbench.asker.retry import not_asked
 from pytest_llmbench.asker.ticket import State, Ticket
@@ -87,6 +88,8 @@ class Lane:
     """Of how many cuts of the limit those who look on were told."""
     prober: Ticket | None = None
     """Who waits for a token of the retry budget to try whether its model is well again, for the whole line."""
+    suspects: list[tuple[Question, Shape]] = field(default_factory=list)
+    """Whose question failed alike each time, and how, since the last answer: the next one tells who was at fault."""
     _urgent: deque[Ticket] = field(default_factory=deque)
     _ahead: deque[Ticket] = field(default_factory=deque)
 
@@ -116,6 +119,12 @@ class Lane:
         """Those who wait and would not, were they told that the model fails."""
         for line in (self._urgent, self._ahead):
             yield from [each for each in line if each.state is State.WAITING and each.question.hasty]
+
+    @property
+    def has_fresh(self) -> bool:
+        """Whether somebody waits who has not failed yet."""
+        lines = (self._urgent, self._ahead)
+        return any(each.state is State.WAITING and each.history is None for line in lines for each in line)
 
     @staticmethod
     def _freshest(lines: tuple[deque[Ticket], ...]) -> Ticket | None:

@@ -120,8 +120,9 @@ def open_local(
 
 
 def _recall(store: Store, run_id: str) -> Callable[[Question], Reply | None]:
-    """What earlier processes of the run have asked."""
+    """What earlier processes of the run have asked; what they left under way is counted."""
     stored, lying = store.stored_replies(run_id), pending(store, run_id)
+    store.close_spending(run_id, lying)
 
     def recall(question: Question) -> Reply | None:
         if question.id in lying:

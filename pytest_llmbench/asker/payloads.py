@@ -28,24 +28,25 @@ class Payloads:
     """Which requests are blamed for their failures, of all lines of an asker."""
 
     def __init__(self) -> None:
-        self._blamed: defaultdict[str, set[str]] = defaultdict(set)
-        """What is asked → the targets on which it failed alike."""
+        self._blamed: defaultdict[str, dict[str, Shape]] = defaultdict(dict)
+        """What is asked → the targets on which it failed alike, and how."""
 
     def answered(self, question: Question) -> None:
         """A request was answered: its target stands what it asks."""
         if self._blamed and (targets := self._blamed.get(content_of(question.request))):
-            targets.discard(question.target.name)
+            targets.pop(question.target.name, None)
 
-    def blame(self, question: Question) -> None:
-        """It failed alike each time on its target, while others were answered."""
-        self._blamed[content_of(question.request)].add(question.target.name)
+    def blame(self, question: Question, shape: Shape) -> None:
+        """It failed in this way each time on its target, which answered others meanwhile or right after."""
+        self._blamed[content_of(question.request)][question.target.name] = shape
 
-    def culprit(self, question: Question) -> tuple[str, ...]:
-        """The targets on which what it asks failed alike, where they are so many that it is at fault itself."""
+    def culprit(self, question: Question, shape: Shape) -> tuple[str, ...]:
+        """The targets on which what it asks failed in this way, where they are so many that it is at fault itself."""
         if not self._blamed:  # the usual case: nothing is hashed
             return ()
-        targets = self._blamed.get(content_of(question.request), ())
-        return tuple(sorted(targets)) if len(targets) >= TARGETS else ()
+        blamed = self._blamed.get(content_of(question.request), {})
+        targets = sorted(name for name, each in blamed.items() if each == shape)
+        return tuple(targets) if len(targets) >= TARGETS else ()
 
 
 def shape_of(error: InfraError) -> Shape:

@@ -29,6 +29,7 @@ from pytest_llmbench.asker.orders import Orders
 from pytest_llmbench.cache.opening import looking_up
 from pytest_llmbench.header import new_run
 from pytest_llmbench.observe.opening import looking_on
+from pytest_llmbench.providers.keys import register_configured
 from pytest_llmbench.servers.controller import end_of_session
 from pytest_llmbench.servers.logs import bound_own_output
 from pytest_llmbench.servers.process import say
@@ -41,6 +42,7 @@ Opening = Callable[[Orders], AbstractContextManager[LocalAsker]]
 def open_asker(orders: Orders) -> Iterator[LocalAsker]:
     """What asks, with the results database of the run; both closed with the block."""
     resolved = orders.resolved()
+    register_configured(resolved, os.environ)
     with Store.open(resolved.results_dir / "results.db") as store:
         if not orders.resuming:
             store.ensure_run(new_run(orders.run_id, resolved.rootdir, orders.command, orders.settings, orders.known))

@@ -17,6 +17,7 @@ from pytest_llmbench.asker.client_line import SILENT_S, ClientLine, LostError, O
 from pytest_llmbench.asker.orders import Orders
 from pytest_llmbench.errors import Category, InfraError, ServerError
 from pytest_llmbench.servers import supervisor
+from pytest_llmbench.servers.logs import opened_private
 
 COMMAND = (sys.executable, "-P", "-m", "pytest_llmbench.asker.process")
 START_S = 60.0
@@ -125,7 +126,7 @@ def _start(folder: Path, orders: Orders, command: Sequence[str], *, again: bool)
     log_path.parent.mkdir(parents=True, exist_ok=True)
     told = {"folder": str(folder), "again": again, **orders.as_dict()}
     try:
-        with log_path.open("ab") as log:
+        with opened_private(log_path) as log:
             subprocess.run(
                 command,
                 input=json.dumps(told).encode(),

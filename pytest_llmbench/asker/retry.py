@@ -41,6 +41,9 @@ _SETTLED = frozenset({Category.AUTH, Category.QUOTA_EXHAUSTED})
 REFUSED_FOR_S = 300.0
 """How long a request may be refused for the rate before it is given up; the limit is adapting meanwhile."""
 
+HASTY_S = 10.0
+"""The same where another model is asked in its place: waiting for minutes would help nobody."""
+
 _BASE_S = 0.5
 _LONGEST_S = 30.0
 _DECIDING_S = 2.0, 4.0
@@ -68,6 +71,8 @@ class History:
     """Attempts of others at its model until it failed for the first time."""
     alike: int = 0
     """How often in a row it failed in the same way, where that may be the doing of what is asked."""
+    ill_since: float = 0.0
+    """When it first failed in the last outage of its model that it was in."""
     _shape: Shape | None = None
     _outages: int = 0
 
@@ -86,9 +91,11 @@ class History:
             ill: whether the model is known to fail now.
         """
         self.error = error
-        if outages != self._outages and self.spared + self.failures <= MOST_SPARED:
-            self.spared += self.failures
-            self.failures = 0
+        if outages != self._outages:
+            self.ill_since = now
+            if self.spared + self.failures <= MOST_SPARED:
+                self.spared += self.failures
+                self.failures = 0
         self._outages = outages
         if error.category in BY_THE_PAYLOAD:
             shape = shape_of(error)
@@ -111,7 +118,9 @@ class Retry:
     """How often a request is tried that fails; 1: never again, whatever it was."""
     jitter: Callable[[float, float], float] = random.uniform
 
-    def delay_s(self, history: History, error: InfraError, now: float, *, alike: int = 0) -> float | None:
+    def delay_s(
+        self, history: History, error: InfraError, now: float, *, alike: int = 0, hasty: bool = False
+    ) -> float | None:
         """How long to wait before the next attempt, in seconds; None: it is given up.
 
         Args:
@@ -119,6 +128,7 @@ class Retry:
             error: the failure.
             now: seconds.
             alike: how often in a row the request failed in this way, though its model is well.
+            hasty: whether another model is asked where this one is given up.
         """
         if error.category in _SETTLED:
             return None
@@ -129,17 +139,18 @@ class Retry:
         if asked_s is not None and asked_s > LONGEST_HOLD_S:
             return None
         if error.category in RATE:
-            return self._after_refusal(history, asked_s, now)
+            return self._after_refusal(history, asked_s, now, hasty=hasty)
         if history.failures >= self.attempts or alike >= SAME:
             return None
         deciding_s = self.jitter(*_DECIDING_S) if alike == SAME - 1 else 0.0
         return max(asked_s or 0.0, self._backoff_s(history.failures), deciding_s)
 
-    def _after_refusal(self, history: History, asked_s: float | None, now: float) -> float | None:
-        if now - history.refused_since >= REFUSED_FOR_S and history.refusals >= self.attempts:
-            return None
+    def _after_refusal(self, history: History, asked_s: float | None, now: float, *, hasty: bool) -> float | None:
         # Those that were refused together come back apart.
-        return (asked_s or 0.0) + self._backoff_s(history.refusals)
+        refused_s, delay_s = now - history.refused_since, (asked_s or 0.0) + self._backoff_s(history.refusals)
+        if hasty and refused_s + delay_s > HASTY_S:
+            return None
+        return None if refused_s >= REFUSED_FOR_S and history.refusals >= self.attempts else delay_s
 
     def _backoff_s(self, number: int) -> float:
         return self.jitter(0.0, min(_LONGEST_S, _BASE_S * 2.0 ** min(max(number, 1) - 1, 10)))

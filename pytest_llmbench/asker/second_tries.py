@@ -10,11 +10,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
-from pytest_llmbench.asker.breaker import LIVELY, OTHERS_ILL, ails
+from pytest_llmbench.asker.breaker import FAILURES, LIVELY, LOST, OTHERS_ILL, ails
 from pytest_llmbench.asker.gate import Begun
 from pytest_llmbench.asker.lanes import Counts, Lane
 from pytest_llmbench.asker.means import Means
-from pytest_llmbench.asker.payloads import SAME, Payloads
+from pytest_llmbench.asker.payloads import SAME, Payloads, shape_of
 from pytest_llmbench.asker.question import Question
 from pytest_llmbench.asker.rate_headers import retry_after_s
 from pytest_llmbench.asker.retry import BY_THE_PAYLOAD, NEVER_SENT, RATE, History, Retry, given_up
@@ -109,6 +109,8 @@ class SecondTries:
         self._lives(lane, begun)
         self.budget.answered()
         self._payloads.answered(ticket.question)
+        if lane.suspects:
+            self._clear_up(lane)
         if self._queue:
             self._hand_out()
 
@@ -133,33 +135,54 @@ class SecondTries:
         now = self._loop.time()
         if error.category not in RATE:
             lane.counts.add_broken(ticket.question.request_hash)
-        self._learn(ticket, lane, begun, error, now)
+        outages, last = lane.breaker.opened, error.message
+        has_opened = self._learn(ticket, lane, begun, error, now)
         delay_s, why = self._decided(ticket, lane, error, now)
+        if has_opened:  # told now: the decision may have shortened the wait
+            self._tell_opened(lane, last, now, is_new=lane.breaker.opened > outages)
         if ticket.seen is not None:
             ticket.seen.decided(delay_s if ticket.wanted > 0 else None)
         if delay_s is None:
+            if ails(error) and not error.blamed and _is_lost(ticket.history, lane.counts):
+                lane.breaker.loses(_payload(ticket.question, error))
             error.message += given_up(error, ticket.tries, why)
             return False
         ticket.state = State.RESTING
         self._loop.call_later(delay_s, self._back, ticket, lane)
         return True
 
-    def _learn(self, ticket: Ticket, lane: Lane, begun: Begun, error: InfraError, now: float) -> None:
-        """What a failure says about the model."""
+    def _learn(self, ticket: Ticket, lane: Lane, begun: Begun, error: InfraError, now: float) -> bool:
+        """What a failure says about the model; whether that opened its breaker."""
         question, breaker = ticket.question, lane.breaker
         if error.category is Category.RATE_LIMITED:
             self._refused(lane, error, now)
         if error.category in LIVELY:
             self._lives(lane, begun)
-        elif not ails(error) or self._payloads.culprit(question):
+        elif not ails(error) or self._payloads.culprit(question, shape_of(error)):
             breaker.ends(begun.number, now)
         else:
-            # What was never sent cannot be the doing of what was asked.
-            payload = question.id if error.category in NEVER_SENT else question.request_hash
-            asked_s = retry_after_s(error.headers) if isinstance(error, WireError) else None
-            outages = breaker.opened
-            if breaker.fails(begun.number, payload, error, asked_s, now):
-                self._opened(lane, error, now, is_new=breaker.opened > outages)
+            payload = _payload(question, error)
+            in_a_row = self._is_one_more(ticket, lane, error, payload)
+            if breaker.fails(begun.number, payload, error, _asked_s(error), now, in_a_row=in_a_row):
+                lane.suspects.clear()
+                _fail_hasty(lane, now)
+                return True
+        return False
+
+    def _is_one_more(self, ticket: Ticket, lane: Lane, error: InfraError, payload: str) -> bool:
+        """Whether questions fail one after another, and this one with them, so that their model is ill.
+
+        The first failure of one that comes after two that were given up; after one where nothing even gets there. And
+        where a model that was there cannot be reached, one question's own attempts are enough: it waits for it.
+        """
+        history, breaker, attempts = ticket.history, lane.breaker, self._rules.attempts
+        if attempts < SAME:
+            return False
+        is_unreached = error.category in NEVER_SENT
+        if history is None:
+            return breaker.lost_without(payload) >= (1 if is_unreached else LOST)
+        is_last = history.failures + 1 >= attempts
+        return is_unreached and breaker.was_there and is_last and not _is_answering(history, lane.counts)
 
     def _decided(self, ticket: Ticket, lane: Lane, error: InfraError, now: float) -> tuple[float | None, str]:
         """After how long it is tried again; None: it is not, and why."""
@@ -172,14 +195,18 @@ class SecondTries:
             ticket.history = history
         history.add(error, now, outages=breaker.opened, ill=not breaker.closed)
         alike = self._alike(question, lane, history, error, now)
-        if error.category in BY_THE_PAYLOAD and (targets := self._payloads.culprit(question)):
+        if error.category in BY_THE_PAYLOAD and (targets := self._payloads.culprit(question, shape_of(error))):
             error.blamed = True
             return None, f"the same request fails alike on {' and '.join(targets)}: it is at fault itself"
         if ticket.said:
             return None, ""
         if (refusal := breaker.refusal(now)) is not None or (question.hasty and not breaker.closed):
+            if refusal is not None and lane.waiting <= FAILURES:
+                breaker.makes_way()
             return None, "its model is given up for now" if refusal else "its model is failing"
-        delay_s = self._retry.delay_s(history, error, now, alike=alike)
+        if _may_be_at_fault(history, lane, error) and breaker.lets_go(now - history.ill_since, now):
+            return None, "in the same way each time"
+        delay_s = self._retry.delay_s(history, error, now, alike=alike, hasty=question.hasty)
         return delay_s, "in the same way each time" if delay_s is None and alike >= SAME else ""
 
     def _alike(self, question: Question, lane: Lane, history: History, error: InfraError, now: float) -> int:
@@ -190,9 +217,22 @@ class SecondTries:
         if breaker.is_ill_without((asked, question.id), now) or _others_fail(history, lane.counts, asked):
             return 0
         if history.alike >= SAME:
-            self._payloads.blame(question)
-            breaker.forget(asked)
+            suspect = question, shape_of(error)
+            if _is_answering(history, lane.counts):
+                self._payloads.blame(*suspect)
+                breaker.forget(asked)
+            else:  # it stays in the window: that may be its model's doing
+                lane.suspects.append(suspect)
         return history.alike
+
+    def _clear_up(self, lane: Lane) -> None:
+        """A model answers: who failed alike before was at fault itself, unless several did in a row."""
+        asked = {question.request_hash for question, _ in lane.suspects}
+        for question, shape in lane.suspects:
+            lane.breaker.forget(question.request_hash)
+            if len(asked) == 1:
+                self._payloads.blame(question, shape)
+        lane.suspects.clear()
 
     def _lives(self, lane: Lane, begun: Begun) -> None:
         now, name = self._loop.time(), lane.target.name
@@ -200,18 +240,14 @@ class SecondTries:
             lane.gate.passage.restarts(now)
             note(self._means, Kind.BREAKER_CLOSED, f"{name} answers again", model=name)
 
-    def _opened(self, lane: Lane, error: InfraError, now: float, *, is_new: bool) -> None:
+    def _tell_opened(self, lane: Lane, last: str, now: float, *, is_new: bool) -> None:
         breaker, name = lane.breaker, lane.target.name
         wait_s = breaker.held_s(now)
-        how = "given up, and not asked" if breaker.refusal(now) else "left alone"
-        message = (
-            f"{name} {'is' if is_new else 'is still'} failing: {how} for {wait_s:.1f} s; last with: {error.message}"
-        )
-        note(self._means, Kind.BREAKER_OPENED, message, model=name, wait_s=wait_s, opened=breaker.opened)
-        for ticket in lane.hasty():
-            not_asked = breaker.not_asked(now)
-            not_asked.unsent = not ticket.tries
-            fail(ticket, lane, not_asked)
+        how = f"{'given up, and not asked' if breaker.refusal(now) else 'left alone'} for {wait_s:.1f} s"
+        how = how if wait_s > 0 else "the next question tries at once"
+        message = f"{name} {'is' if is_new else 'is still'} failing: {how}; last with: {last}"
+        kind = Kind.BREAKER_OPENED if is_new else Kind.BREAKER_STAYED_OPEN
+        note(self._means, kind, message, model=name, wait_s=wait_s, opened=breaker.opened)
 
     def _refused(self, lane: Lane, error: InfraError, now: float) -> None:
         gate, name = lane.gate, lane.target.name
@@ -274,6 +310,40 @@ class SecondTries:
             self._is_spent = True
             message = "the retries of the run are spent: who failed waits until answers, or time, bring some back"
             note(self._means, Kind.RETRIES_SPENT, message, waiting=len(self._queue))
+
+
+def _fail_hasty(lane: Lane, now: float) -> None:
+    """Questions that have another model do not wait for this one."""
+    for ticket in lane.hasty():
+        not_asked = lane.breaker.not_asked(now)
+        not_asked.unsent = not ticket.tries
+        fail(ticket, lane, not_asked)
+
+
+def _payload(question: Question, error: InfraError) -> str:
+    """Under what a failure counts: what was never sent cannot be the doing of what was asked."""
+    return question.id if error.category in NEVER_SENT else question.request_hash
+
+
+def _asked_s(error: InfraError) -> float | None:
+    """How long the provider asks to stay away; None where it does not say."""
+    return retry_after_s(error.headers) if isinstance(error, WireError) else None
+
+
+def _is_answering(history: History, counts: Counts) -> bool:
+    """Whether its model answered others since the question failed for the first time."""
+    return counts.answered > history.answered_before
+
+
+def _is_lost(history: History | None, counts: Counts) -> bool:
+    """Whether a question that is given up was tried often enough to say something about its model."""
+    return history is not None and history.times >= SAME and not _is_answering(history, counts)
+
+
+def _may_be_at_fault(history: History, lane: Lane, error: InfraError) -> bool:
+    """Whether one that waits for its model may be at fault itself: it fails alike, and nobody else is there to try."""
+    is_alike = error.category in BY_THE_PAYLOAD and history.alike >= SAME
+    return is_alike and not _asked_s(error) and not lane.has_fresh
 
 
 def _others_fail(history: History, counts: Counts, request_hash: str) -> bool:

@@ -85,7 +85,7 @@ class Shelf:
 
     def _give(self, ticket: Ticket, lane: Lane, reply: Reply) -> None:
         """Answer it with a cached reply."""
-        seen_cached(self._means, ticket.question, reply)
+        seen_cached(self._means.observer, self._means.run_id, ticket.question, reply)
         if reply.alike is not None:
             said = "a question got the reply to one in other words"
             note(self._means, Kind.ALIKE, said, model=reply.model, cosine=reply.alike.cosine)

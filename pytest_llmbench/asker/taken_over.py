@@ -107,7 +107,7 @@ def _content(request: ChatRequest) -> str:
 
 
 def _paid(reply: Reply) -> Reply:
-    """As another run takes it over, which pays nothing for it."""
+    """As another run takes it over, which asks and pays nothing for it."""
     if reply.cost.source == "free":
-        return dataclasses.replace(reply, id="")
-    return dataclasses.replace(reply, id="", cost=Cost(reply.cost.usd, SOURCE))
+        return dataclasses.replace(reply, id="", attempts=0)
+    return dataclasses.replace(reply, id="", attempts=0, cost=Cost(reply.cost.usd, SOURCE))

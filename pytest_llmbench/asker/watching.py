@@ -11,6 +11,7 @@ from pytest_llmbench.observe.seen import Seen
 if TYPE_CHECKING:
     from pytest_llmbench.asker.means import Means
     from pytest_llmbench.asker.question import Question
+    from pytest_llmbench.observe.observer import Observer
     from pytest_llmbench.records import Reply
 
 
@@ -22,17 +23,17 @@ def seen(means: Means, question: Question, attempt: int) -> Seen | None:
     """
     if means.observer is None:
         return None
-    begun = Seen(means.observer, _call_of(question, means.run_id, attempt))
+    begun = Seen(means.observer, call_of(question, means.run_id, attempt))
     if begun.headers:
         CURRENT.set(begun.headers)
     return begun
 
 
-def seen_cached(means: Means, question: Question, reply: Reply) -> None:
+def seen_cached(observer: Observer | None, run_id: str, question: Question, reply: Reply) -> None:
     """A question was answered from the response cache."""
-    if means.observer is not None:
-        call = _call_of(question, means.run_id, attempt=1)
-        means.observer.ends(CallEnded.answered(call, reply, None, cached=True))
+    if observer is not None:
+        call = call_of(question, run_id, attempt=1)
+        observer.ends(CallEnded.answered(call, reply, None, cached=True))
 
 
 def note(means: Means, kind: Kind, message: str, *, model: str = "", **details: Any) -> None:
@@ -49,7 +50,8 @@ def note(means: Means, kind: Kind, message: str, *, model: str = "", **details: 
         means.observer.notes(Note(kind, message, model, details))
 
 
-def _call_of(question: Question, run_id: str, attempt: int) -> CallBegun:
+def call_of(question: Question, run_id: str, attempt: int) -> CallBegun:
+    """The call that an attempt at a question is; it begins now."""
     target, request = question.target, question.request
     return CallBegun(
         run_id=run_id,

@@ -8,10 +8,12 @@ from typing import Any
 
 from pytest_llmbench import clock
 from pytest_llmbench.bench.planned import TEXT_LABELS, Timed
+from pytest_llmbench.bench.sent import Diary
 from pytest_llmbench.bench.subject import Book, Subject
 from pytest_llmbench.errors import ServerError
 from pytest_llmbench.monitor import ProcessMeter
 from pytest_llmbench.records import Cost, FailedAttempt, Measurement, Repetition, Reply, ServerInfo
+from pytest_llmbench.records.asked import UNPRICED
 from pytest_llmbench.store.measurements import RETAKEN
 
 Window = Callable[[], Callable[[], str]]
@@ -50,6 +52,8 @@ class Account:
         """How long a fixed piece of work takes on this machine; None: not timed."""
         self.cost_of: Callable[[Reply], Cost] = lambda reply: reply.cost
         """What a reply cost, where it is known who is asked, and for what price."""
+        self.diary = Diary(begun)
+        """Of what went out, until those who look on are told."""
         self.sent = 0
         """The requests that went out, warm-ups included."""
         self._seen_rss_bytes: int | None = None
@@ -61,6 +65,10 @@ class Account:
     def elapsed_s(self) -> float:
         """Since this process began with it."""
         return clock.monotonic() - self.begun_at
+
+    def tell(self) -> None:
+        """Tell those who look on what was sent since; called while nothing is under way."""
+        self.diary.tell(self.cost_of)
 
     def note(self, text: str) -> None:
         """A sentence for the reader, once."""
@@ -141,6 +149,7 @@ def failed_attempt(error: ServerError, model: str, request_hash: str, number: in
         message=error.message,
         partial_text=error.partial_text if keep_text else "",
         at=clock.now().isoformat(),
+        cost=UNPRICED,
     )
 
 

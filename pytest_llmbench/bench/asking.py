@@ -10,8 +10,9 @@ from typing import Any
 from pytest_llmbench import clock, http
 from pytest_llmbench.bench.account import Account
 from pytest_llmbench.bench.planned import Planned, Timed
+from pytest_llmbench.bench.sent import Sent
 from pytest_llmbench.bench.subject import Subject
-from pytest_llmbench.clients import ChatRequest, chat
+from pytest_llmbench.clients import ChatRequest, Endpoint, chat
 from pytest_llmbench.clients.request import Message
 from pytest_llmbench.errors import Category, InfraError, WireError
 from pytest_llmbench.metrics import call_metrics
@@ -36,6 +37,7 @@ class Asking:
         """Whether the server takes llama.cpp's own fields, which pin the length and keep the cache out."""
         self._subject = subject
         self._account = account
+        self._seen_by = subject.seen_by()
 
     def timed(self, planned: Planned) -> Timed:
         """One request by itself, with the CPU time that it cost the server.
@@ -76,14 +78,31 @@ class Asking:
 
     async def _asked(self, planned: Planned) -> tuple[ChatRequest, Reply]:
         request, was_pinned = self._request(planned), self.pinned
-        self._account.sent += 1
         try:
-            return request, await chat(self._subject.endpoint_at(self.server), request, self._deadlines(planned))
+            return request, await self._sent(planned, request)
         except WireError as error:
             if error.category is Category.INVALID_REQUEST and was_pinned:
                 self.pinned = False  # a server that refuses fields it does not know is measured without them
                 return await self._asked(planned)
             raise
+
+    async def _sent(self, planned: Planned, request: ChatRequest) -> Reply:
+        self._account.sent += 1
+        where, begun_at = self._subject.endpoint_at(self.server), clock.monotonic()
+        try:
+            reply = await chat(where, request, self._deadlines(planned))
+        except BaseException as error:  # a cancellation is an end, too
+            self._note(planned, where, request, begun_at, error)
+            raise
+        self._note(planned, where, request, begun_at, reply)
+        return reply
+
+    def _note(
+        self, planned: Planned, where: Endpoint, request: ChatRequest, begun_at: float, came: Reply | BaseException
+    ) -> None:
+        if self._seen_by is not None:
+            ended_at = clock.monotonic()
+            self._account.diary.note(Sent(self._seen_by, planned, where, request, begun_at, ended_at, came))
 
     def _deadlines(self, planned: Planned) -> http.Deadlines:
         usual = self._subject.deadlines

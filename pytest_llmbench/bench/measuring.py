@@ -80,7 +80,10 @@ def _loaded(
         driven = completed(_driven(stand, account, profile, load, begun), account, profile, stand.spec)
         return with_told(driven, backend, account) if backend is not None else driven
     finally:
-        account.let_go()
+        try:
+            account.tell()
+        finally:
+            account.let_go()
 
 
 def _driven(stand: Stand, account: Account, profile: Profile, load: Load, begun: Measurement) -> Measurement:

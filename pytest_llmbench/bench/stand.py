@@ -21,7 +21,7 @@ from pytest_llmbench.monitor import ProcessMeter
 from pytest_llmbench.records import Repetition, ServerInfo, ServerSpec
 
 _COLLECT_EVERY_S = 60.0
-"""Python's garbage collector is off while we time; a long measurement lets it run in between."""
+"""Python's garbage collector is off while we time. A long measurement runs it in between, and tells what was sent."""
 WARM_UP_INDEX = -1
 
 _T = TypeVar("_T")
@@ -262,6 +262,7 @@ class Stand:
     def _collect_now_and_then(self) -> None:
         if clock.monotonic() - self._collected_at > _COLLECT_EVERY_S:
             gc.collect()
+            self._account.tell()
             self._collected_at = clock.monotonic()
 
 

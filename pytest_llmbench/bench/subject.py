@@ -9,8 +9,13 @@ from typing import Any, Protocol, Self
 from pytest_llmbench import http
 from pytest_llmbench.clients import Endpoint
 from pytest_llmbench.errors import InfraError, ServerError, WireError
+from pytest_llmbench.observe.calls import CallBegun
+from pytest_llmbench.observe.observer import Observer
 from pytest_llmbench.records import ServerInfo, ServerSpec
 from pytest_llmbench.store import Store
+
+SeenBy = tuple[Observer, CallBegun]
+"""Who looks on, and what all calls to one model have in common."""
 
 
 class Subject(Protocol):
@@ -37,6 +42,9 @@ class Subject(Protocol):
     def endpoint_at(self, info: ServerInfo) -> Endpoint: ...
 
     def identity(self) -> Mapping[str, Any]: ...
+
+    def seen_by(self) -> SeenBy | None:
+        """Who is told of what is sent to it, once nothing is timed; None: nobody."""
 
     def gone(self, error: WireError) -> ServerError | None: ...
 

@@ -38,6 +38,9 @@ class Backend(Protocol):
     def prune(self) -> int:
         """Take away what is expired, and what is too much; how many replies that were."""
 
+    def upkeep(self) -> str:
+        """What the place does by itself, in a sentence; empty where it does nothing unasked."""
+
     def clear(self) -> int:
         """Take away every entry and the counters; how many replies that were. Touches nothing that is not ours."""
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -27,6 +28,9 @@ _ENTRY_AT = len(_HEAD) + 64 + len(_MIDDLE)
 _TEXTS = ("text", "model", "served_model", "reasoning", "finish_reason")
 _KEPT = (*_TEXTS, "tool_calls", "streamed", "usage")
 """Not its times: those are of the call that was made, and no call is made for a cached reply."""
+HEAD_BYTES = 256
+"""Of a value: as much as `put_at` reads."""
+_PUT_AT = re.compile(rb'"at":"([^"]{19,40})"')
 _COMPLETE = frozenset({"stop", "length", "tool_calls"})
 _CLOCKS_DIFFER = timedelta(minutes=5)
 """By how much the clocks of two machines that share a cache may differ."""
@@ -86,6 +90,19 @@ def decoded(key: str, value: bytes, *, ttl_s: float, now: datetime) -> Reply | N
         return reply if _is_sane(reply) and may_be_kept(reply) else None
     except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError, MalformedRecordError):
         return None
+
+
+def put_at(head: bytes) -> datetime | None:
+    """When the reply of a value was received, as its first `HEAD_BYTES` say; None where they do not.
+
+    For tidying up only: nothing of it is checked.
+    """
+    found = _PUT_AT.search(head[_ENTRY_AT:HEAD_BYTES])
+    try:
+        at = datetime.fromisoformat(found[1].decode()) if found else None
+    except ValueError:
+        return None
+    return at if at is not None and at.tzinfo is not None else None
 
 
 def given_again(reply: Reply, at: datetime) -> Reply:

@@ -20,7 +20,6 @@ from pytest_llmbench.secret import NO_KEY, Secret
 
 REDIS = "redis"
 _WITHOUT_TEXTS = "the response cache is not used: with keep_prompts false no texts are stored, and it holds texts"
-_OF_BATCHES = "the response cache is not used: what batch APIs are asked is submitted as a whole"
 
 
 def path_of(resolved: Resolved) -> Path:
@@ -44,8 +43,8 @@ def opened(resolved: Resolved, observer: Observer | None = None) -> tuple[Respon
     settings = resolved.settings
     if settings.cache == "off" or settings.replay:  # of a cassette all is given
         return None, ""
-    if settings.batch or not settings.keep_prompts:
-        return None, _OF_BATCHES if settings.batch else _WITHOUT_TEXTS
+    if not settings.keep_prompts:
+        return None, _WITHOUT_TEXTS
     tell = _telling(observer)
     try:
         backend = backend_of(resolved)
@@ -73,7 +72,7 @@ def looking_up(resolved: Resolved, observer: Observer | None = None) -> Iterator
 def held(resolved: Resolved, keys: Sequence[str]) -> frozenset[str]:
     """Those of some keys whose replies a run would get from its cache; looking makes no file, and counts no hit."""
     s, is_file = resolved.settings, resolved.config.cache.backend != REDIS
-    is_on = s.cache == "on" and s.keep_prompts and not (s.record or s.replay or s.batch)
+    is_on = s.cache == "on" and s.keep_prompts and not (s.record or s.replay)
     if not (is_on and keys) or (is_file and not path_of(resolved).exists()):
         return frozenset()
     try:

@@ -10,15 +10,17 @@ import hashlib
 import hmac
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from itertools import islice
 from typing import Any
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, urlsplit
 
-from pytest_llmbench import redaction
-from pytest_llmbench.cache.entries import MAX_BYTES
+from pytest_llmbench import clock, redaction
+from pytest_llmbench.cache.entries import HEAD_BYTES, MAX_BYTES, put_at
 from pytest_llmbench.errors import CacheError, UsageError
 from pytest_llmbench.extras import from_extra
 from pytest_llmbench.records import CacheEntry, CacheStats
+from pytest_llmbench.records.cached import QUESTIONS_KEY
 from pytest_llmbench.secret import NO_KEY, Secret
 
 PREFIX = "llmbench:cache:1:"
@@ -28,6 +30,7 @@ LONGEST_BYTES = MAX_BYTES + _SIGNATURE_BYTES
 """A longer value is none of ours."""
 
 _ENTRY = f"{PREFIX}entry:"
+_QUESTIONS = f"{_ENTRY}{QUESTIONS_KEY}".encode()
 _COUNTERS = f"{PREFIX}counters"
 _CONNECT_S = 1.0
 _ANSWER_S = 1.0
@@ -103,29 +106,58 @@ class RedisBackend:
 
     def stats(self) -> CacheStats:
         """What lies there of ours; when it was put and of which models it is, the server does not know."""
-        entries = size_bytes = 0
+        sizes: dict[bool, list[int]] = {False: [], True: []}
         with self._asked() as client:
-            for names in _batches(client.scan_iter(match=f"{_ENTRY}*", count=_AT_A_TIME)):
-                sizes = self._sizes(client, names)
-                entries += len(sizes)
-                size_bytes += sum(sizes)
+            for names in self._names(client):
+                for name, size in zip(names, self._sizes(client, names), strict=True):
+                    if size:
+                        sizes[_is_of_questions(name)].append(len(name) + size)
             hits, misses = client.hmget(_COUNTERS, "hits", "misses")
-        return CacheStats(entries, size_bytes, int(hits or 0), int(misses or 0))
+        replies, questions = sizes[False], sizes[True]
+        return CacheStats(
+            entries=len(replies),
+            size_bytes=sum(replies) + sum(questions),
+            hits=int(hits or 0),
+            misses=int(misses or 0),
+            questions=len(questions),
+            questions_bytes=sum(questions),
+        )
 
     def prune(self) -> int:
-        """Nothing to do: the server forgets by itself what is expired, and what is too much by its own settings."""
-        with self._asked() as client:
-            client.ping()
-        return 0
-
-    def clear(self) -> int:
-        """Take away every entry and the counters of ours; how many entries that were."""
+        """Take away what is older than the time to live of now: the server goes by the one that it was put with."""
         removed = 0
         with self._asked() as client:
-            for names in _batches(client.scan_iter(match=f"{_ENTRY}*", count=_AT_A_TIME)):
-                removed += client.unlink(*names)
-            client.unlink(_COUNTERS)
+            for names in self._names(client):
+                heads = self._heads(client, [name for name in names if not _is_of_questions(name)])
+                old = [name for name, head in heads.items() if self._is_too_old(head)]
+                removed += client.unlink(*old) if old else 0
         return removed
+
+    def upkeep(self) -> str:
+        """That the server forgets by itself, and by which limit of its own."""
+        try:
+            with self._asked() as client:
+                told = client.info("memory")
+        except CacheError:  # not everybody may ask that
+            told = {}
+        most, policy = told.get("maxmemory"), told.get("maxmemory_policy", "")
+        by_age = "the server forgets each entry by itself once its time to live is over"
+        if not isinstance(most, int):
+            return f"{by_age}; how much it holds is a setting of its own (`maxmemory`)"
+        if not most:
+            return f"{by_age}; it has no limit of size (`maxmemory` is 0), and `max_size` is for the file alone"
+        does = "refuses new ones" if policy == "noeviction" else "pushes out others"
+        return f"{by_age}, and {does} above its own limit of {most / 1e6:,.1f} MB (`maxmemory`, {policy})"
+
+    def clear(self) -> int:
+        """Take away every entry and the counters of ours; how many replies that were."""
+        removed = 0
+        with self._asked() as client:
+            for names in self._names(client):
+                questions = [name for name in names if _is_of_questions(name)]
+                removed += client.unlink(*names) - len(questions)
+            client.unlink(_COUNTERS)
+        return max(0, removed)
 
     def close(self) -> None:
         """Let go of the connections."""
@@ -153,12 +185,31 @@ class RedisBackend:
             raise self._error(redaction.redact(str(errors[0])))
 
     @staticmethod
+    def _names(client: Any) -> Iterator[list[bytes]]:
+        """Those of our entries, some at a time."""
+        return _batches(client.scan_iter(match=f"{_ENTRY}*", count=_AT_A_TIME))
+
+    @staticmethod
     def _sizes(client: Any, names: Sequence[bytes]) -> list[int]:
+        """Of values; 0 where there is none, or none of our kind."""
         pipeline = client.pipeline(transaction=False)
         for name in names:
             pipeline.strlen(name)
         found = pipeline.execute(raise_on_error=False)
-        return [len(name) + size for name, size in zip(names, found, strict=True) if isinstance(size, int) and size]
+        return [size if isinstance(size, int) else 0 for size in found]
+
+    def _heads(self, client: Any, names: Sequence[bytes]) -> Mapping[bytes, bytes]:
+        """How values begin, without signatures; nobody has checked those."""
+        first = _SIGNATURE_BYTES if self._key else 0
+        pipeline = client.pipeline(transaction=False)
+        for name in names:
+            pipeline.getrange(name, first, first + HEAD_BYTES - 1)
+        found = zip(names, pipeline.execute(raise_on_error=False), strict=True)
+        return {name: head for name, head in found if isinstance(head, bytes)}
+
+    def _is_too_old(self, head: bytes) -> bool:
+        at = put_at(head)
+        return self._ttl_ms is not None and at is not None and clock.now() - at > timedelta(milliseconds=self._ttl_ms)
 
     def _closed(self, entry: CacheEntry) -> bytes:
         return self._signature(entry.key, entry.value) + entry.value if self._key else entry.value
@@ -178,19 +229,14 @@ class RedisBackend:
 
 
 def _parts_of(url: str) -> SplitResult:
-    """The URL taken apart; its password is taken out of every text from now on.
-
-    One that holds none is no secret: pieces of a mere host or path stand in many a text.
-    """
-    if "@" in url or "?" in url:
-        redaction.register(url)
+    """The URL taken apart; its password is taken out of every text from now on."""
+    redaction.register_address(url)
     try:
         parts = urlsplit(url)
         if parts.scheme not in _SCHEMES or not (parts.hostname or parts.path) or (parts.port or 0) < 0:
             raise _not_a_url()
     except ValueError as error:
         raise _not_a_url() from error
-    redaction.register(unquote(parts.password or ""))
     return parts
 
 
@@ -205,6 +251,10 @@ def _not_a_url() -> UsageError:
         "the address of the Redis server is no URL that can be used",
         hint="write redis://host:6379/0, rediss://:password@host:6380/0 or unix:///path/to/redis.sock",
     )
+
+
+def _is_of_questions(name: bytes) -> bool:
+    return name.startswith(_QUESTIONS)
 
 
 def _batches(names: Iterable[bytes]) -> Iterator[list[bytes]]:

@@ -96,9 +96,14 @@ class ResponseCache:
 
     def find(self, key: str) -> Reply | None:
         """As `look_up`, and waits for it."""
-        found: Future[Reply | None] = Future()
-        self.look_up(key, found.set_result)
-        return found.result()
+        return self.find_all([key]).get(key)
+
+    def find_all(self, keys: Sequence[str]) -> Mapping[str, Reply]:
+        """As `find`, of several at once: those that are there, by their keys."""
+        wanted: list[tuple[str, Future[Reply | None]]] = [(key, Future()) for key in keys]
+        for key, found in wanted:
+            self.look_up(key, found.set_result)
+        return {key: reply for key, found in wanted if (reply := found.result()) is not None}
 
     def put(self, key: str, reply: Reply, prompt: Prompt | None = None) -> None:
         """Put away a reply that was received now: whoever looks it up from here on finds it.
@@ -147,12 +152,12 @@ class ResponseCache:
             return
 
     def _look(self, wanted: Sequence[_Wanted]) -> None:
-        keys = [each.key for each in wanted if not self._refresh or each.key in self._put]
-        found = (self._tried(self._reading, lambda: self._read(keys)) if keys else None) or {}
+        keys = {each.key for each in wanted if not self._refresh or each.key in self._put}
+        found = (self._tried(self._reading, lambda: self._read([*keys])) if keys else None) or {}
         for each in wanted:
             reply = found.get(each.key) or self._alike(each.prompt)
             self._hits += reply is not None
-            self._misses += reply is None
+            self._misses += reply is None and each.key in keys  # what is to be asked anew was not looked for
             each.tell(reply)
         if useless := [key for key, reply in found.items() if reply is None]:
             self._tried(self._writing, lambda: self._backend.remove(useless))
@@ -197,7 +202,7 @@ class ResponseCache:
         try:
             done = do()
         except CacheError as error:
-            self._failed(rest, error.message)
+            self._failed(rest, error.message, error.hint)
         except Exception as error:  # noqa: BLE001 - a fault of ours; whoever asks must not wait for ever for it
             self._failed(rest, f"the response cache failed: {type(error).__name__}: {error}")
         else:
@@ -205,10 +210,11 @@ class ResponseCache:
             return done
         return None
 
-    def _failed(self, rest: _Rest, why: str) -> None:
+    def _failed(self, rest: _Rest, why: str, hint: str = "") -> None:
         rest.begin()
         if not self.notes:
-            self.notes.append(f"{why}; what could not be looked up was asked, and what could not be kept was not")
+            told = f"{why}; what could not be looked up was asked, and what could not be kept was not"
+            self.notes.append(f"{told} (hint: {hint})" if hint else told)
             if self._tell is not None:
                 self._tell(why)
 

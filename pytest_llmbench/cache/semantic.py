@@ -25,6 +25,7 @@ from pytest_llmbench.cache.guards import differences
 from pytest_llmbench.clients.request import ChatRequest
 from pytest_llmbench.extras import from_extra
 from pytest_llmbench.records import QUESTIONS, Alike, CacheEntry, Reply
+from pytest_llmbench.records.cached import QUESTIONS_KEY
 from pytest_llmbench.redaction import redact_exact
 
 CHAT = "chat"
@@ -166,7 +167,7 @@ def _marked(reply: Reply, asked: Asked, nearness: float) -> Reply:
 
 
 def _key(scope: str) -> str:
-    return hashlib.sha256(f"questions alike {scope}".encode()).hexdigest()
+    return QUESTIONS_KEY + hashlib.sha256(f"questions alike {scope}".encode()).hexdigest()
 
 
 def _vector(text: str) -> Any:

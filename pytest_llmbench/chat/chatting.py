@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ from pytest_llmbench.contexts import TestContext
 from pytest_llmbench.errors import ExitCode
 
 if TYPE_CHECKING:
+    from pytest_llmbench.asker.question import ModelStatus
     from pytest_llmbench.records import Run
     from pytest_llmbench.session import Session
 
@@ -54,6 +56,8 @@ class Chat:
         self._shows = shows
         self._speakers: dict[str, Speaker] = {}
         self._told: set[str] = set()
+        self._broken: Counter[str] = Counter()
+        """Calls of each model that failed before this question."""
         self.holds = ExitStack()
         """What ends with the chat."""
         session.context = TestContext(nodeid=kept.RUN_NODE, key=f"{kept.RUN_NODE}#{conversation.openings}")
@@ -116,43 +120,51 @@ class Chat:
         return asker.status().budget_left_usd if asker is not None else ""
 
     def _answered(self, names: Sequence[str], *, anew: bool = False) -> list[Answer]:
-        """Ask, show and keep."""
+        """Ask, show and keep; what came is kept also where it cannot be shown."""
         self.keep()
         talks = {talk.model: talk for talk in self.conversation.talks}
         speakers = [self._speakers[name] for name in names]
+        answers: list[Answer] = []
         try:
-            answers = self._shown(speakers, [talks[name] for name in names], anew=anew)
+            self._shown(speakers, [talks[name] for name in names], answers, anew=anew)
         finally:
             if any(speaker.is_local for speaker in speakers):
                 self.session.machine.release()
-        by_name = dict(zip(names, answers, strict=True))
-        self._tell_others(by_name)
-        self.change(lambda before: before.changed(lambda talk: _with_answer(talk, by_name.get(talk.model))))
+            by_name = dict(zip(names, answers, strict=False))  # none where nothing could be asked
+            self.change(lambda before: before.changed(lambda talk: _with_answer(talk, by_name.get(talk.model))))
+        self._tell_others(talks, by_name)
         self._tell_notes()
         return answers
 
-    def _shown(self, speakers: Sequence[Speaker], talks: Sequence[Talk], *, anew: bool) -> list[Answer]:
-        answers: dict[int, Answer] = {}
+    def _shown(self, speakers: Sequence[Speaker], talks: Sequence[Talk], answers: list[Answer], *, anew: bool) -> None:
         self._prepare(speakers)
         messages = [talk.messages(self.conversation.system) for talk in talks]
         showing = self._shows([speaker.name for speaker in speakers], self.session.run_id)
+        asking = Asking(speakers, messages, self.manner, live=showing.live, anew=anew)
+        try:
+            self._show(asking, showing, len(speakers))
+        finally:
+            if not asking.is_over:  # nobody can be shown the rest
+                asking.stop()
+            answers += map(asking.answer, range(len(speakers)))
+
+    def _show(self, asking: Asking, showing: Showing, count: int) -> None:
+        shown: set[int] = set()
 
         def show(event: Event) -> None:
             showing.show(event)
             if isinstance(event, Done):
-                answers[event.who] = event.answer
+                shown.add(event.who)
 
-        asking = Asking(speakers, messages, self.manner, live=showing.live, anew=anew)
         try:
             self._follow(asking, show, showing)
         except KeyboardInterrupt:
             for event in asking.stop():
                 show(event)
-            for who in {*range(len(speakers))} - answers.keys():  # Ctrl-C came before it was shown
+            for who in {*range(count)} - shown:  # Ctrl-C came before it was shown
                 show(Done(who, asking.answer(who)))
         finally:
             showing.end()
-        return [answers[who] for who in range(len(speakers))]
 
     def _follow(self, asking: Asking, show: Callable[[Event], None], showing: Showing) -> None:
         heard_at = clock.monotonic()
@@ -170,6 +182,7 @@ class Chat:
         routes = any(is_route(speaker.name) for speaker in speakers)
         if routes or not all(speaker.is_local for speaker in speakers):
             _ = self.session.asker
+        self._broken = Counter({each.model: each.broken for each in self._lanes()})
         if routes:
             _ = self.session.routing.knowledge
         if any(speaker.is_local for speaker in speakers):
@@ -179,17 +192,19 @@ class Chat:
 
     def _held_up(self) -> Mapping[str, str]:
         """Model → what holds it up, as far as the asker knows."""
-        if "asker" not in self.session.__dict__:
-            return {}
-        return {each.model: each.state for each in self.session.asker.status().models if each.state}
+        told = {each.model: each.state or _failures(each.broken - self._broken[each.model]) for each in self._lanes()}
+        return {model: words for model, words in told.items() if words}
 
-    def _tell_others(self, answers: Mapping[str, Answer]) -> None:
+    def _lanes(self) -> Sequence[ModelStatus]:
+        return self.session.asker.status().models if "asker" in self.session.__dict__ else ()
+
+    def _tell_others(self, talks: Mapping[str, Talk], answers: Mapping[str, Answer]) -> None:
         """Tell where a provider has another model answer than before, under the same name."""
-        for talk in self.conversation.talks:
-            reply = answers[talk.model].reply if talk.model in answers else None
+        for name, answer in answers.items():
+            reply = answer.reply
             if reply is None or not reply.served_model:
                 continue
-            known = (turn.served_model for turn in reversed(talk.turns) if turn.model == reply.model)
+            known = (turn.served_model for turn in reversed(talks[name].turns) if turn.model == reply.model)
             before = next(filter(None, known), reply.served_model)
             if before != reply.served_model:
                 self.session.say(f"{reply.model}: {reply.served_model} answered, before it was {before}")
@@ -240,6 +255,11 @@ def _with_answer(talk: Talk, answer: Answer | None) -> Talk:
     if answer.reply is not None:
         return talk.answered(answer.reply)
     return talk.ended(answer.state, answer.text, getattr(answer.error, "message", ""))
+
+
+def _failures(count: int) -> str:
+    """How often a question failed so far, in words; empty where it did not."""
+    return f"failed {'once' if count == 1 else f'{count} times'}, asked again" if count else ""
 
 
 def _bounded(manner: Manner, session: Session) -> Manner:

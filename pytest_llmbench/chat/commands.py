@@ -8,6 +8,8 @@ import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import get_terminal_size
+from textwrap import TextWrapper
 
 from pytest_llmbench.chat import kept
 from pytest_llmbench.chat.chatting import Chat
@@ -18,8 +20,9 @@ from pytest_llmbench.chat.figures import HEADS, aligned, rows_of, spent_in
 from pytest_llmbench.chat.material import text_or_file
 from pytest_llmbench.errors import UsageError, did_you_mean
 
-_COMMAND = re.compile(r"/([A-Za-z?][\w-]*)(?:\s+(.*))?\Z", re.DOTALL)
+_COMMAND = re.compile(r"/(?:([A-Za-z?][\w-]*)(?:\s+(.*))?)?\Z", re.DOTALL)
 _NONE = "none"
+_KEYS = "Alt-Enter begins a new line · Ctrl-C stops an answer · Ctrl-D leaves · //... asks what begins with a slash"
 
 
 @dataclass(slots=True)
@@ -51,7 +54,7 @@ class Command:
 
 
 def is_command(line: str) -> bool:
-    """Whether a line is meant for us: it begins with one slash, and a word."""
+    """Whether a line is meant for us: one slash and a word, or the slash alone."""
     return _COMMAND.match(line.strip()) is not None
 
 
@@ -68,7 +71,7 @@ def obey(desk: Desk, line: str) -> None:
         InfraError: a file or the database is at fault.
     """
     found = _COMMAND.match(line.strip())
-    word, argument = (found[1].lower(), (found[2] or "").strip()) if found else ("", "")
+    word, argument = ((found[1] or "help").lower(), (found[2] or "").strip()) if found else ("", "")
     command = BY_NAME.get(_OTHER_NAMES.get(word, word))
     if command is None:
         raise UsageError(
@@ -80,11 +83,10 @@ def obey(desk: Desk, line: str) -> None:
 
 def _help(desk: Desk, _: str) -> None:
     widest = max(len(command.usage) for command in COMMANDS)
+    lines = TextWrapper(get_terminal_size().columns, subsequent_indent=" " * (widest + 2))
     for command in COMMANDS:
-        desk.say(f"{command.usage.ljust(widest)}  {command.help}")
-    desk.say(
-        "Alt-Enter begins a new line · Ctrl-C stops an answer · Ctrl-D leaves · //... asks what begins with a slash"
-    )
+        desk.say(lines.fill(f"{command.usage.ljust(widest)}  {command.help}"))
+    desk.say(TextWrapper(lines.width).fill(_KEYS))
 
 
 def _model(desk: Desk, argument: str) -> None:
@@ -121,7 +123,7 @@ def _clear(desk: Desk, _: str) -> None:
 def _stats(desk: Desk, _: str) -> None:
     run = desk.chat.run()
     rows = rows_of(run) if run is not None else []
-    for line in aligned(HEADS, rows) if rows else ("nothing was asked yet",):
+    for line in aligned(HEADS, rows, get_terminal_size().columns) if rows else ("nothing was asked yet",):
         desk.say(line)
 
 
@@ -134,6 +136,7 @@ def _cost(desk: Desk, _: str) -> None:
 
 def _save(desk: Desk, argument: str) -> None:
     name = kept.checked_name(argument or desk.chat.conversation.name)
+    kept.check_free(desk.chat.session.folder, name, desk.chat.session.run_id)
     desk.chat.change(lambda before: dataclasses.replace(before, name=name))
     desk.say(f"saved as {name}: `llmbench chat --session {shlex.quote(name)}` goes on with it")
 
@@ -141,7 +144,7 @@ def _save(desk: Desk, argument: str) -> None:
 def _export(desk: Desk, argument: str) -> None:
     if not argument:
         raise UsageError("the file is missing", hint=f"/export talk.md; the ending tells the form: {', '.join(FORMS)}")
-    path = export(Path(argument).expanduser(), desk.chat.session.run_id, desk.chat.conversation)
+    path = export(_path(argument), desk.chat.session.run_id, desk.chat.conversation)
     desk.say(f"written: {path}")
 
 
@@ -149,9 +152,21 @@ def _image(desk: Desk, argument: str) -> None:
     if argument:
         from pytest_llmbench.datasets.media import part_of  # noqa: PLC0415 - few questions show pictures
 
-        part_of(Path(argument).expanduser())
-        desk.images.append(argument)
+        part_of(_path(argument))
+        desk.images.append(str(_path(argument)))
     desk.say(f"with the next question: {', '.join(desk.images) or 'no file'}")
+
+
+def _path(argument: str) -> Path:
+    """A file as it is called, or as shells and file managers write that: in quotes, a backslash before a space."""
+    as_typed = Path(argument).expanduser()
+    if as_typed.exists() or not set(argument) & set("\"'\\"):
+        return as_typed
+    try:
+        words = shlex.split(argument)
+    except ValueError:  # a quote without its other half
+        return as_typed
+    return Path(words[0]).expanduser() if len(words) == 1 else as_typed
 
 
 def _quit(desk: Desk, _: str) -> None:

@@ -141,6 +141,8 @@ class Conversation(Record):
     """How many times it was begun or gone on with."""
     has_texts: bool = True
     """False: what was said was not kept."""
+    last_at: str = ""
+    """When something was asked last, where what was said was not kept; ISO 8601, UTC."""
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -158,6 +160,11 @@ class Conversation(Record):
         talks = (known.get(name) or dataclasses.replace(first, model=name) for name in dict.fromkeys(names))
         return dataclasses.replace(self, talks=tuple(talks))
 
+    @property
+    def used_at(self) -> str:
+        """When something was asked last; ISO 8601, UTC; empty: nothing was."""
+        return max((turn.at for talk in self.talks for turn in talk.turns), default=self.last_at)
+
     def check_has_question(self) -> None:
         """See that something was asked.
 
@@ -170,7 +177,7 @@ class Conversation(Record):
     def without_texts(self) -> Conversation:
         """What may be kept where texts may not."""
         bare = tuple(Talk(talk.model) for talk in self.talks)
-        return dataclasses.replace(self, system="", talks=bare, has_texts=False)
+        return dataclasses.replace(self, system="", talks=bare, has_texts=False, last_at=self.used_at)
 
 
 def spoken(text: str) -> str:

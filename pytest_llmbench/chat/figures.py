@@ -16,10 +16,14 @@ from pytest_llmbench.metrics import call_metrics
 from pytest_llmbench.records import FailedAttempt, Reply, Run
 from pytest_llmbench.reports.figures import duration, speed
 from pytest_llmbench.results.costs import Ledger, cost_words
+from pytest_llmbench.results.retries import asked_again
 
 HEADS = ("model", "answers", "tokens in", "out", "first token", "tok/s", "cost", "cached", "retries", "failed")
 _UNUSUAL = {"length": "cut at the longest answer", "content_filter": "stopped by a filter"}
 _GAP = 2
+_UNKNOWN = "–"
+_TELLING_S = 0.05
+"""What came within a shorter time tells how it was handed on, and not how fast it was written."""
 _SHOWN = 100
 """Characters of a question that was asked in other words."""
 
@@ -57,8 +61,30 @@ def rows_of(run: Run) -> list[tuple[str, ...]]:
     ]
 
 
-def aligned(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Rows under heads as lines, the first column to the left, the others to the right."""
+def aligned(heads: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> Iterator[str]:
+    """Rows under heads as lines, the first column to the left, the others to the right.
+
+    Where so many characters are too few: each row's first cell, and below it a line for each other that is known.
+    """
+    table = list(_table(heads, rows))
+    if max(map(len, table)) <= width:
+        yield from table
+        return
+    widest = max(map(len, heads[1:]))
+    for first, *others in rows:
+        yield first
+        for head, cell in zip(heads[1:], others, strict=True):
+            if cell != _UNKNOWN:
+                yield f"{' ' * _GAP}{head.ljust(widest)}{' ' * _GAP}{cell}"
+
+
+def spent_in(run: Run) -> str:
+    """What the session has cost so far, in words; empty where nothing that was asked has a price."""
+    ledger = Ledger(run)
+    return ledger.of_run().total.words if ledger.is_shown else ""
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
     widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
     for row in (heads, *rows):
         first, *others = (
@@ -66,12 +92,6 @@ def aligned(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str
             for index, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
         yield (" " * _GAP).join([first, *others]).rstrip()
-
-
-def spent_in(run: Run) -> str:
-    """What the session has cost so far, in words; empty where nothing that was asked has a price."""
-    ledger = Ledger(run)
-    return ledger.of_run().total.words if ledger.is_shown else ""
 
 
 def _row(name: str, replies: Sequence[Reply], failed: Sequence[FailedAttempt], cost: str) -> tuple[str, ...]:
@@ -84,11 +104,11 @@ def _row(name: str, replies: Sequence[Reply], failed: Sequence[FailedAttempt], c
         _total(reply.usage.prompt_tokens for reply in replies),
         _total(reply.usage.completion_tokens for reply in replies),
         duration(_middle(each.get("ttft_s") for each in measured)),
-        speed(_middle(each.get("decode_tps") for each in measured)),
-        cost or "–",
-        str(cached) if cached else "–",
-        str(sum(reply.attempts - 1 for reply in replies) or "–"),
-        ", ".join(f"{count} {kind}" for kind, count in kinds.items()) or "–",
+        speed(_middle(_decode_tps(reply) for reply in replies if not reply.is_cached)),
+        cost or _UNKNOWN,
+        str(cached) if cached else _UNKNOWN,
+        str(asked_again(replies, failed) or _UNKNOWN),
+        ", ".join(f"{count} {kind}" for kind, count in kinds.items()) or _UNKNOWN,
     )
 
 
@@ -112,8 +132,16 @@ def _times(reply: Reply) -> Iterator[str]:
         yield duration(metrics["e2e_s"])
     if reply.streamed and "ttft_s" in metrics:
         yield f"first token {duration(metrics['ttft_s'])}"
-    if "decode_tps" in metrics:
-        yield f"{speed(metrics['decode_tps'])} tok/s"
+    if (tokens_per_second := _decode_tps(reply)) is not None:
+        yield f"{speed(tokens_per_second)} tok/s"
+
+
+def _decode_tps(reply: Reply) -> float | None:
+    """None where too little was streamed to tell it."""
+    first_s, last_s = reply.timing.ttft_s, reply.timing.last_token_s
+    if first_s is None or last_s is None or last_s - first_s < _TELLING_S:
+        return None
+    return call_metrics(reply.timing, reply.usage).get("decode_tps")
 
 
 def _counts(reply: Reply) -> Iterator[str]:
@@ -129,7 +157,7 @@ def _price(reply: Reply) -> Iterator[str]:
 
 def _total(counts: Iterable[int | None]) -> str:
     known = [count for count in counts if count is not None]
-    return f"{sum(known):,}" if known else "–"
+    return f"{sum(known):,}" if known else _UNKNOWN
 
 
 def _middle(values: Iterable[float | None]) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -19,7 +20,8 @@ class OwnHistory(FileHistory):
     """A history file that holds no key which this process knows."""
 
     def store_string(self, string: str) -> None:
-        super().store_string(redact_exact(string))
+        with contextlib.suppress(OSError):  # a full disk: what was typed is asked all the same
+            super().store_string(redact_exact(string))
 
 
 def history(*, is_kept: bool, path: Path | None = None) -> History:

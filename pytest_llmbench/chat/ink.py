@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TextIO
 
 from pytest_llmbench.display import terminal_safe
+from pytest_llmbench.errors import Category, InfraError
 
 _DIM, _BOLD, _PLAIN = "\x1b[2m", "\x1b[1m", "\x1b[0m"
 _ERASE_LINE = "\r\x1b[K"
+_USUAL_COLUMNS = 80
+"""Of a terminal that does not tell."""
 
 
 @dataclass(slots=True)
@@ -23,11 +25,13 @@ class Ink:
         stream: where to.
         is_terminal: whether somebody looks at it.
         has_colours: whether text may be dimmed.
+        can_erase: whether a line may be taken back.
     """
 
     stream: TextIO
     is_terminal: bool
     has_colours: bool
+    can_erase: bool
     _status: str = ""
     """What stands in the last line for a moment."""
 
@@ -35,16 +39,14 @@ class Ink:
     def of(cls, stream: TextIO, environ: Mapping[str, str] = os.environ) -> Ink:
         """For a stream of this process."""
         is_terminal = stream.isatty()
-        plain = environ.get("NO_COLOR") or environ.get("TERM") == "dumb"
-        return cls(stream, is_terminal, is_terminal and not plain)
+        can_erase = is_terminal and environ.get("TERM") != "dumb"
+        return cls(stream, is_terminal, can_erase and not environ.get("NO_COLOR"), can_erase)
 
     def write(self, text: str, *, dim: bool = False, bold: bool = False) -> None:
         """Write text that is safe already."""
         self.erase()
         if text:
-            marks = (_DIM if dim else "") + (_BOLD if bold else "") if self.has_colours else ""
-            self.stream.write(f"{marks}{text}{_PLAIN}" if marks else text)
-            self.stream.flush()
+            self._put(self._marked(text, dim=dim, bold=bold))
 
     def line(self, text: str, *, dim: bool = False, bold: bool = False) -> None:
         """Write lines of text, made safe."""
@@ -52,19 +54,39 @@ class Ink:
         self.write("\n")
 
     def status(self, text: str) -> None:
-        """Show one line until something else is written; nothing where nobody looks."""
-        if self.has_colours and text != self._status:
-            shown = terminal_safe(text, keep="")[: shutil.get_terminal_size().columns - 1]
-            self.stream.write(f"{_ERASE_LINE}{_DIM}{shown}{_PLAIN}")
-            self.stream.flush()
+        """Show one line until something else is written; nothing where nobody looks.
+
+        It takes the place of the line that was begun: only for where none was.
+        """
+        if self.can_erase and text != self._status:
+            columns = os.get_terminal_size(self.stream.fileno()).columns or _USUAL_COLUMNS
+            shown = terminal_safe(text, keep="")[: columns - 1]
+            self._put(f"{_ERASE_LINE}{self._marked(shown, dim=True)}")
             self._status = text
 
     def erase(self) -> None:
         """Take the status away."""
         if self._status:
             self._status = ""
-            self.stream.write(_ERASE_LINE)
+            self._put(_ERASE_LINE)
+
+    def _marked(self, text: str, *, dim: bool = False, bold: bool = False) -> str:
+        marks = (_DIM if dim else "") + (_BOLD if bold else "") if self.has_colours else ""
+        return f"{marks}{text}{_PLAIN}" if marks else text
+
+    def _put(self, text: str) -> None:
+        try:
+            self.stream.write(text)
             self.stream.flush()
+        except BrokenPipeError:  # who reads has seen enough
+            raise
+        except OSError as error:
+            what = "standard output" if self.stream is sys.stdout else "standard error"
+            raise InfraError(
+                f"{what} cannot be written: {error.strerror}",
+                category=Category.STORE,
+                hint="what was answered is kept: `llmbench chat --continue` has it",
+            ) from error
 
 
 @dataclass(frozen=True, slots=True)

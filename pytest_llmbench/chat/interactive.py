@@ -21,6 +21,8 @@ from pytest_llmbench.display import terminal_safe
 from pytest_llmbench.errors import LlmbenchError
 
 _PROMPT = "> "
+_SHOWN = 600
+"""Characters of what was said last, where a conversation goes on."""
 
 
 def converse(chat: Chat, inks: Inks, typed_before: History, *, first: str = "", images: Sequence[str] = ()) -> None:
@@ -36,7 +38,11 @@ def converse(chat: Chat, inks: Inks, typed_before: History, *, first: str = "", 
     desk = Desk(chat, lambda text: inks.notes.line(text, dim=True), list(images))
     _greet(chat, inks)
     prompt: PromptSession[str] = PromptSession(
-        history=typed_before, key_bindings=_keys(), completer=_completer(), complete_while_typing=False
+        history=typed_before,
+        key_bindings=_keys(),
+        completer=_completer(),
+        complete_while_typing=False,
+        enable_suspend=True,
     )
     if first:
         _take(desk, inks, first)
@@ -44,6 +50,8 @@ def converse(chat: Chat, inks: Inks, typed_before: History, *, first: str = "", 
         try:
             line = prompt.prompt(_PROMPT, prompt_continuation="  ")
         except KeyboardInterrupt:  # what was typed is thrown away, nothing else
+            if not prompt.default_buffer.text:
+                desk.say("Ctrl-D leaves")
             continue
         except EOFError:
             break
@@ -70,13 +78,18 @@ def _take(desk: Desk, inks: Inks, line: str) -> None:
 
 def _greet(chat: Chat, inks: Inks) -> None:
     before = sum(turn.counts for talk in chat.conversation.talks[:1] for turn in talk.turns)
-    gone_on = f" · {before} answers so far" if before else ""
+    gone_on = f" · {before} {'answer' if before == 1 else 'answers'} so far" if before else ""
     names = ", ".join(chat.conversation.models)
     inks.notes.line(f"{names}{gone_on} · /help lists commands, Ctrl-D leaves", dim=True)
     for talk in chat.conversation.talks[:1]:
         for turn in talk.turns[-1:]:
-            inks.notes.line(f"{_PROMPT}{turn.question}", dim=True)
-            inks.notes.line(turn.said or "not answered: /retry asks again", dim=True)
+            inks.notes.line(f"{_PROMPT}{_begun(turn.question)}", dim=True)
+            inks.notes.line(_begun(turn.said) or "not answered: /retry asks again", dim=True)
+
+
+def _begun(text: str) -> str:
+    """The beginning of a text that may be a whole book."""
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN].rstrip()}... ({len(text):,} characters)"
 
 
 def _take_leave(chat: Chat, desk: Desk) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_llmbench.chat.conversation import Conversation
-from pytest_llmbench.errors import UsageError, did_you_mean
+from pytest_llmbench.errors import Category, InfraError, UsageError, did_you_mean
 from pytest_llmbench.records.record import MalformedRecordError
 
 if TYPE_CHECKING:
@@ -41,9 +42,14 @@ class KeptChat:
     """ISO 8601, UTC."""
     conversation: Conversation
 
+    @property
+    def used_at(self) -> str:
+        """When something was asked in it last; else when it began. ISO 8601, UTC."""
+        return self.conversation.used_at or self.started_at
+
 
 def listed(folder: Path) -> list[KeptChat]:
-    """All chats, the newest first; makes no file.
+    """All chats, those that were used last first; makes no file.
 
     Args:
         folder: of the results.
@@ -56,11 +62,12 @@ def listed(folder: Path) -> list[KeptChat]:
     from pytest_llmbench.store import Store  # noqa: PLC0415 - a first chat needs no database before it asks
 
     with Store.open(folder / DATABASE) as store:
-        return [chat for run in store.runs() if (chat := _chat_of(run)) is not None]
+        chats = [chat for run in store.runs() if (chat := _chat_of(run)) is not None]
+    return sorted(chats, key=lambda chat: chat.used_at, reverse=True)
 
 
 def find(folder: Path, wanted: str) -> KeptChat | None:
-    """The newest chat of a name, or with an id or the beginning of one; `last` is the newest of all.
+    """The chat of a name, or with an id or the beginning of one; `last` is the one that was used last.
 
     Returns:
         None: there is none.
@@ -101,26 +108,39 @@ def held(folder: Path, run_id: str) -> Iterator[None]:
 
     Raises:
         UsageError: another one has it open.
+        InfraError: the file that tells so cannot be made.
     """
     from filelock import FileLock, Timeout  # noqa: PLC0415 - as above
 
-    place = folder / "chats" / f"{Path(run_id).name}.lock"
-    owner = place.with_suffix(".pid")  # beside it: who opens a lock may empty it
-    place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    place, owner = _locks(folder, run_id)
     lock = FileLock(place)
     try:
+        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock.acquire(timeout=0)
+        owner.write_text(str(os.getpid()), "utf-8")
     except Timeout:
         pid = owner.read_text("utf-8").strip() if owner.is_file() else ""
         raise UsageError(
             f"this chat is open in {f'process {pid}' if pid.isdecimal() else 'another process'}",
             hint="end it there first; `llmbench chat` without --session or --continue begins another one",
         ) from None
+    except OSError as error:
+        lock.release()
+        raise InfraError(
+            f"{place} cannot be written: {error.strerror}",
+            category=Category.STORE,
+            hint="--results-dir names a folder for chats and results",
+        ) from error
     try:
-        owner.write_text(str(os.getpid()), "utf-8")
         yield
     finally:
         lock.release()
+
+
+def _locks(folder: Path, run_id: str) -> tuple[Path, Path]:
+    """What whoever has a chat open holds, and who that is: beside it, for who opens a lock may empty it."""
+    place = folder / "chats" / f"{Path(run_id).name}.lock"
+    return place, place.with_suffix(".pid")
 
 
 def save(store: Store, run_id: str, conversation: Conversation) -> None:
@@ -133,14 +153,16 @@ def forget(folder: Path, wanted: str) -> KeptChat:
     """Remove a chat with all that was said in it, and its logs.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is none, or somebody has it open.
     """
     from pytest_llmbench.store import Store  # noqa: PLC0415 - as above
 
     chat = find(folder, wanted) or existing(folder, wanted)
-    with Store.open(folder / DATABASE) as store:
+    with held(folder, chat.run_id), Store.open(folder / DATABASE) as store:
         store.remove_run(chat.run_id)
-    shutil.rmtree(folder / "logs" / Path(chat.run_id).name, ignore_errors=True)
+        shutil.rmtree(folder / "logs" / Path(chat.run_id).name, ignore_errors=True)
+    for left in _locks(folder, chat.run_id):  # who gets the lock now finds no chat
+        left.unlink(missing_ok=True)
     return chat
 
 
@@ -157,6 +179,19 @@ def checked_name(text: str) -> str:
             hint="letters, digits, spaces and . + - _, up to 60 of them, beginning with a letter or digit; not `last`",
         )
     return name
+
+
+def check_free(folder: Path, name: str, run_id: str) -> None:
+    """See that no other chat is called so: `--session` would find one of them alone.
+
+    Raises:
+        UsageError: another one is.
+    """
+    if any(chat.conversation.name == name and chat.run_id != run_id for chat in listed(folder)):
+        raise UsageError(
+            f"another chat is called {name!r} already",
+            hint=f"give this one another name; `llmbench chat --forget {shlex.quote(name)}` removes that one",
+        )
 
 
 def _chat_of(run: Run) -> KeptChat | None:

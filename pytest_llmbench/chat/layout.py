@@ -18,7 +18,7 @@ def live(inks: Inks, hint: str = "") -> Shows:
     """
 
     def make(names: Sequence[str], _run_id: str) -> Showing:
-        if len(names) > 1 and inks.answers.has_colours:
+        if len(names) > 1 and inks.answers.can_erase:
             from pytest_llmbench.chat import columns  # noqa: PLC0415 - rich loads with it
 
             if columns.are_possible(len(names), shutil.get_terminal_size().columns):

@@ -23,9 +23,9 @@ def question_of(words: str, piped: str, images: Sequence[str] = ()) -> Content:
         images: files: pictures, sounds or PDFs.
 
     Raises:
-        UsageError: there is nothing to ask, or a file cannot be read or is none of these.
+        UsageError: there is nothing to ask, it is no text, or a file cannot be read or is none of these.
     """
-    text = "\n\n".join(part for part in (words.strip(), piped.strip("\n")) if part.strip())
+    text = "\n\n".join(part for part in (_sound(words).strip(), piped.strip("\n")) if part.strip())
     if not text and not images:
         raise UsageError(
             "nothing was asked: the prompt is empty, and so is standard input",
@@ -43,10 +43,10 @@ def text_or_file(given: str) -> str:
     """A text, or that of the file that `@FILE` names.
 
     Raises:
-        UsageError: the file cannot be read, is too large, or no UTF-8.
+        UsageError: the file cannot be read or is too large, or it is no UTF-8.
     """
     if not given.startswith(_FILE_MARK):
-        return given
+        return _sound(given)
     path = Path(given.removeprefix(_FILE_MARK)).expanduser()
     try:
         with path.open("rb") as file:
@@ -74,3 +74,15 @@ def read_text(stream: BinaryIO, name: str) -> str:
         raise UsageError(
             f"{name} is no UTF-8 text (byte {error.start})", hint="convert it: `iconv -t UTF-8`; pictures go by --image"
         ) from None
+
+
+def _sound(typed: str) -> str:
+    """What was typed, seen to be text: a terminal of another encoding sends bytes that are none."""
+    try:
+        typed.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            f"what was typed is no UTF-8 text (character {error.start + 1})",
+            hint="set the terminal to UTF-8; a text in another encoding goes by a pipe, through `iconv -t UTF-8`",
+        ) from None
+    return typed

@@ -6,14 +6,13 @@ whole: so a word is held back until the character after it has come.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 
 from pytest_llmbench.chat.conversation import THOUGHT_TAG
 from pytest_llmbench.display import terminal_safe
 
-_OPEN_END = re.compile(r"[!-~]*\r?\Z")
-"""A word of ASCII that may go on, as all keys are, and a carriage return whose line feed may follow."""
+_WORD = "".join(map(chr, range(0x21, 0x7F)))
+"""What words of ASCII are made of, as all keys are: one at the end of a piece may go on in the next one."""
 _LONGEST_WORD = 4096
 """Characters that are held back; no key is as long."""
 _LONGEST_TAG = 64
@@ -28,8 +27,8 @@ class SafeText:
     def take(self, piece: str) -> str:
         """What may be shown now of the text up to and with this piece."""
         text = self._held + piece
-        found = _OPEN_END.search(text)
-        cut = found.start() if found is not None and len(text) - found.start() <= _LONGEST_WORD else len(text)
+        begun = len(text.removesuffix("\r").rstrip(_WORD))  # of a line's end the second half may follow
+        cut = begun if len(text) - begun <= _LONGEST_WORD else len(text)
         self._held = text[cut:]
         return terminal_safe(text[:cut])
 

@@ -10,11 +10,12 @@ from pytest_llmbench.chat.conversation import State
 from pytest_llmbench.chat.figures import line_of, trouble_of
 from pytest_llmbench.chat.ink import Inks
 from pytest_llmbench.chat.safe_text import Parted, SafeText
-from pytest_llmbench.errors import InfraError
+from pytest_llmbench.errors import Category, InfraError
 from pytest_llmbench.records import Reply
 
 AGAIN = " (/retry asks again)"
 """What is said in a conversation behind an answer that is none."""
+_SHORTER = " (/undo and /clear make the conversation shorter)"
 QUIET_S = 0.7
 """After so long without a piece the user is told what is waited for."""
 
@@ -66,10 +67,11 @@ class Flowing:
             self._show(events.pop(0))
 
     def waits(self, silent_s: float, states: Mapping[str, str]) -> None:
-        if self._front < len(self._names) and silent_s >= QUIET_S:
+        if self._front < len(self._names) and silent_s >= QUIET_S and not self._writing.is_amid_line:
             name = self._names[self._front]
             what = states.get(name) or self._waiting_for or "waiting"
-            self._inks.notes.status(f"{name}: {what} · {silent_s:.0f} s · Ctrl-C stops")
+            told = what if name in what else f"{name}: {what}"
+            self._inks.notes.status(f"{told} · {silent_s:.0f} s · Ctrl-C stops")
 
     def end(self) -> None:
         self._inks.notes.erase()
@@ -117,6 +119,11 @@ class Written:
         self._last = "\n"
         """The last character that was written."""
 
+    @property
+    def is_amid_line(self) -> bool:
+        """Whether what follows goes on in a line that was begun."""
+        return self._last != "\n"
+
     def piece(self, text: str, *, is_thought: bool) -> None:
         """Some of it."""
         self._heard.add(is_thought)
@@ -146,7 +153,7 @@ class Written:
     def _end_part(self) -> None:
         """What follows is of another kind, and begins a line."""
         self._write(self._safe.rest())
-        if self._last != "\n":
+        if self.is_amid_line:
             self._write("\n")
 
     def _write(self, text: str) -> None:
@@ -163,6 +170,17 @@ def tell_end(inks: Inks, answer: Answer, hint: str = "") -> None:
         inks.notes.line(f"  {line_of(answer.reply)}", dim=True)
         return
     first, line_end, more = trouble_of(answer).partition("\n")
-    helps = isinstance(answer.error, InfraError)
-    told = f"  {answer.model}: {first}{hint if helps else ''}{line_end}{more}"
+    told = f"  {answer.model}: {first}{way_out(answer, hint)}{line_end}{more}"
     inks.notes.line(told, dim=answer.state is State.CUT)
+
+
+def way_out(answer: Answer, hint: str) -> str:
+    """What is said behind why there is no answer.
+
+    Args:
+        answer: it.
+        hint: how to ask again; empty where nothing can be typed.
+    """
+    if not isinstance(answer.error, InfraError) or not hint:
+        return ""
+    return _SHORTER if answer.error.category is Category.CONTEXT_LENGTH else hint

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_llmbench import clock, http
 from pytest_llmbench.chat.conversation import Message
 from pytest_llmbench.clients.model import request_of
-from pytest_llmbench.errors import Category, InfraError, WireError
+from pytest_llmbench.errors import InfraError, ServerError, WireError
 from pytest_llmbench.records import FailedAttempt, Reply
 from pytest_llmbench.serving import ApiModel, LocalModel, ServedModel, open_model
 
@@ -58,15 +59,6 @@ class Asked:
     """Whether no reply of the response cache will do."""
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Further fields of the request."""
-
-    def check_wanted(self) -> None:
-        """See that it was not broken off.
-
-        Raises:
-            InfraError: it was; `cancelled`.
-        """
-        if self.stop.is_wanted:
-            raise InfraError("stopped before it was complete", category=Category.CANCELLED)
 
     def options(self) -> Mapping[str, Any]:
         """As models take them."""
@@ -120,11 +112,11 @@ class ModelSpeaker:
             self._model.let_go()
 
     def _answer(self, asked: Asked) -> Reply:
-        asked.check_wanted()
+        asked.stop.check()
         self._begin(asked)
-        asked.check_wanted()  # a server may take long to start
         if asked.hear is None:
-            return self._model.ask(asked.messages, **asked.options())
+            request = request_of(self._model.name, asked.messages, **asked.options())
+            return self._model.answers([request], stop=asked.stop)[0]
         live = self._model.stream(asked.messages, **asked.options())
         asked.stop.holds(live.stop)
         for piece in live.everything():
@@ -132,16 +124,24 @@ class ModelSpeaker:
         return live.reply
 
     def _begin(self, asked: Asked) -> None:
-        """See that a server of ours runs; what is asked of somebody else's can be broken off from here on."""
+        """See that a server of ours runs; it can be broken off from here on."""
         self._model.anew = asked.anew
         if isinstance(self._model, ApiModel):
             self._model.hasty = asked.hasty
             asked.stop.holds(self._session.asker.cancel)
         if isinstance(self._model, LocalModel):
-            status = self._session.supervisor.status(self._model.spec)
-            if status.state != "running":
-                asked.tell(f"loading {self.name}")
-            self._model.server()
+            self._load(self._model, asked)
+        asked.stop.check()
+
+    def _load(self, model: LocalModel, asked: Asked) -> None:
+        if self._session.supervisor.status(model.spec).state != "running":
+            asked.tell(f"loading {self.name}")
+        asked.stop.holds(partial(self._session.supervisor.withdraw, model.spec))
+        try:
+            model.server(unwanted=lambda: asked.stop.is_wanted)
+        except ServerError:
+            asked.stop.check()  # withdrawn: no fault of the server
+            raise
 
     def _keep_failed(self, asked: Asked, error: InfraError) -> None:
         request = request_of(self._model.name, asked.messages, **asked.options())

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import io
 import os
 import sys
@@ -36,10 +38,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("llmbench: interrupted", file=sys.stderr)
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
-        # The reader (`head`) has seen enough; without this Python complains again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _print_no_more()  # the reader (`head`) has seen enough
         return ExitCode.OK
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        _print_no_more()
+        return _failed(
+            LlmbenchError(f"not all of it could be written: {error.strerror}", hint="make room on that disk")
+        )
     return status
+
+
+def _print_no_more() -> None:
+    """Without this Python complains again when it flushes at exit."""
+    with contextlib.suppress(io.UnsupportedOperation):  # it is no file: somebody captures it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _print_in_any_locale() -> None:

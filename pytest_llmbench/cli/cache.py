@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,6 +13,7 @@ from pytest_llmbench.cli.consent import agreed
 from pytest_llmbench.config import Resolved
 from pytest_llmbench.errors import ExitCode, SpoiltCacheError
 from pytest_llmbench.records import CacheStats
+from pytest_llmbench.store.cache_making import discard, is_there
 
 
 def stats(arguments: argparse.Namespace) -> int:
@@ -38,10 +38,13 @@ def prune(arguments: argparse.Namespace) -> int:
     with _opened(project.resolved(arguments)) as backend:
         gone = backend.prune() if backend else 0
         left = backend.stats() if backend else CacheStats()
+        upkeep = backend.upkeep() if backend else ""
     if arguments.json:
         screen.show_json({"removed": gone, "entries": left.entries, "size_bytes": left.size_bytes})
     else:
         screen.show_line(f"removed {_replies(gone)}; {_replies(left.entries)} left, {screen.size(left.size_bytes)}")
+        if upkeep:
+            screen.show_line(upkeep)
     return ExitCode.OK
 
 
@@ -53,8 +56,6 @@ def clear(arguments: argparse.Namespace) -> int:
             return _cleared(backend, yes=arguments.yes)
     except SpoiltCacheError as error:
         screen.show_line(error.message)
-    from pytest_llmbench.store.cache_making import discard  # noqa: PLC0415 - seldom needed
-
     path = path_of(resolved)
     if arguments.yes or agreed(f"delete {path}"):
         discard(path)
@@ -73,8 +74,8 @@ def _cleared(backend: Backend | None, *, yes: bool) -> int:
 
 @contextmanager
 def _opened(resolved: Resolved) -> Iterator[Backend | None]:
-    """The project's cache; None where there is no folder for one yet: looking makes none."""
-    if resolved.config.cache.backend != REDIS and not os.path.lexists(path_of(resolved).parent):
+    """The project's cache; None where there is none yet: looking makes none."""
+    if resolved.config.cache.backend != REDIS and not is_there(path_of(resolved)):
         yield None
         return
     backend = backend_of(resolved)

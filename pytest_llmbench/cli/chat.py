@@ -23,7 +23,7 @@ from pytest_llmbench.cli import project, screen
 from pytest_llmbench.config import Resolved
 from pytest_llmbench.errors import ExitCode, UsageError
 
-_HEADS = ("name", "id", "began", "models", "questions")
+_HEADS = ("name", "id", "began", "used", "models", "questions")
 
 
 def chat(arguments: argparse.Namespace) -> int:
@@ -141,6 +141,7 @@ def _list(resolved: Resolved, *, as_json: bool) -> int:
             "name": each.conversation.name,
             "id": each.run_id,
             "began": each.started_at,
+            "used": each.used_at,
             "models": list(each.conversation.models),
             "questions": max((len(talk.turns) for talk in each.conversation.talks), default=0),
         }
@@ -150,9 +151,9 @@ def _list(resolved: Resolved, *, as_json: bool) -> int:
         screen.show_json(told)
         return ExitCode.OK
     rows = [
-        (each["name"] or "–", each["id"], each["began"][:16].replace("T", " "), ", ".join(each["models"]), count)
+        (each["name"] or "–", each["id"], *moments, ", ".join(each["models"]), str(each["questions"]))
         for each in told
-        for count in [str(each["questions"])]
+        for moments in [[each[name][:16].replace("T", " ") for name in ("began", "used")]]
     ]
     screen.show_table(_HEADS, rows) if rows else screen.show_line("no chat is kept yet")
     return ExitCode.OK

@@ -3,37 +3,34 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from pytest_llmbench import clock
 from pytest_llmbench.chat import kept
 from pytest_llmbench.cli import project, screen
+from pytest_llmbench.cli.log_output import CONTENT_NAMES, opened_output, write_csv, write_json
 from pytest_llmbench.cli.runs import opened
 from pytest_llmbench.display import terminal_safe
-from pytest_llmbench.errors import ExitCode, UsageError
+from pytest_llmbench.errors import Category, ExitCode, UsageError, did_you_mean
 from pytest_llmbench.observe.log_choice import SLOW_S, Wanted
-from pytest_llmbench.observe.log_fields import CALL, CONTENT, FIELDS_OF, NOTE, SHORTENED, WAITING, Line
+from pytest_llmbench.observe.log_fields import CALL, WAITING, Line
 from pytest_llmbench.observe.log_files import files_in
 from pytest_llmbench.observe.log_reading import LogReader
 from pytest_llmbench.reports import terminal_lines
+from pytest_llmbench.reports.log_groups import grouped
 from pytest_llmbench.reports.log_words import LogWords, Tally, content_of
-from pytest_llmbench.reports.safe_cells import safe_cell
 from pytest_llmbench.store import Store
 
 _POLL_S = 0.3
 _IS_OVER_S = 2.0
 """Between two looks whether the run has ended."""
-_CONTENT = frozenset(each.name for each in (*CONTENT, SHORTENED))
-_COLUMNS = tuple(dict.fromkeys(each.name for event in (CALL, NOTE) for each in FIELDS_OF[event]))
-
-Show = Callable[[Line], None]
 
 
 def show(arguments: argparse.Namespace) -> int:
@@ -44,12 +41,12 @@ def show(arguments: argparse.Namespace) -> int:
     """
     if arguments.json and arguments.csv:
         raise UsageError("--json and --csv are two forms of the same", hint="give one of them")
-    wanted = Wanted(arguments.failed, arguments.slow, arguments.category, arguments.model, arguments.test)
+    wanted = Wanted(arguments.failed, arguments.slow, _category(arguments.category), arguments.model, arguments.test)
     path = Path(arguments.run)
     if path.suffix == ".jsonl":
         if not path.is_file():
             raise UsageError(f"no file {path}", hint="name a run, or a file of a request log")
-        return _show(arguments, wanted, LogReader(lambda: {"": [path]}), is_over=lambda: True)
+        return _show(arguments, wanted, _of_file(path), is_over=lambda: True)
     folder = project.resolved(arguments).results_dir
     with ExitStack() as held:
         run_id, is_over = _found(arguments, folder, held)
@@ -57,6 +54,33 @@ def show(arguments: argparse.Namespace) -> int:
         if not files_in(logs) and (is_over() or not arguments.follow):
             raise _no_log(run_id, is_over=is_over())
         return _show(arguments, wanted, LogReader.of_folder(logs), is_over)
+
+
+def _category(name: str) -> str:
+    """The kind of failures that is wanted, `timeout` for all of `timeout.*`; refused where there is none such."""
+    groups = {category.partition(".")[0] for category in Category}
+    if name and name not in {*groups, *Category}:
+        near = did_you_mean(name, {*groups, *map(str, Category)})
+        raise UsageError(
+            f"--category: there are no failures of the kind {name!r}{near}",
+            hint=f"there are {', '.join(sorted(groups))}",
+        )
+    return name
+
+
+def _of_file(path: Path) -> LogReader:
+    """Reads one file; refused where not a line of it is of a log."""
+    peek, reader = (LogReader(lambda: {"": [path]}) for _ in range(2))
+    if next(peek.lines(), None) is None and peek.broken:
+        raise _not_one(str(path))
+    return reader
+
+
+def _not_one(name: str) -> UsageError:
+    return UsageError(
+        f"{name} is no request log",
+        hint="name a run, or a file of its log: .llmbench/logs/RUN/requests-main.jsonl, for instance",
+    )
 
 
 def _found(arguments: argparse.Namespace, folder: Path, held: ExitStack) -> tuple[str, Callable[[], bool]]:
@@ -69,6 +93,8 @@ def _found(arguments: argparse.Namespace, folder: Path, held: ExitStack) -> tupl
         run_id = store.header(arguments.run).id
     except UsageError:
         chat = kept.find(folder, arguments.run)
+        if chat is None and arguments.run and os.path.exists(arguments.run):  # noqa: PTH110 - no error of a long name
+            raise _not_one(arguments.run) from None
         if chat is None:
             raise
         store, run_id = held.enter_context(Store.open(folder / kept.DATABASE)), chat.run_id
@@ -80,17 +106,36 @@ def _is_over(store: Store, run_id: str) -> bool:
 
 
 def _show(arguments: argparse.Namespace, wanted: Wanted, reader: LogReader, is_over: Callable[[], bool]) -> int:
-    lines = _followed(reader, is_over) if arguments.follow else _settled(reader)
+    looked = _Looked()
+    lines = looked.through(_followed(reader, is_over) if arguments.follow else _settled(reader))
     chosen = (_without_content(line, arguments) for line in lines if wanted.holds(line))
-    with _output(arguments, reader) as file:
+    with opened_output(arguments.output, reader) as output:
         if arguments.json or (arguments.output and not arguments.csv):
-            _write_json(chosen, file)
+            write_json(chosen, output)
         elif arguments.csv:
-            _write_csv(chosen, file, arguments)
+            write_csv(chosen, output, content=arguments.content)
         else:
-            _print(chosen, arguments)
+            _print(chosen, arguments, looked)
+    if arguments.content and looked.calls and not looked.contents:
+        print("llmbench: no prompts and answers are shown: none were logged; request_log=content does", file=sys.stderr)
     _tell_passed_over(reader)
     return ExitCode.OK
+
+
+@dataclass(slots=True)
+class _Looked:
+    """What was looked through, wanted or not."""
+
+    calls: int = 0
+    contents: int = 0
+    """Calls with what was asked and answered."""
+
+    def through(self, lines: Iterable[Line]) -> Iterator[Line]:
+        for line in lines:
+            if line.get("event") == CALL:
+                self.calls += 1
+                self.contents += not CONTENT_NAMES.isdisjoint(line)
+            yield line
 
 
 def _settled(reader: LogReader) -> Iterator[Line]:
@@ -123,11 +168,11 @@ def _followed(reader: LogReader, is_over: Callable[[], bool]) -> Iterator[Line]:
         return
 
 
-def _print(lines: Iterable[Line], arguments: argparse.Namespace) -> None:
+def _print(lines: Iterable[Line], arguments: argparse.Namespace, looked: _Looked) -> None:
     is_terminal = sys.stdout.isatty()
     slow_s = arguments.slow or SLOW_S
     words, tally = LogWords(screen.width() if is_terminal else None, slow_s), Tally()
-    for number, line in enumerate(lines):
+    for number, line in enumerate(grouped(lines)):
         if not number and is_terminal:
             _put(words.head())
         tally.add(line, slow_s)
@@ -137,53 +182,17 @@ def _print(lines: Iterable[Line], arguments: argparse.Namespace) -> None:
             for text in content_of(line):
                 screen.show_line(f"    {terminal_safe(text, keep='')}")
         sys.stdout.flush()
-    screen.show_line(tally.words())
+    screen.show_line(tally.words(among=looked.calls))
 
 
 def _put(line: terminal_lines.Line) -> None:
     screen.show_styled((text, terminal_lines.MARKUP[style]) for text, style in line)
 
 
-def _write_json(lines: Iterable[Line], file: TextIO) -> None:
-    """In ASCII, so that a stranger's text cannot steer the terminal it may land on."""
-    for line in lines:
-        file.write(json.dumps(line, separators=(",", ":")) + "\n")
-        file.flush()
-
-
-def _write_csv(lines: Iterable[Line], file: TextIO, arguments: argparse.Namespace) -> None:
-    columns = [name for name in _COLUMNS if arguments.content or name not in _CONTENT]
-    writer = csv.writer(file)
-    writer.writerow(columns)
-    for line in lines:
-        writer.writerow([_cell(line.get(name)) for name in columns])
-        file.flush()
-
-
-def _cell(value: Any) -> object:
-    return safe_cell(json.dumps(value) if isinstance(value, dict | list) else value)
-
-
 def _without_content(line: Line, arguments: argparse.Namespace) -> Line:
-    if arguments.content or _CONTENT.isdisjoint(line):
+    if arguments.content or CONTENT_NAMES.isdisjoint(line):
         return line
-    return {name: value for name, value in line.items() if name not in _CONTENT}
-
-
-@contextmanager
-def _output(arguments: argparse.Namespace, reader: LogReader) -> Iterator[TextIO]:
-    if not arguments.output or arguments.output == "-":
-        yield sys.stdout
-        return
-    path = Path(arguments.output)
-    if reader.reads(path):
-        raise UsageError(f"{path} is the log that is read: it would be emptied", hint="name another file")
-    try:
-        file = path.open("w", encoding="utf-8", newline="")
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}", hint="name another file") from error
-    with file:
-        yield file
+    return {name: value for name, value in line.items() if name not in CONTENT_NAMES}
 
 
 def _tell_passed_over(reader: LogReader) -> None:

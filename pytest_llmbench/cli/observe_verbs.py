@@ -25,29 +25,29 @@ _METRICS = Verb(
         Argument(
             ("--port",),
             "the port; 0 lets the system choose (default: 9464)",
-            {"metavar": "PORT", "type": int, "default": 9464},
+            {"metavar": "PORT", "type": int},
         ),
         Argument(
             ("--host",),
             "the address to listen at; one of the network only with --token-env (default: 127.0.0.1)",
-            {"metavar": "HOST", "default": "127.0.0.1"},
+            {"metavar": "HOST"},
         ),
         Argument(
             ("--token-env",),
             "the variable with a token that callers have to present (Authorization: Bearer TOKEN)",
-            {"metavar": "NAME", "default": ""},
+            {"metavar": "NAME"},
         ),
         Argument(
             ("--allow-host",),
             "another name under which it may be asked; may be given more than once",
-            {"metavar": "NAME", "action": "append", "default": []},
+            {"metavar": "NAME", "action": "append"},
         ),
         Argument(("--grafana",), "print a board to import into Grafana", {"action": "store_true"}),
         Argument(("--rules",), "print alert rules for Prometheus", {"action": "store_true"}),
         JSON,
         ROOTDIR,
     ),
-    (*RESULT_SETTINGS, "max_cost"),
+    RESULT_SETTINGS,
 )
 
 _LOG = Verb(
@@ -74,7 +74,7 @@ _LOG = Verb(
         Argument(("--model",), "only of models whose name matches this glob", {"metavar": "GLOB", "default": ""}),
         Argument(
             ("--test",),
-            "only of tests, samples or use cases whose name holds this text or matches this glob",
+            "only of tests, samples, use cases or profiles whose name holds this text or matches this glob",
             {"metavar": "TEXT", "default": ""},
         ),
         Argument(("--follow",), "go on with what comes, until the run ends", _SET),

@@ -7,15 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
+from pytest_llmbench import clock
 from pytest_llmbench.asker.question import Status
 from pytest_llmbench.cli import project, screen
+from pytest_llmbench.cli.route_health import health_json, health_words
 from pytest_llmbench.clients.request import ChatRequest
 from pytest_llmbench.config import Resolved
 from pytest_llmbench.config.route_schema import PREFIX
 from pytest_llmbench.errors import ExitCode
 from pytest_llmbench.local_models import LocalModels
 from pytest_llmbench.providers.targets import Providers
-from pytest_llmbench.records import Reply
 from pytest_llmbench.results.money import money
 from pytest_llmbench.routing.difficulty import parts
 from pytest_llmbench.routing.figures import Figures
@@ -24,6 +25,7 @@ from pytest_llmbench.routing.route import Route
 from pytest_llmbench.routing.router import Candidate, Ranking, ranked
 from pytest_llmbench.routing.routes import Routes
 from pytest_llmbench.store import Store
+from pytest_llmbench.store.model_health import ModelHealth
 
 _HEADS = ("", "model", "why", "expected", "a reply takes")
 
@@ -37,11 +39,13 @@ def route(arguments: argparse.Namespace) -> int:
         return ExitCode.OK
     routes, told = _routes(resolved), []
     with ExitStack() as opened:
-        knowledge = Knowledge(Providers(resolved).target, Status, _recent(resolved, opened))
+        store = _stored(resolved, opened)
+        knowledge = Knowledge(Providers(resolved).target, Status, store.recent_replies if store else lambda _: ())
         for name in names:
             found = routes.route(name if name.startswith(PREFIX) else PREFIX + name)
             figures = Figures(_request(found, arguments.prompt), arguments.use_case)
-            told.append((found, figures, ranked(found, figures, knowledge.of(found.members))))
+            fared = [health for model in found.members if store and (health := store.model_health(model))]
+            told.append((found, figures, ranked(found, figures, knowledge.of(found.members)), fared))
     if arguments.json:
         screen.show_json([_as_json(*each) for each in told])
     else:
@@ -59,29 +63,33 @@ def _routes(resolved: Resolved) -> Routes:
     return Routes(resolved, check, providers.is_remote)
 
 
-def _recent(resolved: Resolved, opened: ExitStack) -> Callable[[str], Sequence[Reply]]:
-    """A model's last replies; none where nothing was ever stored."""
+def _stored(resolved: Resolved, opened: ExitStack) -> Store | None:
+    """The results database; None where nothing was ever stored."""
     path = resolved.results_dir / "results.db"
-    return opened.enter_context(Store.open(path)).recent_replies if path.exists() else lambda _: ()
+    return opened.enter_context(Store.open(path)) if path.exists() else None
 
 
 def _request(route: Route, prompt: str) -> ChatRequest:
     return ChatRequest(route.members[0], ({"role": "user", "content": prompt},))
 
 
-def _show(route: Route, figures: Figures, ranking: Ranking) -> None:
+def _show(route: Route, figures: Figures, ranking: Ranking, fared: Sequence[ModelHealth]) -> None:
     screen.show_line(f"{route.name}: {_said(route, figures, ranking)}")
     rows = [_row(at, each) for at, each in enumerate(ranking.candidates, start=1)]
     rows += [("–", model, f"not asked: {why}", "", "") for model, why in ranking.refused.items()]
     screen.show_table(_HEADS, rows, cut={"why"})
     if route.unsure:
         screen.show_line(f"  in doubt ({', '.join(sorted(route.unsure.when))}): {', '.join(route.unsure.to)}")
+    if fared:
+        screen.show_line("  last asked, as stored (a new run begins afresh):")
+    for health in fared:
+        screen.show_line(f"    {health_words(health, clock.now())}")
 
 
 def _said(route: Route, figures: Figures, ranking: Ranking) -> str:
     counted = f"{figures.tokens:,} tokens, difficulty {figures.difficulty:.2f}"
     rule = f"by the rule {{{ranking.rule}}}" if ranking.rule else f"choose: {route.choose}"
-    return "; ".join(filter(None, (rule, counted, ranking.hard, "health is only known while a run asks")))
+    return "; ".join(filter(None, (rule, counted, ranking.hard)))
 
 
 def _row(at: int, candidate: Candidate) -> tuple[str, ...]:
@@ -90,7 +98,7 @@ def _row(at: int, candidate: Candidate) -> tuple[str, ...]:
     return f"{at}.", candidate.model, candidate.why, money(candidate.cost_usd), latency
 
 
-def _as_json(route: Route, figures: Figures, ranking: Ranking) -> Mapping[str, Any]:
+def _as_json(route: Route, figures: Figures, ranking: Ranking, fared: Sequence[ModelHealth]) -> Mapping[str, Any]:
     return {
         "route": route.name,
         "choose": route.choose,
@@ -109,4 +117,5 @@ def _as_json(route: Route, figures: Figures, ranking: Ranking) -> Mapping[str, A
         ],
         "refused": dict(ranking.refused),
         "unsure": {"to": list(route.unsure.to), "when": sorted(route.unsure.when)} if route.unsure else None,
+        "last_asked": [health_json(each) for each in fared],
     }

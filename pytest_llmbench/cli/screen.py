@@ -77,7 +77,9 @@ def size(count: int | None) -> str:
     """Bytes as people read them; a dash where nobody knows."""
     if count is None:
         return "–"
-    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
+    if count >= 1e5:
+        return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
+    return f"{count / 1e3:.1f} kB" if count >= 1e3 else f"{count} B"
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from pytest_llmbench import clock
 from pytest_llmbench.clients.decoded import Decoded
-from pytest_llmbench.clients.refusals import refusal, reported, shorten
+from pytest_llmbench.clients.refusals import address_hint, refusal, reported, shorten
 from pytest_llmbench.clients.request import ChatRequest, Endpoint
 from pytest_llmbench.clients.stream import StreamRecord
 from pytest_llmbench.clients.wire import OnHeaders, OnText, Wire
@@ -107,7 +107,7 @@ class _Received:
             on_headers(exchange.status, exchange.headers)
         if not 200 <= exchange.status < 300:
             body = await _error_body(exchange)
-            raise refusal(exchange.shown, exchange.status, exchange.headers, body, self.secret)
+            raise refusal(exchange.shown, exchange.status, exchange.headers, body, self.secret, wanted=self.wire.name)
         media_type = exchange.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media_type == "text/event-stream":
             self.stream = StreamRecord(exchange, self.wire, on_text)
@@ -133,7 +133,7 @@ class _Received:
             return reported(shown, status, decoded.error, self.secret, streamed=streamed)
         if decoded.malformed:
             told = f"{shown}: the server sent {shorten(decoded.malformed, self.secret)}"
-            hint = "" if streamed else f"is this the address of {self.wire.name} server?"
+            hint = "" if streamed else address_hint(self.wire.name)
             return WireError(told, category=Category.STREAM_MALFORMED, status=status, hint=hint)
         if not decoded.ended:
             told = f"{shown}: the stream ended after {decoded.events} events without a finish reason or its last event"

@@ -138,8 +138,16 @@ class Model:
         stop = http.Stop()
         return Live(http.results(work, stop), lambda: self._keep(request, come[0]) if self._keep else come[0], stop)
 
-    def answers(self, requests: Sequence[ChatRequest], *, concurrency: int | None = None) -> list[Reply]:
-        """The replies to requests as they are; otherwise as `ask_all`."""
+    def answers(
+        self, requests: Sequence[ChatRequest], *, concurrency: int | None = None, stop: http.Stop | None = None
+    ) -> list[Reply]:
+        """The replies to requests as they are; otherwise as `ask_all`.
+
+        Args:
+            requests: what is asked.
+            concurrency: as in `ask_all`.
+            stop: breaks it off from another thread; then an `InfraError`, `cancelled`, is raised.
+        """
         __tracebackhide__ = True
         replies = [self._recall(request) if self._recall else None for request in requests]
         missing = [index for index, reply in enumerate(replies) if reply is None]
@@ -153,6 +161,7 @@ class Model:
                 keep=self._keep,
                 lost=self._lost,
                 begins=self._see(asked) if self._see else None,
+                stop=stop,
             )
             for index, answer in zip(missing, answers, strict=True):
                 replies[index] = answer

@@ -6,6 +6,7 @@ and types do, where a server sends them. Messages are hostile text: one printabl
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -67,6 +68,7 @@ _BY_STATUS = {
     409: Category.SERVER,
     429: Category.RATE_LIMITED,
     498: Category.OVERLOADED,
+    501: Category.INVALID_REQUEST,
     503: Category.OVERLOADED,
     529: Category.OVERLOADED,
 }
@@ -77,6 +79,17 @@ _HINTS = {
     Category.CONTEXT_LENGTH: "shorten the prompt, or give the server a larger context",
     Category.MODEL_MISSING: "the server's /v1/models lists what it serves",
 }
+_NOT_SERVED = frozenset({404, 405, 501})
+"""Statuses by which a web server says that an address has nothing to be asked."""
+_BARRED = frozenset({401, 403, 407})
+_OF_PROVIDERS = frozenset({"code", "type", "status"})
+"""What no error has that a web server or a framework makes by itself."""
+_OF_THE_MODEL = frozenset({Category.MODEL_MISSING, Category.CONTEXT_LENGTH, Category.QUOTA_EXHAUSTED})
+_NO_PATH = re.compile(
+    r"^((file|page|path|url|route|resource|endpoint) )?not found|^(method )?not allowed|invalid url|unexpected endpoint"
+)
+_PAGE = re.compile(r"\s{0,200}<(\?xml|!doctype html|html|head)", re.IGNORECASE)
+_TITLE = re.compile(r"<title[^>]{0,200}>([^<]+)", re.IGNORECASE)
 _NOT_TAKEN = re.compile(
     r"unsupported (parameter|value)|is deprecated for this model|(is|are) not supported|does not support"
 )
@@ -139,7 +152,9 @@ def reported(shown: str, status: int, error: Mapping[str, Any], secret: Secret, 
     )
 
 
-def refusal(shown: str, status: int, headers: Mapping[str, str], body: bytes, secret: Secret) -> WireError:
+def refusal(
+    shown: str, status: int, headers: Mapping[str, str], body: bytes, secret: Secret, *, wanted: str = ""
+) -> WireError:
     """The error for a response that is no success.
 
     Args:
@@ -148,6 +163,7 @@ def refusal(shown: str, status: int, headers: Mapping[str, str], body: bytes, se
         headers: names in lower case.
         body: as far as it was read.
         secret: the API key, which no message may contain.
+        wanted: which server it was sent to (`an OpenAI-compatible`): for a hint where the address may be another's.
     """
     if 300 <= status < 400:
         target = shorten(headers.get("location", "nowhere"), secret)
@@ -160,20 +176,34 @@ def refusal(shown: str, status: int, headers: Mapping[str, str], body: bytes, se
         )
     error = _parsed_error(body)
     category = classify(status, error)
-    told = shorten(_message(error) or body.decode("utf-8", "replace"), secret) or "no message"
+    text = body.decode("utf-8", "replace")
+    told = shorten(_message(error) or _titled(text) or text, secret) or "no message"
+    astray = _hint_astray(status, error, text, wanted) if wanted and category not in _OF_THE_MODEL else ""
     return WireError(
         f"{shown}: HTTP {status}: {told}",
         category=category,
         status=status,
-        hint=_hint(category, told),
+        hint=astray or _hint(category, told),
         headers=headers,
+    )
+
+
+def address_hint(wanted: str) -> str:
+    """What to do where something else than a model's server answers.
+
+    Args:
+        wanted: which server it should be (`an OpenAI-compatible`).
+    """
+    return (
+        f"is this the address of {wanted} server? it is made from `url` of the provider in llmbench.yaml, which mostly "
+        "ends with /v1"
     )
 
 
 def shorten(text: str, secret: Secret) -> str:
     """Hostile text made fit for a message: one printable line of bounded length, without the key."""
-    if secret:  # however short: the redactor leaves short ones alone
-        text = text.replace(secret.reveal(), redaction.MARK)
+    if not redaction.is_placeholder(key := secret.reveal()):  # however short: the redactor leaves short ones alone
+        text = text.replace(key, redaction.MARK)
     text = redaction.redact(text[:_READ])
     line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
     return line if len(line) <= _LONGEST_MESSAGE else line[:_LONGEST_MESSAGE] + "…"
@@ -215,6 +245,22 @@ def _hint(category: Category, told: str) -> str:
     if category is Category.INVALID_REQUEST and _NOT_TAKEN.search(told.lower()):
         return _NOT_TAKEN_HINT
     return _HINTS.get(category, "")
+
+
+def _hint_astray(status: int, error: Mapping[str, Any], text: str, wanted: str) -> str:
+    """Where it looks as if something else than a model's server answered; empty where it does not."""
+    if status in _NOT_SERVED and (not error.keys() & _OF_PROVIDERS or _NO_PATH.search(_message(error).lower())):
+        return address_hint(wanted)
+    if status in _BARRED and _PAGE.match(text):
+        return f"a proxy, a firewall or a login page may have sent this web page; else: {address_hint(wanted)}"
+    return ""
+
+
+def _titled(text: str) -> str:
+    """A web page by its title; empty where it is none, or has none."""
+    if not _PAGE.match(text) or (title := _TITLE.search(text)) is None:
+        return ""
+    return f'a web page, "{html.unescape(title[1]).strip()}"'
 
 
 def _text(value: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -38,6 +39,7 @@ def ask_each(
     keep: Keep | None = None,
     lost: Lost | None = None,
     begins: Sequence[Begin] | None = None,
+    stop: http.Stop | None = None,
 ) -> list[Reply]:
     """Ask all; where the server dies, those that broke and those not asked yet are asked of a new one.
 
@@ -49,6 +51,7 @@ def ask_each(
         keep: called in a thread of its own, one reply at a time.
         lost: told of each exchange that broke as it does when its server dies, in the same thread.
         begins: of each request, what tells those who look on that it is asked.
+        stop: breaks it off from another thread.
 
     Returns:
         The replies in the order of the requests.
@@ -64,7 +67,7 @@ def ask_each(
         # The keeper outlives a cancelled wait: leaving its block stores what was complete, Ctrl-C or not.
         with ThreadPoolExecutor(1, thread_name_prefix="llmbench-keep") as keeper:
             asked = _Round(where, deadlines, attempts, keeper, keep=keep, lost=lost, begins=begins)
-            http.run(asked.run({index: requests[index] for index in missing}, concurrency))
+            http.run(asked.run({index: requests[index] for index in missing}, concurrency), stop)
         replies |= asked.replies
         for index, reason in asked.broken.items():
             if attempts[index] >= ATTEMPTS:
@@ -121,6 +124,7 @@ class _Round:
                 finally:
                     self._decided(index, seen)
                 return
+        reply = dataclasses.replace(reply, attempts=self._attempts[index] + 1)
         if self._keep is not None:
             keeping = asyncio.get_running_loop().run_in_executor(self._keeper, partial(self._keep, request, reply))
             reply = await asyncio.shield(keeping)

@@ -10,7 +10,8 @@ from pytest_llmbench.clients.request import ChatRequest, Endpoint
 from pytest_llmbench.clients.wire import OnText
 from pytest_llmbench.http import Deadlines
 from pytest_llmbench.observe.seen import Seen
-from pytest_llmbench.records import Cost, Reply
+from pytest_llmbench.records import Reply
+from pytest_llmbench.records.asked import UNPRICED
 
 Begin = Callable[[Endpoint, int], Seen]
 """(where, which attempt, from 1) → a call that begins; on the loop's thread."""
@@ -18,23 +19,21 @@ Begin = Callable[[Endpoint, int], Seen]
 See = Callable[[Sequence[ChatRequest]], Sequence[Begin] | None]
 """What begins the calls of requests that are asked now, in their order; None: nobody looks on."""
 
-FREE = Cost("0", "free")
-
 
 async def seen_chat(
     seen: Seen | None, where: Endpoint, request: ChatRequest, deadlines: Deadlines, on_text: OnText | None = None
 ) -> Reply:
     """Ask once, as `chat`; where it fails, it is left to the caller to tell whether it is tried again."""
     if seen is None:
-        return await chat(where, request, deadlines, on_text=on_text)
+        return dataclasses.replace(await chat(where, request, deadlines, on_text=on_text), cost=UNPRICED)
     if seen.headers:
         where = dataclasses.replace(where, headers={**where.headers, **seen.headers})
     try:
-        reply = await chat(where, request, deadlines, on_text=on_text)
+        reply = dataclasses.replace(await chat(where, request, deadlines, on_text=on_text), cost=UNPRICED)
     except BaseException as error:
-        seen.failed(error, getattr(error, "usage", None), FREE)
+        seen.failed(error, getattr(error, "usage", None), UNPRICED)
         raise
-    seen.answered(dataclasses.replace(reply, cost=FREE))
+    seen.answered(reply)
     return reply
 
 

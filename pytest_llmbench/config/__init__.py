@@ -40,6 +40,7 @@ from pytest_llmbench.settings import Origin, Settings
 
 __all__ = [
     "ADDOPTS",
+    "BUDGET",
     "CATALOGUE",
     "FILE_NAME",
     "LOCK_NAME",
@@ -72,6 +73,8 @@ __all__ = [
 
 FILE_NAME = "llmbench.yaml"
 LOCK_NAME = "llmbench.lock"
+BUDGET = "budget_usd"
+"""Under which the header of a run has the most that llmbench.yaml lets it spend."""
 ADDOPTS = ("addopts of ", "PYTEST_ADDOPTS")
 """How the sources of flags begin that pytest adds by itself."""
 CATALOGUE = Path(__file__).parents[1] / "data" / "models.yaml"
@@ -108,9 +111,9 @@ class Resolved:
 
     @property
     def told_of_machine(self) -> dict[str, Any]:
-        """What llmbench.yaml says that the machine draws and costs, for the header of a run."""
-        given = self.config.machine.given
-        return {"machine": given} if given else {}
+        """What llmbench.yaml says that the machine draws and costs, and a run may, for the header of a run."""
+        given, most = self.config.machine.given, self.config.budget.run
+        return ({"machine": given} if given else {}) | ({BUDGET: str(most)} if most else {})
 
     @property
     def lock_path(self) -> Path | None:

@@ -24,6 +24,8 @@ from pytest_llmbench.demo.steps import (
 EXPIRED = "x-demo-expired"
 """The header of a page that stands for a request of a batch whose turn did not come."""
 _BLOCK = 64 * 1024
+_LAST = frozenset({"finish", "usage", "done"})
+"""Kinds of events that come when an answer is whole; a word has as many of them as of its own."""
 _MALFORMED = b'data: {"choices": [{"delta": \n\n'
 
 
@@ -72,10 +74,11 @@ def _slow_headers(case: Case) -> Page:
 
 
 def _first_half(page: Page) -> list[Step]:
-    """A stream's first events, or the first bytes of a whole reply."""
-    events = sum(isinstance(step, Event) for step in page.steps)
-    if events:
-        return first_events(page.steps, (events + 1) // 2)
+    """A stream's first events, never those that end its answer; or the first bytes of a whole reply."""
+    kinds = [step.kind for step in page.steps if isinstance(step, Event)]
+    if kinds:
+        end = next((at for at, kind in enumerate(kinds) if kind in _LAST), len(kinds))
+        return first_events(page.steps, min((len(kinds) + 1) // 2, end))
     whole = sum(len(step.data) for step in page.steps if isinstance(step, Raw))
     return first_bytes(page.steps, whole // 2)
 

@@ -11,7 +11,7 @@ from queue import SimpleQueue
 from threading import Thread
 
 from pytest_llmbench.asker.question import Question
-from pytest_llmbench.errors import LlmbenchError
+from pytest_llmbench.errors import LlmbenchError, OverBudgetError
 from pytest_llmbench.evaluations.inquiry import Inquiry
 from pytest_llmbench.evaluations.items import SampleTest
 from pytest_llmbench.evaluations.judged import numbered
@@ -54,7 +54,9 @@ class Follower:
             jury = test.asking.prepared.jury
             if jury is None or len(jury.local_models) == len(jury.models):
                 continue
-            questions = test.questions(self._session)
+            questions: Sequence[Question] = ()
+            with contextlib.suppress(OverBudgetError):  # in trying out what the model takes: the test meets it itself
+                questions = test.questions(self._session)
             if questions and test.asking.is_whole(test.asked_sample):
                 awaited = _Awaited(len(questions))
                 for place, question in enumerate(questions):

@@ -11,9 +11,10 @@ from pytest_llmbench.evaluations.jury import Asked, Jury
 from pytest_llmbench.evaluations.routed import path_of
 from pytest_llmbench.judges import asking, border, verdict
 from pytest_llmbench.records import JudgeCalibration, Reply, Score
-from pytest_llmbench.routing.asking import beside
+from pytest_llmbench.routing.asking import tell_beside
 from pytest_llmbench.routing.doubts import DISAGREEMENT, LOW_CONFIDENCE, is_unconfident
 from pytest_llmbench.routing.path import Path
+from pytest_llmbench.routing.route import Try
 
 
 class Inquiry:
@@ -77,7 +78,7 @@ class Inquiry:
         elif self._kept is not None:
             self._settle(self._kept)
         else:
-            error.message += beside(path)
+            tell_beside(error, path)
             raise error
 
     def _answered(self, reply: Reply) -> None:
@@ -124,6 +125,8 @@ class Inquiry:
         told = {"name": self.path.route.name, "models": list(self.path.route.members)}
         tried = [each.as_dict() for each in self.path.tries]
         route = {**told, "first": self.path.first, "tried": tried}
+        if self.path.passed_over:
+            route["passed_over"] = [Try(*each).as_dict() for each in self.path.passed_over.items()]
         self.score = replace(found, name=self.path.route.name, details={**found.details, "route": route})
 
 

@@ -15,7 +15,7 @@ from pytest_llmbench.corruption import Applied
 from pytest_llmbench.errors import LlmbenchError
 from pytest_llmbench.evaluations.asking import Asking
 from pytest_llmbench.evaluations.gate_stop import GateStop
-from pytest_llmbench.evaluations.judged import foreseen_verdicts, verdicts_on
+from pytest_llmbench.evaluations.judged import foreseen_verdicts, foreseen_ways, verdicts_on
 from pytest_llmbench.evaluations.jury import Behalf
 from pytest_llmbench.evaluations.prepared import relative_to_root
 from pytest_llmbench.evaluations.storytelling import blank_story, first_question, played
@@ -168,6 +168,10 @@ class SampleTest(EvaluationTest):
         """As `OwnTest` says."""
         behalf = Behalf(self.key, self.use_case, sample=self.sample.id)
         return foreseen_verdicts(self.asking, self.sample, behalf, every=every)
+
+    def judge_ways(self) -> Sequence[Sequence[Question]]:
+        """As `OwnTest` says."""
+        return foreseen_ways(self.asking, self.sample, Behalf(self.key, self.use_case, sample=self.sample.id))
 
     def blank(self) -> Evaluation:
         """As `OwnTest` says."""

@@ -7,13 +7,14 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import groupby
 
 from pytest_llmbench.asker.estimates import ANSWER_TOKENS, CHARACTERS_A_TOKEN
 from pytest_llmbench.asker.question import Question
-from pytest_llmbench.errors import InfraError, LlmbenchError
+from pytest_llmbench.errors import InfraError, LlmbenchError, OverBudgetError
 from pytest_llmbench.evaluations.asking import Answer, Asking
 from pytest_llmbench.evaluations.jury import Asked, Behalf, Jury, matter_of
-from pytest_llmbench.evaluations.routed import expected
+from pytest_llmbench.evaluations.routed import Reach, expected
 from pytest_llmbench.evaluations.sitting import Number, Sitting
 from pytest_llmbench.judges import panel
 from pytest_llmbench.judges.matter import Matter
@@ -38,21 +39,34 @@ def verdicts_on(asking: Asking, sample: Sample, answers: Sequence[Answer], behal
 
 
 def foreseen_verdicts(asking: Asking, sample: Sample, behalf: Behalf, *, every: bool = False) -> list[Question]:
-    """What judges behind an API would be asked of replies of an assumed length.
+    """What judges behind an API would be asked; arguments as of `foreseen_ways`.
+
+    Args:
+        asking: see there.
+        sample: see there.
+        behalf: see there.
+        every: all whom a route may ever ask, and not only the model that comes first.
+    """
+    ways = foreseen_ways(asking, sample, behalf, "all" if every else "first")
+    return [question for way in ways for question in way]
+
+
+def foreseen_ways(asking: Asking, sample: Sample, behalf: Behalf, reach: Reach = "way") -> list[list[Question]]:
+    """What judges behind an API would be asked of replies of an assumed length: of each reply what each is asked.
 
     Args:
         asking: the use case.
         sample: what its replies would answer.
         behalf: on whose behalf.
-        every: all whom a route may ask, and not only the one that comes first.
+        reach: who of a route.
     """
     jury, case = asking.prepared.jury, asking.prepared.case
     if jury is None:
         return []
     matters = [matter_of(case, jury.rubric, sample, _ASSUMED_REPLY)] * case.repeats
-    put = jury.first(matters, [behalf] * case.repeats)
-    asked = [one for each in put for one in expected(jury, each, every=every)]
-    return jury.questions([each for each in asked if jury.session.is_remote(each.model)])
+    number, before, is_remote = numbered(), Counter[tuple[str, str]](), jury.session.is_remote
+    ways = [expected(jury, put, number(put), reach) for put in jury.first(matters, [behalf] * case.repeats)]
+    return [[jury.question(one, before, tries=False) for one in way if is_remote(one.model)] for way in ways]
 
 
 def judged(jury: Jury, matters: Sequence[Matter], behalves: Sequence[Behalf]) -> list[Score]:
@@ -143,11 +157,13 @@ def _put(put: Asked) -> str:
 
 
 def _questions(jury: Jury, asked: Sequence[Asked]) -> list[Question]:
-    bookings = jury.session.bookings
-    return [
-        question if each.behalf.shared or each.seat else bookings.book_planned(question)
-        for each, question in zip(asked, jury.questions(asked), strict=True)
-    ]
+    before = Counter[tuple[str, str]]()
+    return [_question(jury, each, before) for each in asked]
+
+
+def _question(jury: Jury, asked: Asked, before: Counter[tuple[str, str]]) -> Question:
+    question = jury.question(asked, before)
+    return question if asked.behalf.shared or asked.seat else jury.session.bookings.book_planned(question)
 
 
 def _of_remote(jury: Jury, asked: Sequence[Asked]) -> list[Reply]:
@@ -158,16 +174,34 @@ def _of_remote(jury: Jury, asked: Sequence[Asked]) -> list[Reply]:
 
 
 def _each_of_remote(jury: Jury, asked: Sequence[Asked]) -> list[Reply | LlmbenchError]:
-    outcomes = jury.session.asker.get_each(_questions(jury, asked))
+    """Each has an outcome of its own, also where it cannot even be tried out what a model takes."""
+    found: dict[int, Reply | LlmbenchError] = {}
+    questions: dict[int, Question] = {}
+    before = Counter[tuple[str, str]]()
+    for place, each in enumerate(asked):
+        try:
+            questions[place] = _question(jury, each, before)
+        except (InfraError, OverBudgetError) as error:
+            found[place] = error
+    outcomes = jury.session.asker.get_each(list(questions.values())) if questions else []
+    found.update(zip(questions, outcomes, strict=True))
     for outcome in outcomes:
         if isinstance(outcome, Reply):
             jury.session.bookings.note(outcome)
-    return outcomes
+    return [found[place] for place in range(len(asked))]
 
 
 def _of_local(jury: Jury, model: str, asked: Sequence[Asked]) -> list[Reply]:
-    requests = [jury.request(model, each.messages, each.seat) for each in asked]
-    return open_model(jury.session, model, role=jury.role).answers(requests)
+    served, found = open_model(jury.session, model, role=jury.role), list[Reply]()
+    for ordinal, some in groupby(asked, key=_ordinal):
+        served.ordinal = ordinal
+        found += served.answers([jury.request(model, each.messages, each.seat) for each in some])
+    return found
+
+
+def _ordinal(asked: Asked) -> int | None:
+    """Of what is put to a route the same whoever of its models answers, so that it is found again; None: counted."""
+    return None if asked.behalf.shared else asked.ordinal
 
 
 def _each_of_local(jury: Jury, model: str, asked: Sequence[Asked]) -> list[Reply | LlmbenchError]:

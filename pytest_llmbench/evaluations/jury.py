@@ -111,7 +111,7 @@ class Jury:
         told = next(((model, why) for model, why in lacking if why), None)
         if told is None:
             return ""
-        return f"{told[0]}: {told[1]}" if is_route(name) else told[1]
+        return f"{told[0]}, one of its models: {told[1]}" if is_route(name) else told[1]
 
     @property
     def advises(self) -> bool:
@@ -168,22 +168,26 @@ class Jury:
         """What follows from the rubric; as `judges.asking.request_fields`."""
         return asking.request_fields(self.rubric, can_schema=can_schema, bounded=bounded, thought_tokens=thought_tokens)
 
-    def questions(self, asked: Sequence[Asked]) -> list[Question]:
-        """What judges behind an API are asked; what is the same as often as it stands there."""
+    def questions(self, asked: Sequence[Asked], *, tries: bool = True) -> list[Question]:
+        """What judges behind an API are asked; what is the same as often as it stands there. `tries`: see below."""
         before: Counter[tuple[str, str]] = Counter()
-        return [self.question(each, before) for each in asked]
+        return [self.question(each, before, tries=tries) for each in asked]
 
-    def question(self, asked: Asked, before: Counter[tuple[str, str]]) -> Question:
+    def question(self, asked: Asked, before: Counter[tuple[str, str]], *, tries: bool = True) -> Question:
         """What one judge behind an API is asked.
 
         Args:
             asked: it.
             before: what was asked before, and how often; this one is added.
+            tries: whether what nobody tells of the model is tried out, which asks it something.
+
+        Raises:
+            OverBudgetError: there is no money for trying.
         """
         target = self.session.target(asked.model)
         assert target is not None, f"{asked.model} runs on this machine"
         request, behalf = self.request(asked.model, asked.messages, asked.seat), asked.behalf
-        fitting = self.session.fit(target, request, self.role)
+        fitting = self.session.fit(target, request, self.role) if tries else target
         if fitting.capabilities.logprobs is False and "logprobs" in request.extra:
             request = self.request(asked.model, asked.messages)
         place = behalf.key, place_hash(request, subject_of(target))

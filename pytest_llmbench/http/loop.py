@@ -18,27 +18,38 @@ _CANCEL_GRACE_S = 5.0
 _T = TypeVar("_T")
 
 
-def run(coroutine: Coroutine[Any, Any, _T]) -> _T:
+def run(coroutine: Coroutine[Any, Any, _T], stop: Stop | None = None) -> _T:
     """Run `coroutine` on the process's background loop and wait for it.
 
     Ctrl-C (and any other exception raised into the waiting thread) cancels it and waits a moment for its connections
     to be closed. Not to be called from a coroutine.
 
+    Args:
+        coroutine: what is run.
+        stop: breaks it off from another thread.
+
     Returns:
         What the coroutine returns; what it raises is raised here.
+
+    Raises:
+        InfraError: `stop` was called; `cancelled`.
     """
     outcome, cancel = _start(coroutine)
+    if stop is not None:
+        stop.holds(cancel)
     try:
         return outcome.result()
     except BaseException:
         if not outcome.done():
             cancel()
             wait([outcome], timeout=_CANCEL_GRACE_S)
+        elif outcome.cancelled() and stop is not None:
+            stop.check()
         raise
 
 
 class Stop:
-    """Breaks off what `results` waits for; usable from any thread, before and after it began."""
+    """Breaks off what `run` or `results` waits for; usable from any thread, before and after it began."""
 
     def __init__(self) -> None:
         self.is_wanted = False
@@ -53,6 +64,15 @@ class Stop:
         self._cancel = cancel
         if self.is_wanted:
             cancel()
+
+    def check(self) -> None:
+        """See that nobody wants it.
+
+        Raises:
+            InfraError: somebody does; `cancelled`.
+        """
+        if self.is_wanted:
+            raise InfraError("stopped before it was complete", category=Category.CANCELLED)
 
 
 def results(
@@ -80,8 +100,8 @@ def results(
     try:
         while (result := handed.get()) is not None:
             yield result[0]
-        if outcome.cancelled() and stop is not None and stop.is_wanted:
-            raise InfraError("stopped before it was complete", category=Category.CANCELLED)
+        if outcome.cancelled() and stop is not None:
+            stop.check()
         outcome.result()
     finally:
         if not outcome.done():

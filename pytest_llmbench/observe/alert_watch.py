@@ -76,7 +76,6 @@ class AlertWatch:
         self._cursor = cursor
 
     def _raise(self, kind: Kind, what: str, alert: Alert) -> None:
-        message = f"{what} ({alert.name}): {alert.sentence}"
         details = {"alert": alert.name, "value": alert.value, "limit": alert.limit}
-        self._note(Note(kind, message, alert.model, details))
-        self._tell(message)
+        self._note(Note(kind, f"{alert.name}: {alert.sentence}", alert.model, details))
+        self._tell(f"{what} ({alert.name}): {alert.sentence}")

@@ -68,13 +68,16 @@ class Alarm:
             failed = sum(call.failed for call in counted)
             value = failed / len(counted) if counted else None
             told = f"{failed} of {len(counted)} calls to {model} failed within {span}; {100 * rate:g} % may"
+            told = told if counted else f"no call to {model} was answered or failed within {span}"
             yield self._held("error_rate", model, value, rate, told, n=len(counted))
         ttft = own.ttft_p95_s or alerts.ttft_p95_s
         if ttft is not None:
             times = sorted(call.ttft_s for call in within if call.ttft_s is not None)
             value = times[math.ceil(0.95 * len(times)) - 1] if times else None
-            shown = "none" if value is None else f"{value:.3g} s"
-            told = f"95 % of the answers of {model} within {span} began within {shown}; {ttft:g} s are allowed"
+            told = f"no answer of {model} came within {span}"
+            if value is not None:
+                told = f"95 % of the answers of {model} within {span} began within {value:.3g} s"
+                told = f"{told}; {ttft:g} s are allowed"
             yield self._held("ttft_p95_s", model, value, ttft, told, n=len(times))
         yield from self._cost(model, own.cost_per_hour, of_it, now_s)
 

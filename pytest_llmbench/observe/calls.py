@@ -63,10 +63,14 @@ class Kind(StrEnum):
         return kind
 
     BREAKER_OPENED = "breaker_opened", Level.WARNING, "A model failed so often that it is left alone for a while."
+    BREAKER_STAYED_OPEN = "breaker_stayed_open", Level.WARNING, "The question that tried found the model still failing."
     BREAKER_HALF_OPEN = "breaker_half_open", Level.INFO, "One question tries whether the model answers again."
     BREAKER_CLOSED = "breaker_closed", Level.INFO, "The model answers again."
     RETRIES_SPENT = "retries_spent", Level.WARNING, "The run's budget for second attempts is spent."
     GIVEN_UP = "given_up", Level.ERROR, "A call that was to be tried again is not; `details` name it."
+    BATCH_SUBMITTED = "batch_submitted", Level.INFO, "Questions were handed to a provider's batch API."
+    BATCH_LOOKED_AT = "batch_looked_at", Level.INFO, "How a batch stands; `details` have the provider's word for it."
+    BATCH_LOST = "batch_lost", Level.WARNING, "The provider never had a batch, or has it no more."
     RATE_CUT = "rate_cut", Level.WARNING, "Fewer requests at once, for the provider refused some."
     FELL_BACK = "fell_back", Level.WARNING, "Another model of a route was asked."
     ALIKE = "alike", Level.INFO, "A question got the reply to another one that was held for the same."
@@ -117,6 +121,14 @@ class CallBegun:
     """What is asked, for observers that keep contents."""
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """Further fields of the request's body."""
+    profile: str = ""
+    """Of a request that was timed: how the model was measured; empty for all others."""
+    measurement: str = ""
+    """The measurement that it belongs to."""
+    repetition: int | None = None
+    """Which of the measurement's repetitions it is; negative: a warm-up, which none is made of."""
+    batch: str = ""
+    """Of a question that was asked through a batch API: the provider's name of the batch."""
 
     def begun(self, base_url: str, attempt: int) -> Self:
         """The same call as it begins now: an attempt of its own, asked there."""
@@ -130,8 +142,13 @@ class CallBegun:
 
     @property
     def correlation_id(self) -> str:
-        """`run/test/sample/trial/attempt`, each percent-encoded: the same in log, traces and reports."""
-        parts = self.run_id, self.test_key, self.sample, str(self.trial), str(self.attempt)
+        """`run/test/sample/trial/attempt`, each percent-encoded: the same in log, traces and reports.
+
+        What is measured has its profile and repetition in place of a sample. All that is asked on behalf of a sample
+        has the same one, of judges too: `call_id` names one call.
+        """
+        sample = f"{self.profile}#{self.repetition}" if self.profile else self.sample
+        parts = self.run_id, self.test_key, sample, str(self.trial), str(self.attempt)
         return "/".join(quote(part, safe="", errors="replace") for part in parts)
 
 

@@ -67,7 +67,7 @@ def _histogram(name: str, help_: str, buckets: tuple[float, ...]) -> Family:
 CALLS = _counter(
     "calls",
     "Calls by how they ended: answered, cached (from the response cache), reused (replayed, or taken from another "
-    "run), failed; of failures by their error category.",
+    "run), failed; of failures by their error category. Where a response cache is on, cached is told from the start.",
     *(*_WHO, "outcome", "category"),
 )
 RETRIES = _counter("retries", "Attempts beyond the first of their questions.", *_WHO)
@@ -86,7 +86,11 @@ TOKENS = _counter(
 )
 USAGE_UNKNOWN = _counter("usage_unknown", "Answers whose tokens nobody told.", *_WHO)
 COST = _counter("cost_usd", "US dollars spent, by who told: billed, priced, free, ...", *(*_WHO, "source"))
-COST_UNKNOWN = _counter("cost_unknown", "Calls of unknown cost, which are not in llmbench_cost_usd_total.", *_WHO)
+COST_UNKNOWN = _counter(
+    "cost_unknown",
+    "Calls of unknown cost, which are not in llmbench_cost_usd_total. Servers of ours are in neither.",
+    *_WHO,
+)
 
 IN_FLIGHT = _gauge("requests_in_flight", "Requests under way.", "model")
 LIMIT = _gauge("requests_limit", "How many requests may be under way at once, as learned by now.", "model")
@@ -94,7 +98,9 @@ WAITING = _gauge("questions_waiting", "Questions neither answered nor under way.
 BREAKER = _gauge(
     "breaker_state", "1 for the state the circuit breaker is in: closed, half-open, open.", "model", "state"
 )
-BREAKER_OPENED = _counter("breaker_opened", "How often the circuit breaker opened.", "model")
+BREAKER_OPENED = _counter(
+    "breaker_opened", "How often the circuit breaker opened; not how often a try found it open still.", "model"
+)
 HELD = _gauge("rate_limit_held_seconds", "How long nothing begins, because the provider said so.", "model")
 CUTS = _counter("rate_limit_cuts", "How often the limit was cut, because the provider refused requests.", "model")
 RETRIES_LEFT = _gauge("retries_left", "How many more second attempts the retry budget allows now.", "model")

@@ -52,14 +52,18 @@ SERVER_PORT = Name("server.port", "its port")
 ERROR_TYPE = Name("error.type", "the [error category](exit-codes.md) of what failed")
 STATUS_CODE = Name("http.response.status_code", "of a failure, where a response came")
 
-CORRELATION = Name("llmbench.correlation_id", "run/test/sample/trial/attempt, as in the request log")
+CALL = Name("llmbench.call_id", "of this attempt alone, as in the request log")
+CORRELATION = Name(
+    "llmbench.correlation_id",
+    "run/test/sample/trial/attempt, as `id` in the request log: all that is asked for a sample has it, of judges too",
+)
 RUN = Name("llmbench.run", "the run's id")
 TEST = Name("llmbench.test", "the test's stable key")
 SAMPLE = Name("llmbench.sample", "the sample's id")
 USE_CASE = Name("llmbench.use_case", "the use case's name")
 TRIAL = Name("llmbench.trial", "how many times the test asked the same before")
 ATTEMPT = Name("llmbench.attempt", "which attempt at the same question, from 1")
-ATTEMPTS = Name("llmbench.attempts", "of a question: how many it took")
+ATTEMPTS = Name("llmbench.attempts", "of a question: how many it took; 1 where the next was promised and not made")
 RETRY_IN = Name("llmbench.retry_in_s", "of a failure: after so many seconds it is tried again")
 ROLE = Name("llmbench.role", "`subject`, `judge` or `chat`")
 MODEL = Name("llmbench.model", "the model as users write it")
@@ -84,7 +88,21 @@ OF_CALLS = (
     *(OPERATION, PROVIDER, REQUEST_MODEL, MAX_TOKENS, TEMPERATURE, TOP_P, TOP_K, SEED, FREQUENCY_PENALTY),
     *(PRESENCE_PENALTY, STOP, STREAM, OUTPUT_TYPE, RESPONSE_MODEL, FINISH_REASONS, FIRST_CHUNK, INPUT_TOKENS),
     *(OUTPUT_TOKENS, CACHE_READ, CACHE_WRITTEN, REASONING_TOKENS, INPUT_MESSAGES, OUTPUT_MESSAGES, SERVER_ADDRESS),
-    *(SERVER_PORT, ERROR_TYPE, STATUS_CODE, CORRELATION, RUN, TEST, SAMPLE, USE_CASE, TRIAL, ATTEMPT, RETRY_IN, ROLE),
+    *(
+        SERVER_PORT,
+        ERROR_TYPE,
+        STATUS_CODE,
+        CALL,
+        CORRELATION,
+        RUN,
+        TEST,
+        SAMPLE,
+        USE_CASE,
+        TRIAL,
+        ATTEMPT,
+        RETRY_IN,
+        ROLE,
+    ),
     *(MODEL, OUTCOME, REQUEST_HASH, COST, COST_SOURCE, ESTIMATED),
 )
 OF_QUESTIONS = (RUN, TEST, SAMPLE, TRIAL, ROLE, MODEL, OUTCOME, ATTEMPTS, ERROR_TYPE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
 from pytest_llmbench.observe import families
@@ -29,10 +29,7 @@ def figures_of_lanes(
     by_model: defaultdict[str, list[LaneState]] = defaultdict(list)
     for lane in standing.lanes:
         by_model[label(lane.model)].append(lane)
-    counted: dict[Family, Mapping[Labels, Number]] = {
-        families.BREAKER_OPENED: {(model,): sum(lane.opened for lane in lanes) for model, lanes in by_model.items()},
-        families.CUTS: {(model,): sum(lane.cuts for lane in lanes) for model, lanes in by_model.items()},
-    }
+    counted = _counted(standing, label)
     if not standing.runs or standing.runs[0].finished_at is not None:
         return counted  # nothing is under way any more
     return counted | {
@@ -48,6 +45,14 @@ def figures_of_lanes(
         },
         families.LANE_AGE: {(model,): _age_s(lanes, now_s) for model, lanes in by_model.items()},
     }
+
+
+def _counted(standing: Standing, label: Callable[[str], str]) -> dict[Family, Mapping[Labels, Number]]:
+    opened, cuts = Counter[Labels](), Counter[Labels]()
+    for model, trouble in standing.trouble.items():
+        opened[(label(model),)] += trouble.opened
+        cuts[(label(model),)] += trouble.cuts
+    return {families.BREAKER_OPENED: opened, families.CUTS: cuts}
 
 
 def _held_s(lanes: Sequence[LaneState], now_s: float) -> float:

@@ -51,13 +51,25 @@ EVERY = (
     LogField("at", "string", "when it happened, of a call when it ended; ISO 8601, UTC"),
     LogField("level", "string", "how much it matters", choices=tuple(map(str, Level))),
     LogField("run", "string", "the run"),
-    LogField("process", "string", "who wrote it: `main`, `gw0` (a worker of xdist), `asker`, `chat`"),
+    LogField(
+        "process",
+        "string",
+        "who wrote it: `main`, `gw0` (a worker of xdist), `asker`, `chat`, `b` (a side of `llmbench ab`)",
+    ),
 )
 """In every line."""
 
 BEGUN = (
-    LogField("id", "string", "`run/test/sample/trial/attempt`, each percent-encoded", of="correlation_id"),
-    LogField("call_id", "string", "of this attempt alone: 32 hexadecimal digits"),
+    LogField(
+        "id",
+        "string",
+        "`run/test/sample/trial/attempt`, each percent-encoded; of a measurement `profile#repetition` for the sample. "
+        "All questions of one sample have it: to a judge, to a fall-back, and each of `ask_all`",
+        of="correlation_id",
+    ),
+    LogField(
+        "call_id", "string", "names this call, and none other: 32 hexadecimal digits; in traces `llmbench.call_id`"
+    ),
     LogField("test", "string", "the test that asked, by its stable key", of="test_key"),
     LogField("sample", "string", "the id of its sample"),
     LogField("trial", "integer", "how many times the test asked the same before"),
@@ -71,7 +83,11 @@ BEGUN = (
     LogField("format", "string", "the wire format"),
     LogField("host", "string", "where it was asked: host and port", genai="server.address"),
     LogField("request_hash", "string", "the same for the same question to the same model"),
-    LogField("begun_at", "string", "when it began; ISO 8601, UTC"),
+    LogField("profile", "string", "of a request that was timed: how the model was measured; of no other"),
+    LogField("measurement", "string", "the measurement that it belongs to"),
+    LogField("repetition", "integer", "which of its repetitions it is; negative: a warm-up, which is thrown away"),
+    LogField("batch", "string", "of what was asked through a batch API: the provider's name of the batch"),
+    LogField("begun_at", "string", "when it began, of a batch when that was submitted; ISO 8601, UTC"),
     LogField("stream", "boolean", "whether the answer was to come piece by piece", openai="stream"),
     LogField(
         "max_tokens",
@@ -87,7 +103,9 @@ BEGUN = (
 
 ENDED = (
     LogField("outcome", "string", "how it ended", choices=tuple(map(str, Outcome))),
-    LogField("duration_s", "number", "seconds from its beginning to its end; not where it was cached"),
+    LogField(
+        "duration_s", "number", "seconds from its beginning to its end; not where it was cached or came with a batch"
+    ),
     LogField(
         "ttft_s",
         "number",
@@ -152,8 +170,10 @@ ENDED = (
         openai="usage.completion_tokens_details.reasoning_tokens",
     ),
     LogField("tokens_estimated", "boolean", "whether the tokens are our estimate", of="usage.estimated"),
-    LogField("cost_usd", "string", "US dollars as decimal text; not where it is unknown", of="cost.usd"),
-    LogField("cost_source", "string", "where the cost comes from", of="cost.source"),
+    LogField(
+        "cost_usd", "string", "US dollars as decimal text; not where it is unknown or has no price", of="cost.usd"
+    ),
+    LogField("cost_source", "string", "where the cost comes from; `unpriced`: from a server of ours", of="cost.source"),
 )
 """What is known when it has ended."""
 

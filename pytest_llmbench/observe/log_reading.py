@@ -40,7 +40,11 @@ class LogReader:
         return cls(lambda: files_in(folder))
 
     def lines(self) -> Iterator[Line]:
-        """All there are by now, in the order of time; held in memory one a process."""
+        """All there are by now, in the order of time; held in memory one a process.
+
+        Within a process they stay as they were written: what a measurement sent comes late, for it is written when
+        nothing is timed.
+        """
         streams = [self._of_process(paths) for paths in self._sources().values()]
         return heapq.merge(*streams, key=_moment)
 

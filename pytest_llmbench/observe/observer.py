@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -20,7 +21,11 @@ class Observer(Protocol):
         """
 
     def ends(self, ended: CallEnded) -> None:
-        """A call ended; told once for each that began, and for cached ones, which never begin."""
+        """A call ended; told once for each that began.
+
+        Also for those that never begin: cached ones, what came with a batch, and what was measured, which is told once
+        nothing is timed any more.
+        """
 
     def tests(self, result: TestResult) -> None:
         """A test ended; told in the process that stores how tests end."""
@@ -46,6 +51,7 @@ class Observers:
     def __init__(self, observers: Sequence[Observer], tell: Callable[[str], None]) -> None:
         self._observers = list(observers)
         self._tell = tell
+        self._turn = threading.Lock()
 
     def begins(self, call: CallBegun) -> Mapping[str, str]:
         headers: dict[str, str] = {}
@@ -78,9 +84,10 @@ class Observers:
         return answers
 
     def _drop(self, observer: Observer, error: Exception) -> None:
-        if observer not in self._observers:  # another thread was first
-            return
-        self._observers.remove(observer)
+        with self._turn:
+            if observer not in self._observers:  # another thread was first
+                return
+            self._observers.remove(observer)
         message = f"{type(observer).__name__} failed and looks on no more: {type(error).__name__}: {error}"
         self._tell(message)
         self.notes(Note(Kind.OBSERVER_FAILED, message))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from pytest_llmbench import redaction
 from pytest_llmbench.errors import UsageError
@@ -41,6 +42,9 @@ _TALKATIVE = (
     *(_EXPORTER, "opentelemetry.exporter.otlp.common.http", "opentelemetry.attributes", "urllib3.connectionpool"),
 )
 _REASON = 200
+_SYSTEM = re.compile(r"\[(?:Errno -?\d+|SSL[^\]]*)\] (?P<why>[^\"'()]+)")
+_TRIED = re.compile(r"Transient error (?P<why>.*) encountered while exporting .*")
+_POOL = re.compile(r"^HTTPS?ConnectionPool\(.*?\): ")
 
 Make = Callable[[], Span]
 """Makes a span when its turn has come: what takes time is no business of whoever makes a call."""
@@ -69,7 +73,8 @@ class Outbox:
     """
 
     def __init__(self, about: Mapping[str, str]) -> None:
-        register_headers(os.environ)
+        redaction.register_environment(os.environ)
+        redaction.register_headers(os.environ)
         otel = _otel()
         self._exporter = _exporter(otel)
         self._success = otel.SpanExportResult.SUCCESS
@@ -170,15 +175,6 @@ def endpoint() -> str:
     return f"{parts.scheme}://{parts.hostname or ''}{port}"
 
 
-def register_headers(environ: Mapping[str, str]) -> None:
-    """Have the values of the exporter's headers taken out of every text: keys of hosted collectors stand in them."""
-    for name in ("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"):
-        for pair in environ.get(name, "").split(","):
-            value = unquote(pair.partition("=")[2]).strip()
-            redaction.register(value)
-            redaction.register(value.rpartition(" ")[2])  # Bearer KEY, Basic KEY
-
-
 def _otel() -> ModuleType:
     """Our module that needs OpenTelemetry, imported now."""
     from_extra(_EXPORTER, "otel")
@@ -195,4 +191,18 @@ def _exporter(otel: ModuleType) -> Any:
 
 
 def _shown(said: str) -> str:
-    return redaction.redact(" ".join(said.split()))[:_REASON]
+    return _shortened(_in_words(redaction.redact(" ".join(said.split()))))
+
+
+def _in_words(said: str) -> str:
+    """What the system says of a connection, out of the exporter's account of all it tried; else that account."""
+    if system := _SYSTEM.search(said):
+        return system["why"].strip()
+    tried = _TRIED.fullmatch(said)
+    return _POOL.sub("", tried["why"]) if tried else said
+
+
+def _shortened(said: str) -> str:
+    if len(said) <= _REASON:
+        return said
+    return f"{said[: _REASON - 1].rpartition(' ')[0] or said[: _REASON - 1]}…"

@@ -29,7 +29,9 @@ LONG_S = 10.0
 """A call that is under way for so long is told before it ends."""
 
 _LOOK_S = 5.0
-"""Between two looks for such calls."""
+"""Between two looks for such calls, where none is due sooner; shorter than `LONG_S`, so that none is seen too late."""
+_LOOKS = 20
+"""Looks within `LONG_S` at most, however many calls are due one after another."""
 _FLUSH_S = 5.0
 """How long is waited for a disk at most, where all is to be written."""
 _GATHER_S = 0.02
@@ -98,7 +100,8 @@ class RequestLog:
         """What is under way, and since when."""
         self._long: set[str] = set()
         """The calls that were told to take long, and whose end is not written yet."""
-        self._looked_at = clock.monotonic()
+        self._look_at = clock.monotonic() + _LOOK_S
+        """When such calls are looked for next."""
         self._lost = 0
         self._files = LogFiles(folder, process, self._head)
         self._thread = threading.Thread(target=self._serve, name="llmbench-log", daemon=True)
@@ -155,10 +158,10 @@ class RequestLog:
     def _taken(self) -> list[_Queued]:
         """What is there by now; None comes last."""
         try:
-            taken = [self._queue.get(timeout=_LOOK_S)]
+            taken = [self._queue.get(timeout=max(0.0, self._look_at - clock.monotonic()))]
         except Empty:
             return []
-        if isinstance(taken[0], CallEnded | Note):
+        if isinstance(taken[0], CallEnded | Note) and self._queue.qsize() < _AT_ONCE:
             clock.sleep(_GATHER_S)
         while len(taken) < _AT_ONCE and taken[-1] is not None:
             try:
@@ -199,16 +202,19 @@ class RequestLog:
     def _long_lines(self) -> list[bytes]:
         """Of calls that are long under way, once for each."""
         now = clock.monotonic()
-        if now - self._looked_at < _LOOK_S:
+        if now < self._look_at:
             return []
-        self._looked_at = now
-        at, under_way = clock.now().isoformat(), list(self._open.values())
-        lines = []
-        for call, begun_s in under_way:
-            if now - begun_s >= LONG_S and call.call_id not in self._long:
+        at, due_at, lines = clock.now().isoformat(), now + _LOOK_S, []
+        for call, begun_s in list(self._open.values()):
+            if call.call_id in self._long:
+                continue
+            if now - begun_s >= LONG_S:
                 self._long.add(call.call_id)
                 waited = {"waited_s": round(now - begun_s, 1)}
                 lines.append(self._line(WAITING, at, Level.INFO, _begun.read(call) | waited))
+            else:
+                due_at = min(due_at, begun_s + LONG_S)
+        self._look_at = max(due_at, now + LONG_S / _LOOKS)
         return lines
 
     def _line(self, event: str, at: str, level: Level, fields: Mapping[str, Any]) -> bytes:

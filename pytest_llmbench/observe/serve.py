@@ -12,7 +12,6 @@ import json
 import re
 import socket
 import socketserver
-import threading
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
@@ -20,12 +19,15 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pytest_llmbench.errors import LlmbenchError, UsageError
+from pytest_llmbench.observe.callers import Callers
 from pytest_llmbench.observe.exposition import OPEN, PLAIN, exposed
 from pytest_llmbench.observe.watching import Onlooker, View
 from pytest_llmbench.secret import Secret
 
 AT_ONCE = 16
-"""Connections at once; more are closed."""
+"""Connections at once; beyond them the one that has been silent for longest is closed."""
+_QUEUE = 64
+"""Connections that the system keeps for us until we take them."""
 PATIENCE_S = 10.0
 """How long a connection may be silent."""
 _HOST = re.compile(r"(?P<name>[a-z0-9.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?", re.ASCII)
@@ -50,6 +52,7 @@ class MetricsServer(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
     daemon_threads = True
     block_on_close = False
+    request_queue_size = _QUEUE
 
     def __init__(
         self, onlooker: Onlooker, host: str, port: int, *, token: Secret | None = None, names: tuple[str, ...] = ()
@@ -62,7 +65,7 @@ class MetricsServer(socketserver.ThreadingTCPServer):
         self.onlooker = onlooker
         self.token = token
         self.names = frozenset({"localhost", host.lower(), *(name.lower() for name in names)})
-        self._free = threading.BoundedSemaphore(AT_ONCE)
+        self.callers = Callers(AT_ONCE)
         try:
             self.address_family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
             super().__init__((host, port), _Handler)
@@ -80,7 +83,7 @@ class MetricsServer(socketserver.ThreadingTCPServer):
         return f"http://{shown}:{port}"
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        if not self._free.acquire(blocking=False):
+        if not self.callers.comes(request):
             self.shutdown_request(request)
             return
         super().process_request(request, client_address)
@@ -89,7 +92,7 @@ class MetricsServer(socketserver.ThreadingTCPServer):
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._free.release()
+            self.callers.goes(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A connection that broke off is its client's business."""
@@ -101,6 +104,16 @@ class _Handler(BaseHTTPRequestHandler):
     server: MetricsServer
     protocol_version = "HTTP/1.1"
     timeout = PATIENCE_S
+
+    def handle_one_request(self) -> None:
+        self.server.callers.falls_silent(self.connection)
+        super().handle_one_request()
+
+    def parse_request(self) -> bool:
+        is_whole = super().parse_request()
+        if is_whole:
+            self.server.callers.asks(self.connection)
+        return is_whole
 
     def do_GET(self) -> None:
         if not self._is_meant_for_us():

@@ -1,7 +1,7 @@
 """What becomes of calls as spans: plain records, made without OpenTelemetry; `outbox` hands them on.
 
 A run is one trace. Its id follows from the run's, and a test's span id from both, so every process of a run knows whose
-child a call is without being told. A question that took several attempts is a span of its own around them.
+child a call is without being told. A question that is tried again is a span of its own around its attempts.
 """
 
 from __future__ import annotations
@@ -94,7 +94,8 @@ def of_call(ended: CallEnded, parent_id: int, *, content: bool) -> Span:
         content: whether what was said goes along.
     """
     call = ended.call
-    start_ns = nanoseconds(call.begun_at)
+    # Of a batch nobody timed how long a question took: it has no length, and stands where its answer came.
+    start_ns = nanoseconds(ended.ended_at if call.batch else call.begun_at)
     attributes = {**_request(call), **_response(ended), **_origin(call)}
     return Span(
         name=f"chat {redact(call.model_id or call.model)}",
@@ -224,6 +225,7 @@ def _served(ended: CallEnded) -> str:
 def _origin(call: CallBegun) -> dict[str, Value]:
     return given(
         {
+            names.CALL: call.call_id,
             names.CORRELATION: call.correlation_id,
             names.RUN: call.run_id,
             names.TEST: call.test_key,

@@ -16,7 +16,7 @@ from pytest_llmbench.observe import families
 from pytest_llmbench.observe.exposition import Distribution, Labels, Number
 from pytest_llmbench.observe.families import Family
 from pytest_llmbench.records import Cost
-from pytest_llmbench.records.asked import CACHED
+from pytest_llmbench.records.asked import CACHED, UNPRICED
 from pytest_llmbench.store.watched import Answer, Failure
 
 MOST_MODELS = 200
@@ -137,7 +137,7 @@ class Tally:
         except InvalidOperation:
             cost, usd = Cost(), Decimal(0)
         if cost.amount is None:
-            self._counted[families.COST_UNKNOWN][who] += 1
+            self._counted[families.COST_UNKNOWN][who] += cost.source != UNPRICED.source
         else:
             self._usd[*who, cost.source] += usd
             self.spent_usd[who[0]] += float(usd)

@@ -13,14 +13,16 @@ from pytest_llmbench.config import Resolved
 from pytest_llmbench.errors import StoreError
 from pytest_llmbench.observe import session_spans, spans
 from pytest_llmbench.observe.calls import CallBegun, CallEnded, Note
-from pytest_llmbench.observe.outbox import Outbox, endpoint
+from pytest_llmbench.observe.deliveries import Deliveries
+from pytest_llmbench.observe.outbox import Delivery, Outbox, endpoint
 from pytest_llmbench.records import TestResult
 from pytest_llmbench.store import Store
 
 MAIN = "main"
 """The process that ends a run …"""
 CHAT = "chat"
-"""… or a chat: its span is told there."""
+"""... or a chat: its span is told there."""
+_ENDING = frozenset({MAIN, CHAT})
 
 
 def opened_traces(resolved: Resolved, run_id: str, process: str, tell: Callable[[str], None]) -> Tracer | None:
@@ -57,6 +59,9 @@ class Tracer:
         self._content = resolved.settings.request_log == "content"
         self._database = resolved.results_dir / "results.db"
         self._began_at = clock.now().isoformat()
+        self._deliveries = Deliveries(resolved.results_dir / "logs" / run_id, self._began_at)
+        self._is_counted = process not in _ENDING and self._deliveries.begin(process)
+        """Whether another process tells what became of our spans."""
         self._retried: dict[int, tuple[str, CallEnded]] = {}
         """Span of a question that is tried again → when its first attempt began, and the last one."""
 
@@ -65,6 +70,8 @@ class Tracer:
 
     def ends(self, ended: CallEnded) -> None:
         call, is_last = ended.call, ended.retry_in_s is None
+        if call.profile:  # sending takes processor time, which the next load would be short of
+            return
         question = spans.question_span_id(call)
         before = self._retried.pop(question, None)
         first_at = call.begun_at if before is None else before[0]
@@ -90,14 +97,21 @@ class Tracer:
     def close(self) -> None:
         for first_at, ended in self._retried.values():  # it never came to the attempt that was promised
             self._outbox.put(partial(spans.of_question, ended, first_at))
-        if self._process in {MAIN, CHAT}:
+        if self._process in _ENDING:
             code = _exit_code(self._database, self._run_id) if self._process == MAIN else None
             told = self._run_id, self._began_at, clock.now().isoformat(), code
             self._outbox.put(partial(session_spans.of_run, *told))
-        done = self._outbox.close()
-        if done.lost:
-            of = f"{done.lost} of {done.lost + done.sent} spans did not reach {endpoint()}"
-            self._tell(f"traces: {of}{f': {done.reason}' if done.reason else ''}")
+        self._account_for(self._outbox.close())
+
+    def _account_for(self, done: Delivery) -> None:
+        if self._is_counted and self._deliveries.leave(self._process, done):
+            return
+        several = [done, *(self._deliveries.take() if self._process in _ENDING else ())]
+        sent, lost = sum(each.sent for each in several), sum(each.lost for each in several)
+        if lost:
+            reason = next((each.reason for each in several if each.reason), "")
+            told = f"traces: {lost} of {lost + sent} spans did not reach {endpoint()}"
+            self._tell(f"{told}{f': {reason}' if reason else ''}")
 
 
 def _exit_code(database: Path, run_id: str) -> int | None:

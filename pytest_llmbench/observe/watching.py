@@ -8,7 +8,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from pytest_llmbench import __version__, clock
@@ -36,8 +36,6 @@ class Watched:
     run: str = LAST
     """A run's id or the beginning of one; `last`, whichever that is at each look; `all`."""
     alerts: AlertsDef = field(default_factory=AlertsDef)
-    cap_usd: Decimal | None = None
-    """The most that a run may spend; None: no cap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,11 +141,17 @@ class Onlooker:
         return self._chosen
 
     def _figures(self, standing: Standing, alerts: Sequence[Alert], found: Health, now_s: float) -> Figures:
-        numbers: dict[Family, Mapping[Labels, Number]] = {**self._tally.numbers, **_of_runs(standing)}
+        numbers: dict[Family, Mapping[Labels, Number]] = {
+            families.CALLS: {},
+            **self._tally.numbers,
+            **_of_runs(standing),
+        }
         numbers |= figures_of_lanes(standing, self._tally.label, now_s)
         numbers |= self._of_tests(standing)
-        if self._watched.cap_usd is not None and self._watched.run != ALL:
-            numbers |= self._of_budget(standing, self._watched.cap_usd)
+        if (cap_usd := _amount(standing.cap_usd)) is not None and self._watched.run != ALL:
+            numbers |= self._of_budget(standing, cap_usd)
+        if standing.is_caching:
+            numbers[families.CALLS] = _with_none_cached(numbers[families.CALLS])
         numbers[families.ALERT] = {(alert.name, alert.model): int(alert.firing) for alert in alerts}
         return Figures({**numbers, **_of_health(found)}, self._tally.distributions)
 
@@ -212,6 +216,19 @@ def _of_health(found: Health) -> dict[Family, Mapping[Labels, Number]]:
         families.HEALTH: {(state,): int(state == found.state) for state in STATES},
         families.BUILD: {(__version__, platform.python_version()): 1},
     }
+
+
+def _amount(told: str) -> Decimal | None:
+    """A cap as it was stored; None where there is none, or where that is no amount."""
+    try:
+        return Decimal(told) if told else None
+    except InvalidOperation:
+        return None
+
+
+def _with_none_cached(calls: Mapping[Labels, Number]) -> dict[Labels, Number]:
+    """Calls with a 0 for who might have been answered from the cache and was not: else a share of it has no value."""
+    return {(model, role, "cached", ""): 0 for model, role, *_ in calls} | dict(calls)
 
 
 def _broken(found: Health) -> View:

@@ -1,7 +1,8 @@
 """A request log as recorded traffic: when each question was asked, and what it was, where that was logged.
 
 Of each question the first attempt counts: that it was asked again is the server's doing, and another server's is
-another. What came from the response cache never reached one.
+another. What came from the response cache never reached one; what was sent to measure a model, or in a batch, is no
+traffic.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 
 from pytest_llmbench.clients.request import Message
 from pytest_llmbench.errors import UsageError, did_you_mean
+from pytest_llmbench.observe.log_choice import is_measured
 from pytest_llmbench.observe.log_fields import CALL, EVENTS, VERSION
 from pytest_llmbench.profiles.long_context_text import CHARACTERS_A_TOKEN
 
@@ -67,7 +69,8 @@ def _is_first_attempt(where: str, told: Mapping[str, Any]) -> bool:
         raise UsageError(f"{where}: no line of a request log, as the first one is{near}")
     if told["v"] > VERSION:
         raise UsageError(f"{where}: written by a newer pytest-llmbench", hint="update this one")
-    return told["event"] == CALL and told.get("attempt", 1) == 1 and told.get("outcome") != "cached"
+    is_asked = told["event"] == CALL and told.get("attempt", 1) == 1 and told.get("outcome") != "cached"
+    return is_asked and not (is_measured(told) or told.get("batch"))
 
 
 def _arrivals(path: Path, calls: Sequence[tuple[str, Mapping[str, Any]]]) -> list[Arrival]:

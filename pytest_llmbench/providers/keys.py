@@ -6,14 +6,17 @@ exported: processes that tests start do not inherit what stands there.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import logging
 import subprocess
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
 from pytest_llmbench import redaction
+from pytest_llmbench.config import Resolved
 from pytest_llmbench.errors import UsageError
 from pytest_llmbench.secret import NO_KEY, Secret
 
@@ -52,6 +55,15 @@ class Keyring:
                     return Secret(value)
         return self._from(tuple(command)) if command else NO_KEY
 
+    def register(self, variables: Iterable[str]) -> None:
+        """Have what these variables hold, and what `.env` has of keys, taken out of every text from now on."""
+        sources = [self._environ]
+        with contextlib.suppress(UsageError), _silent():  # told by whoever needs a key of it
+            sources.append({name: value for name, value in self._env_file.items() if value})
+        for name in variables:
+            for source in sources:
+                Secret(source.get(name, ""))
+
     @property
     def env_path(self) -> Path:
         """Where `.env` is looked for."""
@@ -77,6 +89,25 @@ class Keyring:
             return self._told[command]
 
 
+def register_configured(resolved: Resolved, environ: Mapping[str, str]) -> None:
+    """Register every key that the environment holds, as far as its name or the configuration says that it is one.
+
+    Each process of a run does so when it begins, whoever is asked there: the one that only stores what others did is
+    told names of tests and texts in which a key may stand, too.
+
+    Args:
+        resolved: settings and configuration.
+        environ: the process environment.
+    """
+    redaction.register_environment(environ)
+    config = resolved.config
+    named = [server.key_env for server in config.servers.values()]
+    named += [provider.key_env for provider in config.providers.values()]
+    Keyring(environ, resolved.rootdir).register(filter(None, (*named, config.cache.key_env)))
+    if config.cache.backend == "redis":
+        redaction.register_address(environ.get(config.cache.url_env, ""))
+
+
 def fingerprint(key: Secret) -> str:
     """Tells one account from another without telling its key; empty without a key."""
     if not key:
@@ -84,6 +115,17 @@ def fingerprint(key: Secret) -> str:
     return hashlib.blake2b(
         key.reveal().encode(), digest_size=_FINGERPRINT_BYTES, person=b"llmbench-account"
     ).hexdigest()
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """Without a word of the parser about lines of `.env` that it does not understand."""
+    log = logging.getLogger("dotenv.main")
+    before, log.disabled = log.disabled, True
+    try:
+        yield
+    finally:
+        log.disabled = before
 
 
 def _told_by(command: tuple[str, ...]) -> Secret:

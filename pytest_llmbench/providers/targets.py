@@ -45,15 +45,16 @@ class Providers:
         self._targets: dict[str, Target] = {}
         self._secrets: dict[str, Secret] = {}
         self._catalogues: dict[str, Catalogue] = {}
+        self._names = frozenset({*self._config.servers, *self._config.providers, *PROVIDERS})
 
     def known(self) -> list[str]:
         """The names of all providers and servers."""
-        return sorted({*self._config.servers, *self._config.providers, *PROVIDERS})
+        return sorted(self._names)
 
     def is_remote(self, name: str) -> bool:
         """Whether the name's first part names a provider or a server; else it is a local model's name."""
         provider, model_id = _split(name)
-        return bool(model_id) and provider in self.known()
+        return bool(model_id) and provider in self._names
 
     def check(self, name: str) -> bool:
         """Whether `name` is a remote model, that can be asked; touches no network and runs no key_command.

@@ -70,7 +70,8 @@ class Cost(Record):
     source: str = "unknown"
     """`billed` (the provider told), `priced` (tokens × price), `replayed` (from a cassette, nothing was spent),
     `taken_over` (from another run, which paid for it), `cached` (from the response cache, nothing was spent), `alike`
-    (the same, of a question that was held for the same), `free` (a model of this machine), `refused` (the provider
+    (the same, of a question that was held for the same), `free` (a server of this machine, used as it is),
+    `unpriced` (a server of ours: it has no price, and no bill will come), `refused` (the provider
     refused it before anything was generated), or `unknown`."""
     paid_at: str = ""
     """When that was asked and paid which the response cache gives again; ISO 8601, UTC; empty for all others."""
@@ -88,6 +89,8 @@ class Cost(Record):
 
 
 UNKNOWN_COST = Cost()
+UNPRICED = Cost(source="unpriced")
+"""Of what was asked of a server of ours: neither 0, for it takes electricity, nor an unknown part of a bill."""
 
 LOCAL_URLS = ("http://127.", "http://localhost", "http://[::1]", "http+unix:")
 """How the addresses of servers on this machine begin."""

@@ -8,14 +8,16 @@ from pytest_llmbench.records.record import Record
 
 QUESTIONS = "(questions)"
 """The model of entries that hold what was asked, for the semantic cache, and no reply."""
+QUESTIONS_KEY = "questions:"
+"""How their keys begin: a place that keeps no models knows them by it."""
 
 
 @dataclass(frozen=True, slots=True)
 class CacheEntry:
-    """One reply as it is put away."""
+    """One reply, or what was asked, as it is put away."""
 
     key: str
-    """64 hexadecimal digits; the only thing it is found by."""
+    """64 hexadecimal digits, those of what was asked after `QUESTIONS_KEY`; the only thing it is found by."""
     value: bytes
     model: str
     """As users name it: for statistics only, never for finding."""
@@ -46,5 +48,5 @@ class CacheStats(Record):
     by_model: tuple[ModelShare, ...] = ()
     """The largest first; empty where the place does not know."""
     questions: int = 0
-    """Entries that hold what was asked, for the semantic cache; 0 where the place cannot tell them from replies."""
+    """Entries that hold what was asked, for the semantic cache."""
     questions_bytes: int = 0

@@ -108,7 +108,8 @@ class Reply(Record):
     timing: Timing = Timing()
     cost: Cost = UNKNOWN_COST
     attempts: int = 1
-    """How many requests it took; the failed ones are billed too, see `FailedAttempt`. 0: the response cache had it."""
+    """How many requests it took; the failed ones are billed too, see `FailedAttempt`. 0: the response cache, or another
+    run, had it."""
     role: str = "subject"
     """`subject` or `judge`."""
     request_hash: str = ""
@@ -150,7 +151,7 @@ class Reply(Record):
 
 @dataclass(frozen=True, slots=True)
 class FailedAttempt(Record):
-    """A request that failed and was asked once more: kept for the account of what went wrong, never scored."""
+    """A request that failed, asked once more or not: kept for the account of what went wrong, never scored."""
 
     model: str
     request_hash: str

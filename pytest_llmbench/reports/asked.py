@@ -36,6 +36,8 @@ class AskedRow:
     """As a model under test."""
     judged: int
     """Replies that it gave as a judge."""
+    is_judge: bool
+    """Whether it was asked to judge, also where it never answered."""
     retried: int
     """Replies that took more than one attempt."""
     ttft_p50_s: float | None
@@ -53,9 +55,14 @@ class AskedRow:
         return self.infra_errors + self.over_budget + self.pending + self.unscored + self.test_errors
 
     @property
+    def was_asked(self) -> bool:
+        """Whether it was asked anything, as far as money allowed it."""
+        return bool(self.replies or self.is_judge) or self.n > self.over_budget
+
+    @property
     def only_judged(self) -> bool:
         """Whether no test is about it: then it has costs, and no results."""
-        return bool(self.judged) and not (self.n or self.skipped or self.replies)
+        return self.is_judge and not (self.n or self.skipped or self.replies)
 
 
 def asked_rows(run: Run, ledger: Ledger) -> tuple[AskedRow, ...]:
@@ -74,8 +81,9 @@ def asked_rows(run: Run, ledger: Ledger) -> tuple[AskedRow, ...]:
     for reply in _replies_to_tests(run):
         answered.setdefault(reply.model, []).append(reply)
     judged = Counter(reply.model for reply in run.replies if reply.role == "judge")
+    judged.update({attempt.model: 0 for attempt in run.failed_attempts if attempt.role == "judge"})
     return tuple(
-        _row(model, tested.get(model, ()), answered.get(model, ()), costs.get(model, Costs()), judged[model])
+        _row(model, tested.get(model, ()), answered.get(model, ()), costs.get(model, Costs()), judged.get(model))
         for model in {**tested, **costs}
     )
 
@@ -102,7 +110,9 @@ def _replies_to_tests(run: Run) -> list[Reply]:
     return [reply for reply in run.replies if reply.role not in {"judge", "probe"} and reply.id not in measured]
 
 
-def _row(model: str, results: Sequence[TestResult], replies: Sequence[Reply], costs: Costs, judged: int) -> AskedRow:
+def _row(
+    model: str, results: Sequence[TestResult], replies: Sequence[Reply], costs: Costs, judged: int | None
+) -> AskedRow:
     ended: Mapping[str, int] = Counter(str(result.outcome) for result in results)
     right, wrong = ended[Outcome.RIGHT], ended[Outcome.WRONG]
     passed = right - sum(1 for result in results if _is_only_measured(result))
@@ -124,7 +134,8 @@ def _row(model: str, results: Sequence[TestResult], replies: Sequence[Reply], co
         pass_rate_low=interval.low if interval else None,
         pass_rate_high=interval.high if interval else None,
         replies=len(replies),
-        judged=judged,
+        judged=judged or 0,
+        is_judge=judged is not None,
         retried=sum(1 for reply in replies if reply.attempts > 1),
         ttft_p50_s=first.p50 if first.n else None,
         e2e_p50_s=took.p50 if took.n else None,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -29,8 +30,9 @@ _RUN_COLUMNS: Mapping[str, Callable[[Run], Any]] = {
     "memory_bytes": lambda run: run.host.memory_bytes,
     "host_fingerprint": lambda run: run.host.fingerprint,
     "git_revision": lambda run: run.environment.get("git_revision"),
-    "failed_attempts": lambda run: len(run.failed_attempts),
 }
+
+_FAILED = "failed_attempts"
 
 _MODEL_COLUMNS: Mapping[str, Callable[[ModelRow], Any]] = {
     "model": lambda row: row.model,
@@ -167,6 +169,7 @@ _TESTED, _USED, _DAMAGED, _GATE = "tests", "use case", "damaged inputs", "gate"
 COLUMNS: tuple[str, ...] = (
     *_MODEL_COLUMNS,
     *_RUN_COLUMNS,
+    _FAILED,
     *_PROFILE_COLUMNS,
     *_ASKED_COLUMNS,
     *_CASE_COLUMNS,
@@ -184,11 +187,13 @@ def render(run: Run, shown: RunView | None = None) -> str:
     writer.writerow(COLUMNS)
     shown = shown or view(run)
     about = _values(_RUN_COLUMNS, run)
+    failed = Counter(attempt.model for attempt in run.failed_attempts)
     for row in shown.models:
-        _write(writer, {**_values(_MODEL_COLUMNS, row), **about, **_values(_PROFILE_COLUMNS, row)})
+        values = {**_values(_MODEL_COLUMNS, row), **about, **_values(_PROFILE_COLUMNS, row)}
+        _write(writer, {**values, _FAILED: failed[row.label]})
     for asked in shown.asked:
         named = {"model": asked.model, "profile": _TESTED, "ttft_p50_s": asked.ttft_p50_s}
-        _write(writer, {**named, **about, **_values(_ASKED_COLUMNS, asked)})
+        _write(writer, {**named, **about, **_values(_ASKED_COLUMNS, asked), _FAILED: failed[asked.model]})
     for table in shown.use_cases:
         for case in table.rows:
             _write(writer, {**about, **_of_case(case), **_values(_CASE_COLUMNS, (table, case))})
@@ -224,6 +229,7 @@ def _of_case(row: CaseRow) -> dict[str, Any]:
         "cost_subject_usd": _usd(calls.costs.subject),
         "cost_judge_usd": _usd(calls.costs.judge),
         "cost_failed_usd": _usd(calls.costs.failed),
+        _FAILED: calls.costs.failed.calls,
         "calls_of_unknown_cost": calls.costs.total.unknown,
         "replayed": calls.costs.total.replayed,
         "taken_over": calls.costs.total.taken_over,
@@ -243,6 +249,7 @@ def _of_damaged(table: CaseTable, row: RobustRow) -> dict[str, Any]:
         "cost_subject_usd": _usd(row.costs.subject),
         "cost_judge_usd": _usd(row.costs.judge),
         "cost_failed_usd": _usd(row.costs.failed),
+        _FAILED: row.costs.failed.calls,
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pytest_llmbench.asker.estimates import Estimate, ModelEstimate
+from pytest_llmbench.asker.estimates import Estimate, ModelEstimate, PassedOn
 from pytest_llmbench.reports import figures
 from pytest_llmbench.reports.cells import cell_width, clipped, one_line, wrapped
 from pytest_llmbench.reports.terminal_lines import Line
@@ -79,6 +79,7 @@ def _known(model: ModelEstimate) -> str:
         (model.stored, "stored already"),
         (model.replayed, "answered by the cassette"),
         (model.cached, "answered by the cache"),
+        (model.pending, "with a batch API already"),
         (model.missed, "missing in the cassette: each an infra error"),
     )
     return " · ".join(f"{count:,} {what}" for count, what in parts if count)
@@ -93,8 +94,19 @@ def _remarks(estimate: Estimate, unplanned: int, later: int) -> Iterator[tuple[s
     if later:
         calls = _count(later, "call")
         yield f"and at least {calls} more (later turns of stories, cut inputs put together): not counted", "warn"
+    if estimate.passed_on is not None:
+        yield _passed_on(estimate, estimate.passed_on), "warn"
     if estimate.cap_usd is not None:
         yield from _against(estimate, later)
+
+
+def _passed_on(estimate: Estimate, more: PassedOn) -> str:
+    """The dearest way through routes."""
+    passed = f"if every question to a route falls back to the last of its models ({_count(more.calls, 'call')})"
+    if more.worst_usd is None:
+        return f"nobody knows how much more {passed}: {more.unknown}"
+    in_all = "" if estimate.dearest_usd is None else f": {money(estimate.dearest_usd)} in all"
+    return f"at most {money(more.worst_usd)} more {passed}{in_all}"
 
 
 def _against(estimate: Estimate, later: int) -> Iterator[tuple[str, str]]:
@@ -106,6 +118,8 @@ def _against(estimate: Estimate, later: int) -> Iterator[tuple[str, str]]:
         yield told + "less than the expected cost; what is left over ends as over budget", "bad"
     elif worst is None or worst > cap:
         yield told + "enough for the expected cost, not for the longest answers", "warn"
+    elif estimate.dearest_usd is None or estimate.dearest_usd > cap:
+        yield told + "enough for the longest answers, not if every question to a route falls back", "warn"
     elif later:
         yield told + "enough for the longest answers to the calls that are counted", "warn"
     else:

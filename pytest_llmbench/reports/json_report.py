@@ -45,6 +45,8 @@ class JsonReport:
     models: tuple[ModelRow, ...]
     outcomes: tuple[OutcomeCount, ...]
     infra_errors: tuple[InfraGroup, ...]
+    retries: int
+    """How many attempts were made because one before them had failed."""
     run: Run
     asked: tuple[AskedRow, ...]
     """Tests of replies by model; empty where neither samples nor paid calls are in the run."""
@@ -78,6 +80,7 @@ def pieces(run: Run, shown: RunView | None = None) -> Iterator[str]:
         models=shown.models,
         outcomes=shown.outcomes,
         infra_errors=shown.infra_errors,
+        retries=shown.retries,
         run=run,
         asked=shown.asked,
         costs=shown.costs,

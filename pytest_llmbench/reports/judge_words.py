@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from pytest_llmbench.reports import figures
 from pytest_llmbench.results.held_judges import Calibrated, Counted, HeldJudge, Together
 from pytest_llmbench.results.judge_use import Judging, UsedJudge, UsedPanel
-from pytest_llmbench.results.stand_ins import StandIn
+from pytest_llmbench.results.stand_ins import Doubtful, StandIn
 from pytest_llmbench.results.tried_judges import TriedJudge
 from pytest_llmbench.stats import Estimate
 from pytest_llmbench.stats.votes import EffectiveVotes
@@ -131,11 +131,16 @@ def silence_words(judge: UsedJudge) -> str:
 def stand_in_words(stand_in: StandIn) -> str:
     """`3 of 120 verdicts by the fall-back b/y (a/x: overloaded)`."""
     counted = f"{stand_in.count:,} of {stand_in.of:,} verdicts by"
-    reasons = list(stand_in.why.items())
-    why = reasons[0][0] if len(reasons) == 1 else ", ".join(f"{reason} {count:,}" for reason, count in reasons)
+    why = _reasons(stand_in.why)
     if stand_in.unsure:
         return f"{counted} {stand_in.model}, since {stand_in.instead_of} was unsure ({why})"
     return f"{counted} the fall-back {stand_in.model} ({stand_in.instead_of}: {why})"
+
+
+def doubt_words(found: Doubtful) -> str:
+    """`2 of 120 verdicts are of a/x in spite of a doubt (border): b/y: over_budget`."""
+    counted = f"{found.count:,} of {found.of:,} verdicts are of {found.model} in spite of a doubt"
+    return f"{counted} ({_reasons(found.why)}): {_reasons(found.missing)}"
 
 
 def obedience_words(judge: TriedJudge) -> str:
@@ -203,7 +208,9 @@ def panel_words(panel: UsedPanel) -> Iterator[str]:
 def judge_remarks(judging: Judging) -> Iterator[str]:
     """What is to be known of judges at work beside their numbers: who is related to whom, and how panels agree."""
     for judge in judging.used:
-        yield from (f"{judge.use_case}, {judge.model}: {stand_in_words(each)}" for each in judge.stand_ins)
+        about = f"{judge.use_case}, {judge.model}"
+        yield from (f"{about}: {stand_in_words(each)}" for each in judge.stand_ins)
+        yield from (f"{about}: {doubt_words(each)}" for each in judge.doubtful)
     yield from dict.fromkeys(warning for judge in judging.used for warning in judge.warnings)
     for panel in judging.panels:
         yield from panel_words(panel)
@@ -223,6 +230,11 @@ def share_told(estimate: Estimate | None) -> str:
     if estimate is None:
         return figures.NOT_MEASURED
     return f"{figures.percent(estimate.value)} ({figures.percent_range(estimate.low, estimate.high)})"
+
+
+def _reasons(counts: Mapping[str, int]) -> str:
+    """`border 3, unusable 1`; of a single one the count is told elsewhere."""
+    return next(iter(counts)) if len(counts) == 1 else ", ".join(f"{why} {count:,}" for why, count in counts.items())
 
 
 def _votes(votes: EffectiveVotes) -> str:

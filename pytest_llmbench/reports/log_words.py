@@ -7,9 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from pytest_llmbench.display import terminal_safe
-from pytest_llmbench.observe.log_choice import SLOW_S, is_slow
+from pytest_llmbench.observe.calls import Outcome
+from pytest_llmbench.observe.log_choice import SLOW_S, is_measured, is_slow
 from pytest_llmbench.observe.log_fields import CALL, NOTE, WAITING, Line
 from pytest_llmbench.reports import terminal_lines
+from pytest_llmbench.reports.log_groups import ALIKE
 
 _TIME, _ENDED, _SECONDS, _TOKENS, _GAP = 8, 14, 8, 11, 2
 _NARROWEST = 10
@@ -98,29 +100,40 @@ class Tally:
 
     outcomes: Counter[str] = field(default_factory=Counter)
     categories: Counter[str] = field(default_factory=Counter)
+    """Of those that failed."""
     slow: int = 0
     notes: int = 0
+    measured: int = 0
 
     def add(self, line: Line, slow_s: float = SLOW_S) -> None:
         """One more line."""
         if line.get("event") == CALL:
             self.outcomes[_text(line, "outcome")] += 1
             self.slow += is_slow(line, slow_s)
-            if category := _text(line, "category"):
+            self.measured += is_measured(line)
+            if line.get("outcome") == Outcome.FAILED and (category := _text(line, "category")):
                 self.categories[category] += 1
-        self.notes += line.get("event") == NOTE
+        self.notes += int(line.get(ALIKE, 1)) if line.get("event") == NOTE else 0
 
-    def words(self) -> str:
-        """In a sentence."""
+    def words(self, among: int | None = None) -> str:
+        """In a sentence.
+
+        Args:
+            among: how many calls the log has; None: no more than were shown.
+        """
         calls = self.outcomes.total()
-        parts = [_counted(self.outcomes)] if calls else []
-        if self.categories:
-            parts.append(f"of which {_counted(self.categories)}")
+        parts = [self._outcome(name, count) for name, count in self.outcomes.most_common()]
         if self.slow:
             parts.append(f"{self.slow} slow")
-        if self.notes:
-            parts.append(f"{self.notes} note{'s' * (self.notes != 1)}")
-        return f"{calls} call{'s' * (calls != 1)}{': ' * bool(parts)}{', '.join(parts)}"
+        if self.measured:
+            parts.append(f"{self.measured} to measure")
+        most = calls if among is None else max(among, calls)
+        said = f"{calls}{f' of {most}' * (most != calls)} call{'s' * (most != 1)}{': ' * bool(parts)}{', '.join(parts)}"
+        return f"{said}; {self.notes} note{'s' * (self.notes != 1)}" if self.notes else said
+
+    def _outcome(self, name: str, count: int) -> str:
+        why = f" ({_counted(self.categories)})" if name == Outcome.FAILED and self.categories else ""
+        return f"{count} {name}{why}"
 
 
 def content_of(line: Line) -> Iterable[str]:
@@ -170,7 +183,7 @@ def _why(line: Line) -> str:
 
 
 def _asked_for(line: Line) -> str:
-    """The sample, else the test; which trial and attempt where it is not the first."""
+    """The sample, else the test; which trial and attempt where it is not the first. What is measured: its profile."""
     test, _, parameters = _text(line, "test").rpartition("::")[2].partition("[")
     case, sample = _text(line, "use_case"), _text(line, "sample")
     name = f"{case}/{sample}" if case and sample else f"{test}[{sample or parameters.removesuffix(']')}]"
@@ -178,8 +191,17 @@ def _asked_for(line: Line) -> str:
     trial, attempt = line.get("trial"), line.get("attempt")
     more = f" trial {trial + 1}" if isinstance(trial, int) and trial else ""
     more += f" try {attempt}" if isinstance(attempt, int) and attempt > 1 else ""
-    role = _text(line, "role")
+    name = _repetition(line) if is_measured(line) else name
+    if _text(line, "role") == "judge" and parameters:  # its own column names the judge: who is judged stands in these
+        name = f"{test}[{parameters}"
+    role = "batch" if line.get("batch") else _text(line, "role")
     return f"{f'{role}: ' if role not in {'', 'subject'} else ''}{name}{more}"
+
+
+def _repetition(line: Line) -> str:
+    number = line.get("repetition")
+    which = "warm-up" if isinstance(number, int) and number < 0 else f"#{_text(line, 'repetition')}"
+    return f"{_text(line, 'profile')} {which}"
 
 
 def _time(line: Line) -> str:

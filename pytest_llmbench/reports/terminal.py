@@ -208,16 +208,26 @@ def _ending(shown: RunView, width: int, report_path: str | None) -> Iterator[Lin
     for group in shown.infra_errors:
         texts = [(f"{group.count:,} × {one_line(group.category)}: {_names(group, width - 40)}", "bad")]
         yield from _titled("", texts, width)
-    for category, count in Counter(attempt.category for attempt in shown.failed_attempts).most_common():
-        told = f"{count:,} × {one_line(category)}: attempts that failed, made again where that may help; "
-        told += "parts of replies are kept"
-        yield from _titled("retries", [(told, "warn")], width)
+    if shown.over_budget is not None:
+        yield from _titled("", [(one_line(f"over budget: {shown.over_budget.example}"), "bad")], width)
+    if shown.failed_attempts:
+        yield from _titled("retries", [(_retries(shown), "warn")], width)
     for outcome, step in _NEXT.items():
         if shown.verdict.word == outcome or any(counted.words == outcome for counted in shown.outcomes):
             yield from _titled("next", [(step, "")], width)
     yield [("run".ljust(TITLE_WIDTH), "dim"), (shown.verdict.word, f"{shown.verdict.level} bold"), *_run_id(shown)]
     if report_path:
         yield [("report".ljust(TITLE_WIDTH), "dim"), (display_safe(report_path, keep=""), "")]
+
+
+def _retries(shown: RunView) -> str:
+    kinds = Counter(attempt.category for attempt in shown.failed_attempts).most_common()
+    told = ", ".join(f"{count:,} × {one_line(category)}" for category, count in kinds)
+    failed = len(shown.failed_attempts)
+    attempts = f"{failed:,} attempt{'s' if failed > 1 else ''}"
+    made = f"{shown.retries:,} for {attempts} that failed" if shown.retries else f"none; {attempts} failed"
+    kept = "; what had come of replies is kept" * any(attempt.partial_text for attempt in shown.failed_attempts)
+    return f"{made} ({told}){kept}"
 
 
 def _counts(outcomes: Sequence[OutcomeCount], width: int) -> Iterator[Line]:

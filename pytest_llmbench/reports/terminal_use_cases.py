@@ -81,7 +81,8 @@ def _damage(label: str, *numbers: str) -> str:
 
 def _name_line(row: CaseRow, width: int) -> Line:
     cost = row.calls.costs.total.words
-    told = f" · {row.n:,} asked{f', {row.unanswered:,} without a score' if row.unanswered else ''}"
+    asked = f"{row.n - row.not_asked:,} of {row.n:,}" if row.not_asked else f"{row.n:,}"
+    told = f" · {asked} asked{f', {row.unanswered:,} without a score' if row.unanswered else ''}"
     taken = cell_width(cost) + cell_width(told)
     name = clipped(one_line(row.name), width - taken - 2)
     return [(name, "bold"), (told, "dim"), (" " * (width - taken - cell_width(name)), ""), (cost, "")]

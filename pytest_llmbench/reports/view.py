@@ -16,6 +16,7 @@ from pytest_llmbench.reports.asked import AskedRow, asked_rows
 from pytest_llmbench.reports.facts import Fact, environment_facts, host_facts, host_line, settings_facts
 from pytest_llmbench.reports.findings import Lines, pictures, tables_of
 from pytest_llmbench.reports.matrix_view import MatrixView
+from pytest_llmbench.reports.over_budget import OverBudget, over_budget
 from pytest_llmbench.reports.provenance import provenance
 from pytest_llmbench.reports.rows import ModelRow, model_row
 from pytest_llmbench.reports.server_logs import ServerLog
@@ -24,6 +25,7 @@ from pytest_llmbench.results.costs import Costs, Ledger, TestCost
 from pytest_llmbench.results.history import History
 from pytest_llmbench.results.judge_use import Judging, judging
 from pytest_llmbench.results.recommendations import Advice
+from pytest_llmbench.results.retries import asked_again
 from pytest_llmbench.results.use_cases import CaseTable, tables
 
 OUTCOME_WORDS: dict[str, str] = {
@@ -131,8 +133,12 @@ class RunView:
     gates: tuple[GateResult, ...]
     outcomes: tuple[OutcomeCount, ...]
     infra_errors: tuple[InfraGroup, ...]
+    over_budget: OverBudget | None
+    """What tests could not ask, since too little was left; None: nothing."""
     failed_attempts: tuple[FailedAttempt, ...]
-    """Requests under which a server died; what asking once more gave stands among the replies."""
+    """Requests that failed; what asking once more gave stands among the replies."""
+    retries: int
+    """How many attempts were made because one before them had failed."""
     tests: tuple[TestResult, ...]
     """What needs a reader's eye first, else in the order in which they ran."""
     charts: tuple[ChartSeries, ...]
@@ -189,7 +195,9 @@ def view(run: Run) -> RunView:
         gates=tuple(run.gates),
         outcomes=outcome_counts(run.results),
         infra_errors=_infra_groups(run.results),
+        over_budget=over_budget(run.results),
         failed_attempts=tuple(run.failed_attempts),
+        retries=asked_again(run.replies, run.failed_attempts),
         tests=tuple(sorted(run.results, key=lambda result: urgency(result.outcome))),
         charts=_chart_series(models, run.measurements),
         environment=environment_facts(run.environment),

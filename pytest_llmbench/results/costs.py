@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
 from pytest_llmbench.records import Cost, FailedAttempt, Reply, Run
-from pytest_llmbench.records.asked import CACHED
+from pytest_llmbench.records.asked import CACHED, UNPRICED
 from pytest_llmbench.results.money import UNKNOWN, money
 
 
@@ -143,6 +143,8 @@ class Ledger:
 
 def is_accounted(model: str, cost: Cost) -> bool:
     """Whether a call has a place in an account: not one to a model of this machine, whose cost nobody told."""
+    if cost.source == UNPRICED.source:
+        return False
     provider = model.partition("/")[0]
     is_remote = "/" in model and provider[:1] not in {"", ".", "~"} and ":" not in provider
     return cost.source not in {"unknown", *CACHED} or (is_remote and not model.endswith(".gguf"))

@@ -13,7 +13,7 @@ from pytest_llmbench.results.asked_samples import Asked, by_case
 from pytest_llmbench.results.held_judges import Calibrated, Counted
 from pytest_llmbench.results.judging import calibrated
 from pytest_llmbench.results.robustness import is_clean
-from pytest_llmbench.results.stand_ins import StandIn, models_of, seat_of, stand_ins
+from pytest_llmbench.results.stand_ins import Doubtful, StandIn, doubtful, models_of, seat_of, stand_ins
 from pytest_llmbench.results.tried_judges import TriedJudge, tried
 from pytest_llmbench.stats import Estimate, share_estimate
 from pytest_llmbench.stats.agreement import krippendorff
@@ -56,6 +56,8 @@ class UsedJudge:
     """Of a route, all that may judge; empty: it is a model."""
     stand_ins: tuple[StandIn, ...] = ()
     """Of a route, who judged in place of the model that was asked first."""
+    doubtful: tuple[Doubtful, ...] = ()
+    """Of a route, whose verdicts count in spite of a doubt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +162,7 @@ def _judge(about: tuple[str, str, str], name: str, scores: Sequence[Score]) -> U
         warnings=(),
         models=models_of(scores[0]),
         stand_ins=stand_ins(scores),
+        doubtful=doubtful(scores),
     )
 
 

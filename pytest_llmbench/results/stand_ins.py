@@ -1,4 +1,4 @@
-"""Judges that are routes: who of a route judged, and in whose place."""
+"""Judges that are routes: who of a route judged, in whose place, and whose verdicts stand in spite of a doubt."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import takewhile
+from itertools import dropwhile, takewhile
 from typing import Any
 
 from pytest_llmbench.records import Score
@@ -29,6 +29,21 @@ class StandIn:
     """Whether that one answered, and was in doubt; else it failed."""
 
 
+@dataclass(frozen=True, slots=True)
+class Doubtful:
+    """Verdicts that left a doubt and count all the same, as no stronger model gave another."""
+
+    model: str
+    count: int
+    """Such verdicts of it."""
+    of: int
+    """Of how many that were given in the route's place."""
+    why: Mapping[str, int]
+    """Doubt → how often."""
+    missing: Mapping[str, int]
+    """A stronger model, with the category of its failure → how often."""
+
+
 def seat_of(score: Score) -> str:
     """Under which name a judge sits: its own, or that of the route in whose place it was asked."""
     return str(_route(score).get("name") or score.details["judge"])
@@ -47,6 +62,7 @@ def stand_ins(scores: Sequence[Score]) -> tuple[StandIn, ...]:
     for score in scores:
         judge = str(score.details["judge"])
         tried = list(takewhile(partial(_is_other, judge), _tried(score)))  # later ones: its verdict stood after all
+        tried = tried or list(takewhile(partial(_is_other, judge), _tried(score, "passed_over")))
         if not tried:
             continue  # the first one judged
         last = tried[-1]
@@ -59,12 +75,29 @@ def stand_ins(scores: Sequence[Score]) -> tuple[StandIn, ...]:
     )
 
 
+def doubtful(scores: Sequence[Score]) -> tuple[Doubtful, ...]:
+    """Whose verdicts count in spite of a doubt, the most frequent first."""
+    counts, doubts, missing = Counter[str](), dict[str, Counter[str]](), dict[str, Counter[str]]()
+    for score in scores:
+        judge = str(score.details["judge"])
+        doubt, *others = list(dropwhile(partial(_is_other, judge), _tried(score))) or [{}]
+        if not doubt or score.state != "scored":
+            continue
+        counts[judge] += 1
+        doubts.setdefault(judge, Counter())[str(doubt.get("why"))] += 1
+        missing.setdefault(judge, Counter()).update(f"{each.get('model')}: {each.get('why')}" for each in others)
+    return tuple(
+        Doubtful(judge, count, len(scores), dict(doubts[judge].most_common()), dict(missing[judge].most_common()))
+        for judge, count in counts.most_common()
+    )
+
+
 def _is_other(judge: str, tried: Mapping[str, Any]) -> bool:
     return str(tried.get("model")) != judge
 
 
-def _tried(score: Score) -> Sequence[Mapping[str, Any]]:
-    told = _route(score).get("tried")
+def _tried(score: Score, which: str = "tried") -> Sequence[Mapping[str, Any]]:
+    told = _route(score).get(which)
     return [each for each in told if isinstance(each, Mapping)] if isinstance(told, list | tuple) else []
 
 

@@ -59,6 +59,8 @@ class CaseRow:
     prompt_mode: str
     n: int
     """Samples, skipped ones not among them."""
+    not_asked: int
+    """How many of those were not asked, since no money was left."""
     trials: int
     """Times that each was asked, at most."""
     stopped: int
@@ -210,6 +212,7 @@ def _row(asked: Sequence[Asked], calls: Calls) -> CaseRow:
         prompt_version=first.found.prompt_version,
         prompt_mode=first.found.prompt_mode,
         n=len(asked) - outcomes[Outcome.SKIPPED],
+        not_asked=sum(each.outcome == Outcome.OVER_BUDGET and not each.reply_ids for each in asked),
         trials=max((each.found.stopped_of or len(each.found.trials) for each in asked), default=1) or 1,
         stopped=sum(bool(each.found.stopped_of) for each in asked),
         outcomes=dict(outcomes),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from pytest_llmbench.errors import InfraError, OverBudgetError
+from pytest_llmbench.errors import InfraError, LlmbenchError, OverBudgetError
 from pytest_llmbench.routing.doubts import USELESS
 from pytest_llmbench.routing.path import Path
 from pytest_llmbench.routing.route import Try
@@ -41,7 +41,7 @@ def asked_by_route(
                 told(path.tries[-1])
                 continue
             if kept is None:
-                error.message += beside(path)
+                tell_beside(error, path)
                 raise
             return _first_word(path, kept)
         name = doubt(reply)
@@ -55,9 +55,11 @@ def asked_by_route(
         told(path.tries[-1])
 
 
-def beside(path: Path) -> str:
-    """What to add to a failure: who else was asked; empty where nobody was."""
-    return f" ({path.route.name}: {path.told()})" if len(path.tries) > 1 else f" ({path.route.name})"
+def tell_beside(error: LlmbenchError, path: Path) -> None:
+    """Add to a failure who else was asked; once, as questions that are the same share it."""
+    name = path.route.name
+    if not any(f" ({name}{end}" in error.message for end in (":", ")")):
+        error.message += f" ({name}: {path.told()})" if len(path.tries) > 1 else f" ({name})"
 
 
 def _first_word(path: Path, kept: tuple[Try, Said]) -> Said:

@@ -80,6 +80,9 @@ LASTING = frozenset(
 )
 """What will not be otherwise for the next question: the model is asked last from then on."""
 
+REFUSING = frozenset({Category.RATE_LIMITED, Category.OVERLOADED})
+"""What will be otherwise before long: the model is asked last for a while."""
+
 
 def may_be_blamed(error: LlmbenchError) -> bool:
     """Whether a failure can be the question's own fault; not where nothing was sent.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean
@@ -10,11 +11,13 @@ from pytest_llmbench import clock
 from pytest_llmbench.asker.question import ModelStatus, Status
 from pytest_llmbench.errors import InfraError
 from pytest_llmbench.records import Reply, Target
-from pytest_llmbench.routing.failing import LASTING
+from pytest_llmbench.routing.failing import LASTING, REFUSING
 from pytest_llmbench.routing.router import ENOUGH, Known
 
 FRESH_S = 1.0
 """For so long the asker is not asked again how it goes."""
+RESTS_S = 300.0
+"""For so long a model that refused a question until it was given up is asked after the others, unless it answers."""
 
 
 @dataclass(slots=True)
@@ -29,6 +32,8 @@ class Knowledge:
     """A model's last replies of all runs."""
     _gone: dict[str, str] = field(default_factory=dict)
     """Model → the category of a failure that will last."""
+    _refused_at: dict[str, float] = field(default_factory=dict)
+    """Model → when it was given up for refusing everything."""
     _stored_s: dict[str, float | None] = field(default_factory=dict)
     """Model → mean latency of its stored replies."""
     _seen: tuple[float, Mapping[str, ModelStatus]] | None = None
@@ -42,10 +47,13 @@ class Knowledge:
         """One failed, after all attempts that help."""
         if error.category in LASTING:
             self._gone[model] = str(error.category)
+        if error.category in REFUSING:
+            self._refused_at[model] = clock.monotonic()
 
     def answered(self, model: str) -> None:
         """One answered: what failed for good is mended."""
         self._gone.pop(model, None)
+        self._refused_at.pop(model, None)
 
     def _known(self, model: str, seen: ModelStatus) -> Known:
         target = self.target(model)
@@ -62,6 +70,7 @@ class Knowledge:
             held_s=seen.held_s,
             breaker=seen.breaker,
             gone=self._gone.get(model, ""),
+            refuses=clock.monotonic() - self._refused_at.get(model, -math.inf) < RESTS_S,
         )
         return known if target is None else _declared(known, target)
 

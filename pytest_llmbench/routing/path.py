@@ -59,12 +59,16 @@ class Path:
         ranking = self._ranking()
         if not ranking.candidates:
             raise _nobody(route, ranking)
+        self.names = tuple(each.model for each in ranking.candidates)
+        """Who may be asked, as far as nothing has happened yet, best first."""
         self.model = self._chosen(ranking)
         """Who is asked now."""
         self.is_last = len(ranking.candidates) == 1
         """Whether nobody is left to be asked in its place."""
         self.first = self.model
         """Who was asked first."""
+        self.passed_over = ranking.passed_over if self.first == self.names[0] else {}
+        """Who would have been asked before the first one, but for trouble of theirs → which, in a word."""
 
     def failed(self, error: InfraError | OverBudgetError) -> bool:
         """The model failed, or there is no money for it; whether `model` is another one now, that is to be asked."""

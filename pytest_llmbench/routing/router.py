@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fnmatch import fnmatchcase
+from itertools import takewhile
 from typing import Any
 
 from pytest_llmbench.asker.fitting import REFUSED
@@ -49,6 +50,8 @@ class Known:
     """`closed`, `open` or `half-open`; empty: nobody told."""
     gone: str = ""
     """The category of a failure that will last; empty: none."""
+    refuses: bool = False
+    """Whether it was given up lately for refusing whatever it is asked."""
     capabilities: Capabilities = _NOTHING_TOLD
     context_tokens: int | None = None
 
@@ -59,6 +62,8 @@ class Known:
             return f"failed for good ({self.gone})"
         if self.breaker == "open":
             return "left alone for a while (its breaker is open)"
+        if self.refuses:
+            return "left alone for a while (it refused everything)"
         return f"begins nothing for {self.held_s:.0f} s" if self.held_s > PATIENCE_S else ""
 
     @property
@@ -101,6 +106,9 @@ class Ranking:
     """What of the route's rules applies, in words; empty: none."""
     hard: str = ""
     """Why the stronger ones come at once, in words; empty: they do not."""
+    passed_over: Mapping[str, str] = field(default_factory=dict)
+    """Models that would come before the first one, and are asked later, as something is wrong with them → what, in a
+    word."""
 
 
 def ranked(
@@ -124,7 +132,10 @@ def ranked(
     refused = {each.model: why for each in (*usual, *strong) if (why := _unfit(each.known, figures))}
     found = [*strong, *usual] if hard else [*usual, *strong]
     left = [each for each in found if each.model not in refused and each.model not in tried]
-    return Ranking(tuple(_troubled_last(left)), refused, str(rule) if rule else "", hard)
+    candidates = tuple(_troubled_last(left))
+    before = takewhile(lambda each: each.model != candidates[0].model, left)
+    passed_over = {each.model: each.known.gone or "left alone" for each in before}
+    return Ranking(candidates, refused, str(rule) if rule else "", hard, passed_over)
 
 
 def applies(rule: Rule, figures: Figures) -> bool:

@@ -66,12 +66,16 @@ class Routing:
         """Those of them that stand first in a list."""
         return self.route(name).firsts if is_route(name) else (name,)
 
-    def expected(self, route: Route, figures: Figures) -> str:
-        """Who is asked first, as far as that is known before anybody was asked anything."""
+    def foreseen(self, route: Route, figures: Figures) -> tuple[str, ...]:
+        """Who may be asked, as far as that is known before anybody was asked anything: who comes first, and all others.
+
+        Raises:
+            UsageError: none of its models can take the question.
+        """
         from pytest_llmbench.routing.knowledge import Knowledge
         from pytest_llmbench.routing.path import Path
 
-        return Path(route, figures, Knowledge(self._session.target, Status, lambda _: ())).model
+        return Path(route, figures, Knowledge(self._session.target, Status, lambda _: ())).names
 
     def path(self, route: Route, figures: Figures, *, settle: Settle | None = None) -> Path:
         """The way of a question through a route; see there."""

@@ -76,6 +76,8 @@ class Supervisor:
         self._connecting = threading.Lock()
         self._commands: dict[ServerSpec, engines.Command] = {}
         self._served: dict[ServerSpec, ServerInfo] = {}
+        self._pending: dict[int, list[str]] = {}
+        """Number of a claim that waits → its keys."""
 
     def build(self, spec: ServerSpec) -> str:
         """The build of the engine that serves the specification.
@@ -95,7 +97,9 @@ class Supervisor:
         command = self._command(spec)
         return self._learned(command.engine, command.build)
 
-    def claim(self, specs: Sequence[ServerSpec], *, wait: bool) -> list[ServerInfo]:
+    def claim(
+        self, specs: Sequence[ServerSpec], *, wait: bool, unwanted: Callable[[], bool] = lambda: False
+    ) -> list[ServerInfo]:
         """Get running servers, all or nothing; started, or started again, where they do not run.
 
         Claims are counted: a server is free when as many are released. A process that holds a claim is never made to
@@ -104,16 +108,18 @@ class Supervisor:
         Args:
             specs: the servers; equal ones are one server.
             wait: wait for others to let go of memory; else be refused.
+            unwanted: whether `withdraw` was called for it already; asked once it can be withdrawn.
 
         Raises:
-            ServerError: a server did not start (category, exit code and log tail say why), or the claim was refused.
+            ServerError: a server did not start (category, exit code and log tail say why), or the claim was refused or
+                withdrawn.
             ModelFileError: a model is missing or not a whole GGUF.
             MissingExtraError: no engine is installed.
         """
         commands = [self._command(spec) for spec in specs]
         orders = [self._order(spec, command) for spec, command in zip(specs, commands, strict=True)]
         try:
-            granted = self._ask(lambda line: self._granted(line, orders, wait))
+            granted = self._ask(lambda line: self._granted(line, orders, wait, unwanted))
         except _AnswerError as error:
             raise self._claim_failed(specs, orders, error.facts) from None
         infos = [_info(*each) for each in zip(specs, commands, granted, strict=True)]
@@ -126,6 +132,17 @@ class Supervisor:
         if line is not None and keys:
             with contextlib.suppress(LostError):  # claims end with their line
                 line.ask("release", keys=keys)
+
+    def withdraw(self, spec: ServerSpec) -> None:
+        """Take back the claims on a server that this process still waits for: each ends with a `ServerError`.
+
+        A server that nobody else waits for is not loaded further.
+        """
+        line = self._connection
+        for number, keys in list(self._pending.items()):
+            if line is not None and self._key(spec) in keys:
+                with contextlib.suppress(LostError):
+                    line.send("cancel", request=number, keys=keys)
 
     def status(self, spec: ServerSpec) -> ServerStatus:
         """What is known of the server of a specification; never starts anything.
@@ -232,14 +249,22 @@ class Supervisor:
                 self._connection = connect_or_start(self._folder, self._log_folder, self._controller_pid, capacity)
             return self._connection
 
-    def _granted(self, line: Connection, orders: list[dict[str, Any]], wait: bool) -> list[dict[str, Any]]:
+    def _granted(
+        self, line: Connection, orders: list[dict[str, Any]], wait: bool, unwanted: Callable[[], bool]
+    ) -> list[dict[str, Any]]:
+        keys = [order["key"] for order in orders]
         number, answer = line.send("claim", orders=orders, wait=wait)
+        self._pending[number] = keys
         try:
+            if unwanted():
+                line.send("cancel", request=number, keys=keys)
             told = line.wait(answer)
         except KeyboardInterrupt:
             with contextlib.suppress(LostError):
-                line.send("cancel", request=number, keys=[order["key"] for order in orders])
+                line.send("cancel", request=number, keys=keys)
             raise
+        finally:
+            self._pending.pop(number, None)  # numbers begin anew with another line
         if "error" in told:
             raise _AnswerError(told["error"])
         return list(told["ok"])

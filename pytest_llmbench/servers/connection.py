@@ -22,6 +22,7 @@ from pytest_llmbench import redaction
 from pytest_llmbench.errors import Category, ServerError
 from pytest_llmbench.lifelines import Lifeline
 from pytest_llmbench.servers import orphans, supervisor
+from pytest_llmbench.servers.logs import opened_private
 
 START_S = 60.0
 ANSWER_S = 30.0
@@ -177,7 +178,7 @@ def connect_or_start(folder: Path, log_folder: Path, controller_pid: int, capaci
 def _start(folder: Path, log_path: Path, controller_pid: int, capacity_bytes: int) -> None:
     arguments = [str(folder), str(controller_pid), str(capacity_bytes), str(log_path.absolute())]
     try:
-        with log_path.open("ab") as log:
+        with opened_private(log_path) as log:
             subprocess.run(
                 [sys.executable, "-I", "-S", str(Path(supervisor.__file__).absolute()), *arguments],
                 stdin=subprocess.DEVNULL,

@@ -149,9 +149,14 @@ class Desk:
         task.add_done_callback(lambda task: self._done(client, message, task))
 
     def _done(self, client: Client, message: Mapping[str, Any], task: asyncio.Task[None]) -> None:
-        """A request that broke in an unforeseen way is answered too: its client would wait for ever."""
+        """One that was withdrawn, or broke in an unforeseen way, is answered too: its client would wait for ever.
+
+        Here, for one that is withdrawn as it comes never begins.
+        """
         client.requests.pop(message["id"], None)
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if task.cancelled():
+            _send(client, _error(message, "stopped", "the claim was withdrawn, or the session is ending"))
+        elif (error := task.exception()) is not None:
             say(f"client {client.number}: {message['op']} failed with {type(error).__name__}: {error}")
             _send(client, _error(message, "failed", f"{type(error).__name__}: {error}"))
 
@@ -165,9 +170,6 @@ class Desk:
             answer = {"id": message["id"], "error": failure.facts}
         except messages.MalformedError as error:
             answer = _error(message, "malformed", str(error))
-        except asyncio.CancelledError:
-            answer = _error(message, "stopped", "the claim was withdrawn, or the session is ending")
-            raise
         finally:
             if answer is not None:
                 _send(client, answer)

@@ -17,6 +17,7 @@ import shutil
 import sys
 from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import BinaryIO
 
 from pytest_llmbench import clock
 from pytest_llmbench.redaction import redact_exact
@@ -167,6 +168,18 @@ class Output:
             self.log.write(whole + end)
             for line in whole.split(b"\n"):
                 self._on_line(line)
+
+
+def opened_private(path: Path) -> BinaryIO:
+    """A file to add to, made where there is none; readable by its owner alone.
+
+    Raises:
+        OSError: it cannot be written to.
+    """
+    descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+    with contextlib.suppress(OSError):  # another's file, or a file system without modes
+        os.fchmod(descriptor, 0o600)  # an earlier version left it readable by all
+    return os.fdopen(descriptor, "ab")
 
 
 def new_path(stem: str) -> Path:

@@ -92,8 +92,8 @@ def begin(connection: Connection, drafts: Sequence[Draft]) -> list[Begun]:
 
 
 def _begin(connection: Connection, draft: Draft) -> Begun:
-    lying = {_place(told) for batch in of_run(connection, draft.run_id) if batch.state in OPEN for told in batch.told}
-    fresh = {name: told for name, told in draft.questions.items() if _place(told) not in lying}
+    lying = {place_of(told) for batch in of_run(connection, draft.run_id) if batch.state in OPEN for told in batch.told}
+    fresh = {name: told for name, told in draft.questions.items() if place_of(told) not in lying}
     if not fresh:
         return Begun()
     row = {"provider_id": "", "target": dict(draft.target), "state": SUBMITTING, "submitted_at": _now()}
@@ -103,7 +103,8 @@ def _begin(connection: Connection, draft: Draft) -> Begun:
     return Begun(number, frozenset(fresh))
 
 
-def _place(told: Mapping[str, Any]) -> tuple[Any, ...]:
+def place_of(told: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Of a question that was written, where its reply is kept: test key, hash of the request, ordinal."""
     return told.get("test_key"), told.get("request_hash"), told.get("ordinal")
 
 

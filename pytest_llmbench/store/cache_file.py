@@ -133,6 +133,9 @@ class CacheFile:
         self._give_back_space()
         return gone
 
+    def upkeep(self) -> str:
+        return ""
+
     def clear(self) -> int:
         with self._writing() as connection:
             gone = _replies(connection)

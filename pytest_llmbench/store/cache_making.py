@@ -32,6 +32,7 @@ _BUSY_TIMEOUT_MS = 2000
 """Who asks waits no longer than that for a cache that another process writes to."""
 _MADE_WITHIN_S = 10.0
 _ANEW = "`llmbench cache clear` makes room for a new one"
+_NEWER = f"update pytest-llmbench, or choose another folder with --llmbench-results-dir; {_ANEW}"
 _FOREIGN = "have its owner remove it, or choose another folder with --llmbench-results-dir."
 _LINKED_FOLDER = "put a folder in its place, or choose another one with --llmbench-results-dir."
 _IN_THE_WAY = "move it away, or choose another folder with --llmbench-results-dir."
@@ -70,6 +71,24 @@ def opened(path: Path) -> Engine:
             engine.dispose()
             raise
         return engine
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is a file, usable or not; looking makes none.
+
+    Raises:
+        CacheError: others could put one there, or its folder cannot be looked into.
+    """
+    if not os.path.lexists(path.parent):
+        return False
+    with explained(path):
+        _check_no_link(path.parent)
+        _check_owner(path.parent)
+        try:
+            path.lstat()
+        except FileNotFoundError:
+            return False
+        return True
 
 
 def discard(path: Path) -> None:
@@ -158,9 +177,15 @@ def _check_usable(path: Path) -> None:
     _check_owner(path)
     check_not_blank(path)
     if not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
+        if _is_on_read_only_disk(path):
+            raise _error(path, "its file system is read-only", failures.ELSEWHERE)
         raise _spoilt(path, "the file or its folder is read-only")
     if os.name == "posix" and path.stat().st_mode & 0o077:
         path.chmod(0o600)  # others may only read it: it was copied, perhaps
+
+
+def _is_on_read_only_disk(path: Path) -> bool:
+    return os.name == "posix" and bool(os.statvfs(path).f_flag & os.ST_RDONLY)
 
 
 def _check_owner(path: Path) -> None:
@@ -184,16 +209,17 @@ def _check_no_link(folder: Path) -> None:
 def _check_format(engine: Engine, path: Path) -> None:
     with engine.begin() as connection:  # takes the write lock: a file that cannot be written says so here
         application = connection.exec_driver_sql("PRAGMA application_id").scalar()
-        version = connection.exec_driver_sql("PRAGMA user_version").scalar()
+        version = connection.exec_driver_sql("PRAGMA user_version").scalar() or 0
     if application != APPLICATION_ID:
         raise _spoilt(path, "it is an SQLite database, but no response cache")
     if version != FORMAT_VERSION:
-        raise _spoilt(path, f"it has format {version}, and this version of pytest-llmbench uses {FORMAT_VERSION}")
+        what = f"it has format {version}, and this version of pytest-llmbench uses {FORMAT_VERSION}"
+        raise _spoilt(path, what, _NEWER if version > FORMAT_VERSION else _ANEW)
 
 
 def _error(path: Path, what: str, hint: str, kind: type[CacheError] = CacheError) -> CacheError:
     return kind(f"the response cache {path} is not used: {what}", hint=hint)
 
 
-def _spoilt(path: Path, what: str) -> CacheError:
-    return _error(path, what, _ANEW, SpoiltCacheError)
+def _spoilt(path: Path, what: str, hint: str = _ANEW) -> CacheError:
+    return _error(path, what, hint, SpoiltCacheError)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from pytest_llmbench.records import LaneState
 from pytest_llmbench.store.rows import insert, row_of
@@ -12,6 +13,15 @@ from pytest_llmbench.store.tables import lane_states
 
 Told = tuple[str, Sequence[LaneState]]
 """A run, and what changed in it."""
+
+
+class Trouble(NamedTuple):
+    """What was counted of the lines before one model."""
+
+    opened: int
+    """How often a breaker opened."""
+    cuts: int
+    """How often a limit was cut."""
 
 
 def put_all(connection: Connection, several: Sequence[Told]) -> list[None]:
@@ -29,6 +39,19 @@ def of_run(connection: Connection, run_id: str) -> list[LaneState]:
     rows = select(lane_states).where(lane_states.c.run_id == run_id)
     ordered = rows.order_by(lane_states.c.model, lane_states.c.account)
     return [LaneState.from_dict({**row}) for row in connection.execute(ordered).mappings()]
+
+
+def trouble(connection: Connection, run_id: str) -> dict[str, Trouble]:
+    """What was counted in a run by model, its accounts together.
+
+    Args:
+        connection: to the database.
+        run_id: the run; empty: all of them.
+    """
+    counted = select(lane_states.c.model, func.sum(lane_states.c.opened), func.sum(lane_states.c.cuts))
+    chosen = counted.where(lane_states.c.run_id == run_id) if run_id else counted
+    found = connection.execute(chosen.group_by(lane_states.c.model))
+    return {model: Trouble(opened, cuts) for model, opened, cuts in found}
 
 
 _PLACE = ["run_id", "model", "account"]

@@ -96,6 +96,12 @@ def find(connection: Connection, run_id: str, test_key: str, request_hash: str, 
     return None if row is None else _reply(row)
 
 
+def models_asked(connection: Connection, run_id: str, test_key: str) -> list[str]:
+    """The models that a test has replies of."""
+    which = select(replies.c.model).where(replies.c.run_id == run_id, replies.c.test_key == test_key).distinct()
+    return list(connection.scalars(which))
+
+
 def places_of_run(connection: Connection, run_id: str) -> dict[Place, Reply]:
     """Every whole reply of the run, by whose it is."""
     rows = connection.execute(select(replies).where(replies.c.run_id == run_id)).mappings()
@@ -104,8 +110,13 @@ def places_of_run(connection: Connection, run_id: str) -> dict[Place, Reply]:
 
 
 def is_whole(reply: Reply) -> bool:
-    """Whether what the model said was kept with its numbers; without it a test cannot be given it again."""
-    return bool(reply.text or reply.reasoning or reply.tool_calls) or reply.usage.completion_tokens in {None, 0}
+    """Whether what the model said was kept with its numbers; without it a test cannot be given it again.
+
+    Who said nothing, and has used up its tokens by thinking where nobody sees it, is known by what it was asked: that
+    is kept with what was said, or neither.
+    """
+    said = reply.text or reply.reasoning or reply.tool_calls or reply.request
+    return bool(said) or reply.usage.completion_tokens in {None, 0}
 
 
 def of_run(connection: Connection, run_id: str) -> list[Reply]:

@@ -15,9 +15,9 @@ from pytest_llmbench.store.rows import Insert, dicts, insert, row_of
 from pytest_llmbench.store.tables import gates, results, runs
 
 
-def start(connection: Connection, run_id: str, nodeid: str, key: str) -> None:
+def start(connection: Connection, run_id: str, nodeid: str, key: str, model: str = "") -> None:
     """Write that the test is under way; a result of an earlier attempt is replaced, it is no longer the last word."""
-    tell_all(connection, [Told(run_id, TestResult(nodeid, key, outcome=""))])
+    tell_all(connection, [Told(run_id, TestResult(nodeid, key, outcome="", model=model))])
 
 
 def save(connection: Connection, run_id: str, result: TestResult) -> None:
@@ -45,7 +45,7 @@ def tell_all(connection: Connection, several: Sequence[Told]) -> list[None]:
             ended = row_of(results, result, run_id=told.run_id, finished_at=told.at)
             rows[place] = rows.get(place, {}) | ended
         else:
-            rows[place] = _blank(told.run_id, result.nodeid, result.key, started_at=told.at)
+            rows[place] = _blank(told.run_id, result, started_at=told.at)
     for alike in _alike(rows.values()):
         connection.execute(_upserting(frozenset(alike[0]), only_begins=alike[0]["outcome"] is None), alike)
     return [None] * len(several)
@@ -90,8 +90,8 @@ def gates_of(connection: Connection, run_id: str) -> list[GateResult]:
     return [GateResult.from_dict({**row}) for row in rows.mappings()]
 
 
-def _blank(run_id: str, nodeid: str, key: str, *, started_at: str | None) -> dict[str, object]:
-    blank = TestResult(nodeid=nodeid, key=key, outcome="")
+def _blank(run_id: str, begun: TestResult, *, started_at: str | None) -> dict[str, object]:
+    blank = TestResult(nodeid=begun.nodeid, key=begun.key, outcome="", model=begun.model)
     return row_of(results, blank, run_id=run_id, outcome=None, started_at=started_at, finished_at=None)
 
 

@@ -49,6 +49,11 @@ def save_settings(connection: Connection, run_id: str, settings: Mapping[str, An
     connection.execute(update(runs).where(runs.c.id == run_id).values(settings=dict(settings)))
 
 
+def save_environment(connection: Connection, run_id: str, environment: Mapping[str, Any]) -> None:
+    """Write what is known of a run's surroundings anew; nothing happens where it is gone."""
+    connection.execute(update(runs).where(runs.c.id == run_id).values(environment=dict(environment)))
+
+
 def headers(connection: Connection) -> list[Run]:
     """Every run without its rows, newest first."""
     rows = connection.execute(select(runs).order_by(runs.c.started_at.desc(), runs.c.id.desc())).mappings()

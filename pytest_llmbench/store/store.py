@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
@@ -26,6 +26,7 @@ from pytest_llmbench.records import (
 from pytest_llmbench.store import batches, cells, history, measurements, replies, results, runs, spending, watched
 from pytest_llmbench.store.batches import Batch
 from pytest_llmbench.store.database import Database
+from pytest_llmbench.store.model_health import ModelHealth, of_model
 from pytest_llmbench.store.writer import Work, Writer
 
 _One = TypeVar("_One")
@@ -105,6 +106,11 @@ class Store:
         with self._database.writing() as connection:
             runs.save_settings(connection, run_id, settings)
 
+    def save_environment(self, run_id: str, environment: Mapping[str, Any]) -> None:
+        """As `save_settings`, of what is known of a run's surroundings."""
+        with self._database.writing() as connection:
+            runs.save_environment(connection, run_id, environment)
+
     def load_run(self, run_id: str) -> Run:
         """A run, whole: results that have an outcome, every reply and measurement, gates.
 
@@ -155,14 +161,14 @@ class Store:
             runs.remove(connection, runs.resolve(connection, run_id))
         self._database.give_back_space()
 
-    def start_result(self, run_id: str, nodeid: str, key: str) -> None:
-        """Write that a test is under way; an earlier outcome under the same key is withdrawn."""
+    def start_result(self, run_id: str, nodeid: str, key: str, model: str = "") -> None:
+        """Write that a test, of this model, is under way; an earlier outcome under the same key is withdrawn."""
         with self._database.writing() as connection:
-            results.start(connection, run_id, nodeid, key)
+            results.start(connection, run_id, nodeid, key, model)
 
-    def order_start(self, run_id: str, nodeid: str, key: str) -> Future[None]:
+    def order_start(self, run_id: str, nodeid: str, key: str, model: str = "") -> Future[None]:
         """As `start_result`, without waiting."""
-        told = results.Told(run_id, TestResult(nodeid, key, outcome=""))
+        told = results.Told(run_id, TestResult(nodeid, key, outcome="", model=model))
         return self.submit(results.tell_all, told, patient=True)
 
     def order_result(self, run_id: str, result: TestResult, *, patient: bool = False) -> Future[None]:
@@ -223,15 +229,30 @@ class Store:
         """Write an entry of the budget's account, without waiting."""
         return self.submit(spending.save, (run_id, entry))
 
+    def close_spending(self, run_id: str, lying: Collection[str]) -> None:
+        """Count what a killed session left reserved among the attempts that failed; see `spending.close_left`."""
+        with self._database.writing() as connection:
+            spending.close_left(connection, run_id, lying)
+
     def find_reply(self, run_id: str, test_key: str, request_hash: str, ordinal: int) -> Reply | None:
         """The stored reply to a request, or None when it has to be asked."""
         with self._database.reading() as connection:
             return replies.find(connection, run_id, test_key, request_hash, ordinal)
 
+    def models_asked(self, run_id: str, test_key: str) -> list[str]:
+        """The models that a test has replies of, by the names that those bear."""
+        with self._database.reading() as connection:
+            return replies.models_asked(connection, run_id, test_key)
+
     def batches(self, run_id: str) -> list[Batch]:
         """What the run has, or had, with batch APIs."""
         with self._database.reading() as connection:
             return batches.of_run(connection, run_id)
+
+    def model_health(self, model: str) -> ModelHealth | None:
+        """How a model fared in the newest run that asked it; None: nothing is known."""
+        with self._database.reading() as connection:
+            return of_model(connection, model)
 
     def recent_replies(self, model: str, limit: int = 200) -> list[Reply]:
         """The last replies of a model, of all runs, the newest first: what was asked, tokens and times."""

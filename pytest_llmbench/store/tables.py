@@ -4,7 +4,7 @@
           ├─ replies          what models answered, kept the moment they were complete
           ├─ spending         what of a budget is reserved, and what was settled
           ├─ batches ─── batch_questions  what lies with a provider's batch API
-          ├─ failed_attempts  requests that failed and were asked once more
+          ├─ failed_attempts  requests that failed
           ├─ measurements ─┬─ repetitions
           │                └─ monitor_samples  the machine beside them
           ├─ gates            what the rules decided

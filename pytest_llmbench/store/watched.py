@@ -82,10 +82,16 @@ class Standing:
     """Verdict → gates."""
     lanes: tuple[LaneState, ...] = ()
     """Of the newest run."""
+    trouble: Mapping[str, lane_states.Trouble] = field(default_factory=dict)
+    """Model → how often its lines were held up, in all runs that are watched."""
     settled_usd: Mapping[str, float] = field(default_factory=dict)
     """Model → what was settled in the newest run's budget."""
     reserved_usd: float = 0.0
     """What is reserved in it, for calls under way and for those of unknown cost."""
+    cap_usd: str = ""
+    """The most that the newest run may spend, as decimal text; empty: as much as it likes."""
+    is_caching: bool = False
+    """Whether the newest run looks replies up in a response cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +181,9 @@ def _standing(connection: Connection, run_id: str) -> Standing:
         {(model, outcome): count for model, outcome, count in connection.execute(tests)},
         dict(connection.execute(verdicts).all()),
         tuple(lane_states.of_run(connection, newest)),
+        lane_states.trouble(connection, run_id),
         *_money(connection, newest),
+        *_chosen(connection, newest),
     )
 
 
@@ -187,6 +195,15 @@ def _money(connection: Connection, run_id: str) -> tuple[Mapping[str, float], fl
     reserved = open_usd.where(spending.c.run_id == run_id, spending.c.settled_usd.is_(None))
     found = connection.execute(by_model.group_by(spending.c.model))
     return {model: usd or 0.0 for model, usd in found}, connection.scalar(reserved) or 0.0
+
+
+def _chosen(connection: Connection, run_id: str) -> tuple[str, bool]:
+    """What the run may spend by its own settings, and whether it has a response cache."""
+    found = connection.execute(select(runs.c.settings, runs.c.environment).where(runs.c.id == run_id)).one_or_none()
+    if found is None:
+        return "", False
+    cap_usd = found.settings.get("max_cost") or found.environment.get("budget_usd") or ""
+    return str(cap_usd), found.settings.get("cache", "off") != "off"
 
 
 def _of(column: ColumnElement[str], run_id: str, which: Select[Any]) -> Select[Any]:
