@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +22,7 @@ from pytest_llmbench.records import ModelFile
 
 if TYPE_CHECKING:
     from browsers import Visit
+    from chat_terminals import Nursery, Terminal
     from playwright.sync_api import Browser
 
 collect_ignore = ["regex_usecase", "ci_sample"]  # looked at by tests, not asked of a model
@@ -135,3 +138,20 @@ def no_settings_from_outside(
     monkeypatch.setenv("LLMBENCH_RETAKES", "0")  # else a busy machine would decide how many requests are sent
     for name in ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_XDIST_TESTRUNUID"):
         monkeypatch.delenv(name, raising=False)  # else a serial run that a test starts takes itself for a worker
+
+
+@pytest.fixture(scope="module")
+def nursery() -> Iterator[Nursery]:
+    """Where the chats of a file's tests come from."""
+    from chat_terminals import Nursery
+
+    with Nursery() as nursery:
+        yield nursery
+
+
+@pytest.fixture
+def chat(tmp_path: Path, nursery: Nursery) -> Callable[..., AbstractContextManager[Terminal]]:
+    """Begins a chat at a terminal, with a provider that answers as told."""
+    from chat_terminals import chat_in
+
+    return partial(chat_in, nursery, tmp_path)

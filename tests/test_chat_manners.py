@@ -3,27 +3,13 @@
 from __future__ import annotations
 
 import re
-from functools import partial
 from pathlib import Path
 
 import pytest
-from chat_terminals import CTRL_C, CTRL_D, ENTER, KEY, Nursery, chat_in, steering
+from chat_terminals import CTRL_C, CTRL_D, ENTER, KEY, steering
 
 from pytest_llmbench.chat.history import OwnHistory
 from pytest_llmbench.demo import Answer, DemoProvider, Failure
-
-
-@pytest.fixture(scope="module")
-def nursery():
-    """Where the chats of these tests come from."""
-    with Nursery() as nursery:
-        yield nursery
-
-
-@pytest.fixture
-def chat(tmp_path, nursery):
-    """Begins a chat at a terminal, with a provider that answers as told."""
-    return partial(chat_in, nursery, tmp_path)
 
 
 def test_a_pause_amid_a_line_leaves_the_line_as_it_is(chat):

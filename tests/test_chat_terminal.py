@@ -4,29 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-from functools import partial
 
-import pytest
-from chat_terminals import ALT_ENTER, CTRL_C, CTRL_D, ENTER, KEY, UP, Nursery, chat_in, steering
+from chat_terminals import ALT_ENTER, CTRL_C, CTRL_D, ENTER, KEY, UP, steering
 
 from pytest_llmbench.chat import kept
 from pytest_llmbench.chat.conversation import State
 from pytest_llmbench.demo import Answer, DemoProvider, Failure
 
 ENDLESS = Answer("word " * 2000, itl_s=0.02)
-
-
-@pytest.fixture(scope="module")
-def nursery():
-    """Where the chats of these tests come from."""
-    with Nursery() as nursery:
-        yield nursery
-
-
-@pytest.fixture
-def chat(tmp_path, nursery):
-    """Begins a chat at a terminal, with a provider that answers as told."""
-    return partial(chat_in, nursery, tmp_path)
 
 
 def last_chat(folder):

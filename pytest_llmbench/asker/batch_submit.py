@@ -104,7 +104,7 @@ def _wanted(store: Store, run_id: str, questions: Sequence[Question]) -> list[Qu
     return [
         question
         for question in {question.id: question for question in questions}.values()
-        if question.id not in known and (question.test_key, question.request_hash, question.ordinal) not in stored
+        if question.id not in known and question.place not in stored
     ]
 
 

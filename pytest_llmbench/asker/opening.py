@@ -39,9 +39,6 @@ from pytest_llmbench.providers.targets import Providers
 from pytest_llmbench.records import FailedAttempt, LaneState, Reply, Target
 from pytest_llmbench.store import Store, lane_states, replies
 
-Place = tuple[str, str, int]
-"""Test key, hash of the request, how often the same was asked before."""
-
 
 class OpenedAsker(LocalAsker):
     """An asker and what it has open.
@@ -127,7 +124,7 @@ def _recall(store: Store, run_id: str) -> Callable[[Question], Reply | None]:
     def recall(question: Question) -> Reply | None:
         if question.id in lying:
             raise still_pending(lying[question.id])
-        return stored.get(_place(question))
+        return stored.get(question.place)
 
     return recall
 
@@ -246,7 +243,3 @@ def _pass_on(stored: Future[Reply], whole: Reply, done: Future[Reply]) -> None:
 def _shown(question: Question) -> Mapping[str, Any]:
     request = question.request
     return {field.name: getattr(request, field.name) for field in dataclasses.fields(request)}
-
-
-def _place(question: Question) -> Place:
-    return question.test_key, question.request_hash, question.ordinal
